@@ -1,1 +1,9 @@
 //! The server, as a library.
+//!
+//! The modules in reading order; ARCHITECTURE.md has the bird's eye view.
+
+pub mod clock;
+pub mod limits;
+pub mod resp;
+pub mod table;
+pub mod value;
