@@ -3,6 +3,9 @@
 //! The modules in reading order; ARCHITECTURE.md has the bird's eye view.
 
 pub mod clock;
+pub mod config;
+pub mod hashing;
+pub mod keyspace;
 pub mod limits;
 pub mod resp;
 pub mod table;

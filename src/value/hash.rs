@@ -1,1 +1,6 @@
 //! Hashes.
+/// Limits.
+#[derive(Clone, Copy, Debug)]
+pub struct HashLimits { /// n
+ pub entries: usize, /// b
+ pub value_bytes: usize }

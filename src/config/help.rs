@@ -1,0 +1,117 @@
+//! What `--help` and `--version` print, made from the table.
+//!
+//! Left out on purpose: colours and paging; the text goes through any pipe as it is.
+
+use std::fmt::Write;
+
+use super::Config;
+use super::inert::INERT;
+use super::kind::Kind;
+use super::table::{Directive, TABLE, When};
+
+/// Columns of the text.
+const WIDTH: usize = 100;
+
+const USAGE: &str = "\
+Usage: eave [/path/to/eave.conf] [--directive value ...] [-]
+       eave -                 (read the configuration from standard input)
+       eave -v or --version
+       eave -h or --help
+
+Examples:
+       eave                   (Redis protocol on 127.0.0.1:6379, REST on 127.0.0.1:8079)
+       eave /etc/eave.conf
+       eave --port 7777 --replicaof 127.0.0.1 6379
+       eave /etc/eave.conf --maxmemory 512mb --loglevel verbose
+       echo 'maxmemory 128mb' | eave -
+       EAVE_REST_TOKEN=s3cret eave
+
+Every directive can be a line of the file (redis.conf syntax, `include path` too), a variable of
+the environment, or an option. Later ones win: defaults, file, environment, options. Those marked
+* can only be set at start; CONFIG SET changes the others while the server runs.
+";
+
+/// The version, in the form of redis-server's.
+pub(super) fn version() -> String {
+    format!("Eave server v={} bits={}\n", env!("CARGO_PKG_VERSION"), usize::BITS)
+}
+
+/// The whole help.
+pub(super) fn help() -> String {
+    let mut text = format!(
+        "Eave {}: edge cache and rate limiter, Redis protocol and REST in one binary\n\n{USAGE}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let defaults = Config::default();
+    let mut group = None;
+    for directive in TABLE {
+        if group.replace(directive.group) != Some(directive.group) {
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "\n{}:", directive.group.title());
+        }
+        describe(&mut text, directive, &defaults);
+    }
+    text.push_str("\nAccepted for compatibility, without effect:\n");
+    list(&mut text, INERT.iter().map(|directive| directive.name));
+    text
+}
+
+/// Two lines: how to write it; what it does, where else, and what it is without.
+fn describe(text: &mut String, directive: &Directive, defaults: &Config) {
+    let star = if directive.when == When::Runtime { ' ' } else { '*' };
+    let _ = writeln!(text, " {star}--{} {}", directive.name, placeholder(&directive.kind));
+    let default = default_of(directive, defaults);
+    let _ = writeln!(text, "      {}", directive.help);
+    let _ = write!(text, "      [default: {default}] [env: {}]", directive.variable());
+    if !directive.aliases.is_empty() {
+        let _ = write!(text, " [also: {}]", directive.aliases.join(", "));
+    }
+    text.push('\n');
+}
+
+fn placeholder(kind: &Kind) -> String {
+    match kind {
+        Kind::Number { .. } => "<number>".to_owned(),
+        Kind::Bytes { .. } => "<bytes>".to_owned(),
+        Kind::YesNo { .. } => "yes|no".to_owned(),
+        Kind::Choice { names, .. } => names.join("|"),
+        Kind::Text { .. } | Kind::Inert { .. } => "<text>".to_owned(),
+        Kind::Secret { .. } => "<secret>".to_owned(),
+        Kind::Words { shape, .. } => (*shape).to_owned(),
+        Kind::Fixed { value: "", .. } => "\"\"".to_owned(),
+        Kind::Fixed { value, .. } => (*value).to_owned(),
+    }
+}
+
+/// The default, bytes with the largest unit that loses nothing.
+fn default_of(directive: &Directive, defaults: &Config) -> String {
+    match directive.kind {
+        Kind::Bytes { get, .. } => with_unit(get(defaults)),
+        _ => match String::from_utf8_lossy(&directive.get(defaults)).as_ref() {
+            "" => "\"\"".to_owned(),
+            value => value.to_owned(),
+        },
+    }
+}
+
+fn with_unit(bytes: u64) -> String {
+    [("gb", 30), ("mb", 20), ("kb", 10)]
+        .into_iter()
+        .find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift)
+        .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift))
+}
+
+/// Words, wrapped and indented.
+fn list<'a>(text: &mut String, words: impl Iterator<Item = &'a str>) {
+    let mut column = 0;
+    for word in words {
+        if column == 0 || column + 1 + word.len() > WIDTH {
+            let newline = if column == 0 { "" } else { "\n" };
+            let _ = write!(text, "{newline}   ");
+            column = 3;
+        }
+        let _ = write!(text, " {word}");
+        column += 1 + word.len();
+    }
+    text.push('\n');
+}
