@@ -21,16 +21,14 @@ pub struct Effects {
     log: Vec<u8>,
     /// Commands in `log`, or that would be there.
     commands: usize,
+    /// The databases of the first and of the last command in the log.
+    databases: Option<(usize, usize)>,
     /// Changes of keys since the last `settle`.
     dirty: u64,
     /// Whether the present command has put its own words into the log.
     reworded: bool,
     /// Keys removed because they were due.
     pub expired: u64,
-    /// Lookups of readers that found a key.
-    pub hits: u64,
-    /// Lookups of readers that did not.
-    pub misses: u64,
 }
 
 impl Effects {
@@ -41,11 +39,10 @@ impl Effects {
             logging,
             log: buffer,
             commands: 0,
+            databases: None,
             dirty: 0,
             reworded: false,
             expired: 0,
-            hits: 0,
-            misses: 0,
         }
     }
 
@@ -56,25 +53,31 @@ impl Effects {
     }
 
     /// Puts a command into the log in place of the one that was sent.
-    pub fn reword(&mut self, argv: &[&[u8]]) {
+    pub fn reword(&mut self, db: usize, argv: &[&[u8]]) {
         self.reworded = true;
-        self.append(argv);
+        self.append(db, argv);
     }
 
     /// Puts a command into the log that comes before the one that was sent.
-    pub fn append(&mut self, argv: &[&[u8]]) {
+    pub fn append(&mut self, db: usize, argv: &[&[u8]]) {
         self.commands += 1;
-        if self.logging == Logging::On {
-            encode_command(&mut self.log, argv);
+        if self.logging == Logging::Off {
+            return;
         }
+        let (first, last) = self.databases.unwrap_or((db, db));
+        if last != db {
+            encode_command(&mut self.log, &[b"SELECT", db.to_string().as_bytes()]);
+        }
+        self.databases = Some((first, db));
+        encode_command(&mut self.log, argv);
     }
 
     /// Ends one command, which was sent as `argv`; answers how many keys it changed.
     #[inline]
-    pub fn settle(&mut self, argv: &[&[u8]]) -> u64 {
+    pub fn settle(&mut self, db: usize, argv: &[&[u8]]) -> u64 {
         let dirty = std::mem::take(&mut self.dirty);
         if !std::mem::take(&mut self.reworded) && dirty > 0 {
-            self.append(argv);
+            self.append(db, argv);
         }
         dirty
     }
@@ -87,6 +90,11 @@ impl Effects {
     /// The log, as RESP.
     pub fn log(&self) -> &[u8] {
         &self.log
+    }
+
+    /// The databases that the log expects to be selected before, and leaves selected.
+    pub fn databases(&self) -> Option<(usize, usize)> {
+        self.databases
     }
 
     /// The buffer, to be reused.

@@ -36,7 +36,7 @@ impl Sweep {
         keyspace: &Keyspace,
         now: u64,
         effects: &mut Effects,
-        log: impl FnOnce(usize, &mut Effects),
+        log: impl FnOnce(&mut Effects),
     ) -> Result<Swept, Contended> {
         if self.shard == SHARDS {
             self.shard = 0;
@@ -56,7 +56,7 @@ impl Sweep {
         let wanted = Wanted { db: self.db, shard: self.shard, access: Access::Exclusive };
         let mut locks = LockSet::one(keyspace, wanted)?;
         self.sweep_shard(&mut locks, now, effects);
-        log(self.db, effects);
+        log(effects);
         Ok(Swept::More)
     }
 
@@ -105,7 +105,7 @@ impl Sweep {
                 shard.remove(slot);
                 shard.touch(key);
                 effects.expired += 1;
-                effects.append(&[b"DEL", key]);
+                effects.append(self.db, &[b"DEL", key]);
             }
         }
         let more = next.is_some_and(|next| shard.table().scan(next).next().is_some());

@@ -138,6 +138,11 @@ impl<'a, 'k> WriteView<'a, 'k> {
         self.effects.changed();
     }
 
+    /// Says in the words of the log what the command has done, in place of the command itself.
+    pub fn reword(&mut self, argv: &[&[u8]]) {
+        self.effects.reword(self.db, argv);
+    }
+
     /// Takes every key out of a database whose shards are all declared; the caller frees them
     /// when it has unlocked.
     pub fn clear(&mut self, db: usize) -> Vec<Table<Entry>> {
@@ -178,7 +183,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         shard.remove(slot);
         shard.touch(key);
         self.effects.expired += 1;
-        self.effects.append(&[b"DEL", key]);
+        self.effects.append(self.db, &[b"DEL", key]);
     }
 
     #[inline]
