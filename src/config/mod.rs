@@ -1,6 +1,6 @@
 //! What the server was told to do: one table of directives behind every way of telling it.
 //!
-//! A directive is one row of [`table::TABLE`]. The same row reads redis.conf lines, options
+//! A directive is one row of [`TABLE`]. The same row reads redis.conf lines, options
 //! (`--port 7000`), variables (`EAVE_PORT=7000`) and CONFIG SET, prints CONFIG GET, and is explained
 //! by `--help`. To add one: a field of [`Config`], its default, a row.
 //!
@@ -11,8 +11,8 @@
 
 mod error;
 mod help;
-mod inert;
 mod kind;
+mod rows;
 mod source;
 mod table;
 mod value;
@@ -22,8 +22,9 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, Origin};
 pub use kind::{Kind, Reason, Stage};
+pub use rows::TABLE;
 pub use source::{Start, split_words};
-pub use table::{Directive, Group, TABLE, When, find};
+pub use table::{Directive, Group, When, find};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, OutputLimit,
     OutputLimits, SavePoint, Secret,
