@@ -335,6 +335,10 @@ impl Config {
                 self.maxmemory_policy.name()
             ));
         }
+        // Not an error: Debian's redis.conf says yes, and its service then says no.
+        if self.inert.get("daemonize").is_some_and(|value| value.eq_ignore_ascii_case(b"yes")) {
+            notices.push("daemonize yes: the server stays in the foreground".to_owned());
+        }
         notices
     }
 }

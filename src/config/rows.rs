@@ -314,9 +314,9 @@ pub const TABLE: &[Directive] = &[
     ),
     row(Process, "appendonly", "Append-only file; not available yet")
         .fixed("no", "persistence is not available yet"),
-    row(Process, "daemonize", "Always in the foreground")
+    row(Process, "daemonize", "Accepted, but the server stays in the foreground")
         .at_start()
-        .fixed("no", "run it under systemd, a container or nohup"),
+        .inert("no"),
     row(Process, "dbfilename", "File name of snapshots; no effect yet")
         .protected()
         .inert("dump.rdb"),
@@ -354,9 +354,16 @@ pub const TABLE: &[Directive] = &[
 /// files) is not among them: those are fixed rows of [`TABLE`].
 pub(super) const INERT: &[Directive] = &[
     inert("acllog-max-len", &[], "128"),
+    inert("active-defrag-cycle-max", &[], "25"),
+    inert("active-defrag-cycle-min", &[], "1"),
+    inert("active-defrag-ignore-bytes", &[], "104857600"),
+    inert("active-defrag-max-scan-fields", &[], "1000"),
+    inert("active-defrag-threshold-lower", &[], "10"),
+    inert("active-defrag-threshold-upper", &[], "100"),
     inert("activedefrag", &[], "no"),
     inert("activerehashing", &[], "yes"),
     inert("always-show-logo", &[], "no"),
+    inert("aof-disable-auto-gc", &[], "no"),
     inert("aof-load-truncated", &[], "yes"),
     inert("aof-rewrite-incremental-fsync", &[], "yes"),
     inert("aof-timestamp-enabled", &[], "no"),
@@ -372,6 +379,7 @@ pub(super) const INERT: &[Directive] = &[
     inert("disable-thp", &[], "yes"),
     inert("dynamic-hz", &[], "yes"),
     inert("hll-sparse-max-bytes", &[], "3000"),
+    inert("ignore-warnings", &[], ""),
     inert("io-threads-do-reads", &[], "no"),
     inert("jemalloc-bg-thread", &[], "yes"),
     inert("latency-tracking", &[], "yes"),
@@ -391,6 +399,7 @@ pub(super) const INERT: &[Directive] = &[
     inert("oom-score-adj-values", &[], "0 200 800"),
     inert("pidfile", &[], ""),
     inert("proc-title-template", &[], "{title} {listen-addr} {server-mode}"),
+    inert("propagation-error-behavior", &[], "ignore"),
     inert("rdb-del-sync-files", &[], "no"),
     inert("rdb-save-incremental-fsync", &[], "yes"),
     inert("rdbchecksum", &[], "yes"),
@@ -402,6 +411,8 @@ pub(super) const INERT: &[Directive] = &[
     inert("repl-diskless-sync-max-replicas", &[], "0"),
     inert("replica-announce-ip", &["slave-announce-ip"], ""),
     inert("replica-announce-port", &["slave-announce-port"], "0"),
+    inert("replica-announced", &[], "yes"),
+    inert("replica-ignore-disk-write-errors", &[], "no"),
     inert("replica-ignore-maxmemory", &["slave-ignore-maxmemory"], "yes"),
     inert("replica-lazy-flush", &["slave-lazy-flush"], "no"),
     inert("replica-priority", &["slave-priority"], "100"),
@@ -410,6 +421,8 @@ pub(super) const INERT: &[Directive] = &[
     inert("set-max-listpack-entries", &[], "128"),
     inert("set-max-listpack-value", &[], "64"),
     inert("set-proc-title", &[], "yes"),
+    inert("shutdown-on-sigint", &[], "default"),
+    inert("shutdown-on-sigterm", &[], "default"),
     inert("shutdown-timeout", &[], "10"),
     inert("stop-writes-on-bgsave-error", &[], "yes"),
     inert("stream-node-max-bytes", &[], "4096"),
@@ -419,6 +432,7 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-facility", &[], "local0"),
     inert("syslog-ident", &[], "eave"),
     inert("tracking-table-max-keys", &[], "1000000"),
+    inert("unixsocketperm", &[], "0"),
     inert("zset-max-listpack-entries", &["zset-max-ziplist-entries"], "128"),
     inert("zset-max-listpack-value", &["zset-max-ziplist-value"], "64"),
 ];
