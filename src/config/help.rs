@@ -5,9 +5,9 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::inert::INERT;
 use super::kind::Kind;
-use super::table::{Directive, TABLE, When};
+use super::rows::{INERT, TABLE};
+use super::table::{Directive, When};
 
 /// Columns of the text.
 const WIDTH: usize = 100;
@@ -52,21 +52,25 @@ pub(super) fn help() -> String {
         describe(&mut text, directive, &defaults);
     }
     text.push_str("\nAccepted for compatibility, without effect:\n");
-    list(&mut text, INERT.iter().map(|directive| directive.name));
+    wrap(&mut text, 4, INERT.iter().map(|directive| directive.name));
     text
 }
 
-/// Two lines: how to write it; what it does, where else, and what it is without.
+/// How to write it; what it does; where else it can be written, and what it is without.
 fn describe(text: &mut String, directive: &Directive, defaults: &Config) {
     let star = if directive.when == When::Runtime { ' ' } else { '*' };
     let _ = writeln!(text, " {star}--{} {}", directive.name, placeholder(&directive.kind));
-    let default = default_of(directive, defaults);
-    let _ = writeln!(text, "      {}", directive.help);
-    let _ = write!(text, "      [default: {default}] [env: {}]", directive.variable());
-    if !directive.aliases.is_empty() {
-        let _ = write!(text, " [also: {}]", directive.aliases.join(", "));
+    wrap(text, 6, directive.help.split(' '));
+    if let Kind::Choice { names, .. } = directive.kind {
+        wrap(text, 6, std::iter::once("one of").chain(names.iter().copied()));
     }
-    text.push('\n');
+    let also = match directive.aliases {
+        [] => String::new(),
+        aliases => format!(" [also: {}]", aliases.join(", ")),
+    };
+    let default = default_of(directive, defaults);
+    let facts = format!("[default: {default}] [env: {}]{also}", directive.variable());
+    wrap(text, 6, facts.split(' '));
 }
 
 fn placeholder(kind: &Kind) -> String {
@@ -74,7 +78,7 @@ fn placeholder(kind: &Kind) -> String {
         Kind::Number { .. } => "<number>".to_owned(),
         Kind::Bytes { .. } => "<bytes>".to_owned(),
         Kind::YesNo { .. } => "yes|no".to_owned(),
-        Kind::Choice { names, .. } => names.join("|"),
+        Kind::Choice { .. } => "<name>".to_owned(),
         Kind::Text { .. } | Kind::Inert { .. } => "<text>".to_owned(),
         Kind::Secret { .. } => "<secret>".to_owned(),
         Kind::Words { shape, .. } => (*shape).to_owned(),
@@ -101,17 +105,17 @@ fn with_unit(bytes: u64) -> String {
         .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift))
 }
 
-/// Words, wrapped and indented.
-fn list<'a>(text: &mut String, words: impl Iterator<Item = &'a str>) {
+/// Adds words as lines that keep within the width, `indent` spaces before each.
+fn wrap<'a>(text: &mut String, indent: usize, words: impl Iterator<Item = &'a str>) {
     let mut column = 0;
     for word in words {
-        if column == 0 || column + 1 + word.len() > WIDTH {
-            let newline = if column == 0 { "" } else { "\n" };
-            let _ = write!(text, "{newline}   ");
-            column = 3;
+        if column > 0 && column + 1 + word.len() > WIDTH {
+            text.push('\n');
+            column = 0;
         }
-        let _ = write!(text, " {word}");
-        column += 1 + word.len();
+        let spaces = if column == 0 { indent } else { 1 };
+        let _ = write!(text, "{:spaces$}{word}", "");
+        column += spaces + word.len();
     }
     text.push('\n');
 }

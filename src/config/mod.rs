@@ -1,6 +1,6 @@
 //! What the server was told to do: one table of directives behind every way of telling it.
 //!
-//! A directive is one row of [`table::TABLE`]. The same row reads redis.conf lines, options
+//! A directive is one row of [`TABLE`]. The same row reads redis.conf lines, options
 //! (`--port 7000`), variables (`EAVE_PORT=7000`) and CONFIG SET, prints CONFIG GET, and is explained
 //! by `--help`. To add one: a field of [`Config`], its default, a row.
 //!
@@ -11,8 +11,8 @@
 
 mod error;
 mod help;
-mod inert;
 mod kind;
+mod rows;
 mod source;
 mod table;
 mod value;
@@ -22,8 +22,9 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, Origin};
 pub use kind::{Kind, Reason, Stage};
+pub use rows::TABLE;
 pub use source::{Start, split_words};
-pub use table::{Directive, Group, TABLE, When, find};
+pub use table::{Directive, Group, When, find};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, OutputLimit,
     OutputLimits, SavePoint, Secret,
@@ -333,6 +334,10 @@ impl Config {
                  refused",
                 self.maxmemory_policy.name()
             ));
+        }
+        // Not an error: Debian's redis.conf says yes, and its service then says no.
+        if self.inert.get("daemonize").is_some_and(|value| value.eq_ignore_ascii_case(b"yes")) {
+            notices.push("daemonize yes: the server stays in the foreground".to_owned());
         }
         notices
     }

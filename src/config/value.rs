@@ -260,7 +260,7 @@ impl fmt::Display for SavePoint {
 pub struct KeyspaceEvents(u16);
 
 impl KeyspaceEvents {
-    /// The letters in the order in which Redis prints them.
+    /// The letters in the order in which Redis prints them. (After `A`, Redis 7.0 forgets `n`.)
     const LETTERS: &str = "g$lshzxetdnKEm";
     /// How many of the leading letters `A` stands for.
     const ALL_COUNT: u32 = 10;
