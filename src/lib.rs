@@ -3,6 +3,7 @@
 //! The modules in reading order; ARCHITECTURE.md has the bird's eye view.
 
 pub mod clock;
+pub mod hashing;
 pub mod limits;
 pub mod resp;
 pub mod table;
