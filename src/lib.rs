@@ -4,9 +4,11 @@
 
 pub mod clock;
 pub mod config;
+pub mod fault;
 pub mod hashing;
 pub mod keyspace;
 pub mod limits;
+pub mod log;
 pub mod resp;
 pub mod table;
 pub mod value;

@@ -4,3 +4,4 @@ pub mod glob;
 pub mod hash;
 pub mod lcs;
 pub mod number;
+pub mod packed;
