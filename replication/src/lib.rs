@@ -23,7 +23,7 @@
 //!
 //! Each side is a machine that takes events and the time and returns actions; sockets,
 //! clocks, threads and random numbers stay with the server. In reading order: [`id`],
-//! [`backlog`], [`wire`], [`payload`], [`leader`], `replica`, [`status`].
+//! [`backlog`], [`wire`], [`payload`], [`leader`], [`replica`], [`status`].
 //!
 //! # Left out on purpose
 //!
@@ -33,12 +33,15 @@
 
 pub mod backlog;
 mod follower;
+mod handshake;
 pub mod id;
 pub mod leader;
 pub mod payload;
+pub mod replica;
 pub mod status;
 pub mod wire;
 
 pub use backlog::{Backlog, BacklogConfig};
 pub use id::{Position, ReplicationId};
 pub use leader::Leader;
+pub use replica::Replica;
