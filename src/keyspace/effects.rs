@@ -3,7 +3,9 @@
 //! Absolute times instead of relative ones, results instead of random choices. A command that
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
+use super::Entry;
 use crate::resp::reply::encode_command;
+use crate::table::Table;
 
 /// Whether anybody will read the effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Effects {
     reworded: bool,
     /// Keys removed because they were due.
     pub expired: u64,
+    /// What FLUSHALL and the like have taken out, to be freed after the locks.
+    pub garbage: Vec<Table<Entry>>,
 }
 
 impl Effects {
@@ -43,6 +47,7 @@ impl Effects {
             dirty: 0,
             reworded: false,
             expired: 0,
+            garbage: Vec::new(),
         }
     }
 

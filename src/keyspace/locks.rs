@@ -8,7 +8,7 @@
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use smallvec::SmallVec;
 
-use super::{Keyspace, Place, Shard};
+use super::{Count, Database, Keyspace, Place, Shard};
 use crate::limits::{LOCK_SPINS, SHARDS};
 
 /// What a command wants of a shard.
@@ -67,7 +67,21 @@ struct Held<'k> {
 #[derive(Debug)]
 enum Guard<'k> {
     Shared(RwLockReadGuard<'k, Shard>),
-    Exclusive(RwLockWriteGuard<'k, Shard>),
+    Exclusive(Writer<'k>),
+}
+
+/// A shard locked for a writer; what it has changed is counted when it is let go.
+#[derive(Debug)]
+struct Writer<'k> {
+    database: &'k Database,
+    before: Count,
+    shard: RwLockWriteGuard<'k, Shard>,
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        self.database.recount(self.before, self.shard.count());
+    }
 }
 
 /// A shard to read: one of the set's, or one locked for the occasion.
@@ -145,7 +159,7 @@ impl<'k> LockSet<'k> {
     pub fn held(&self, db: usize, shard: usize) -> &Shard {
         match &self.held[self.index(db, shard)].guard {
             Guard::Shared(guard) => guard,
-            Guard::Exclusive(guard) => guard,
+            Guard::Exclusive(writer) => &writer.shard,
         }
     }
 
@@ -157,7 +171,7 @@ impl<'k> LockSet<'k> {
     pub fn held_mut(&mut self, db: usize, shard: usize) -> &mut Shard {
         let index = self.index(db, shard);
         match &mut self.held[index].guard {
-            Guard::Exclusive(guard) => guard,
+            Guard::Exclusive(writer) => &mut writer.shard,
             Guard::Shared(_) => unreachable!("a writer's keys are locked exclusively"),
         }
     }
@@ -166,7 +180,7 @@ impl<'k> LockSet<'k> {
     pub fn each_mut(&mut self, db: usize) -> impl Iterator<Item = &mut Shard> {
         self.held.iter_mut().filter(move |held| held.db == db).filter_map(|held| {
             match &mut held.guard {
-                Guard::Exclusive(guard) => Some(&mut **guard),
+                Guard::Exclusive(writer) => Some(&mut *writer.shard),
                 Guard::Shared(_) => None,
             }
         })
@@ -192,13 +206,14 @@ impl<'k> LockSet<'k> {
 #[inline]
 fn take(keyspace: &Keyspace, wanted: Wanted) -> Result<Held<'_>, Contended> {
     let Wanted { db, shard, access } = wanted;
-    let lock = &keyspace.database(db).shards[shard];
+    let database = keyspace.database(db);
+    let lock = &database.shards[shard];
     let guard = match access {
         Access::Shared => Guard::Shared(spin(lock, RwLock::try_read)?),
         Access::Exclusive => {
-            let mut guard = spin(lock, RwLock::try_write)?;
-            keyspace.cut.before_write(db, &mut guard);
-            Guard::Exclusive(guard)
+            let mut shard = spin(lock, RwLock::try_write)?;
+            keyspace.cut.before_write(db, &mut shard);
+            Guard::Exclusive(Writer { database, before: shard.count(), shard })
         }
     };
     Ok(Held { db, shard, guard })

@@ -19,6 +19,7 @@ pub mod sweep;
 pub mod view;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, RwLock};
@@ -45,6 +46,10 @@ pub struct Keyspace {
 #[derive(Debug)]
 pub struct Database {
     shards: Box<[CachePadded<RwLock<Shard>>]>,
+    /// Keys of all shards: brought up to date whenever a writer lets a shard go.
+    keys: AtomicUsize,
+    /// Keys with an expiry, likewise.
+    expiring: AtomicUsize,
 }
 
 /// Where a key lives: its shard, and the hash its table wants.
@@ -101,18 +106,11 @@ impl Keyspace {
         self.used().map(|(index, _)| index).collect()
     }
 
-    /// Keys of a database, and how many of them have an expiry.
-    ///
-    /// Each shard is asked in turn, so writes meanwhile may or may not be counted.
+    /// Keys of a database, and how many of them have an expiry. Takes no lock.
     pub fn count(&self, index: usize) -> Count {
         let Some(database) = self.databases[index].get() else { return Count::default() };
-        let mut count = Count::default();
-        for shard in &database.shards {
-            let shard = shard.read();
-            count.keys += shard.len();
-            count.expiring += shard.expiring();
-        }
-        count
+        let read = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        Count { keys: read(&database.keys), expiring: read(&database.expiring) }
     }
 }
 
@@ -128,6 +126,22 @@ pub struct Count {
 impl Database {
     fn new(epoch: u64) -> Database {
         let shard = || CachePadded::new(RwLock::new(Shard::new(epoch)));
-        Database { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+        Database {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            keys: AtomicUsize::new(0),
+            expiring: AtomicUsize::new(0),
+        }
+    }
+
+    /// Counts what a writer has changed in a shard that had `before`.
+    #[inline]
+    fn recount(&self, before: Count, after: Count) {
+        if before.keys != after.keys {
+            self.keys.fetch_add(after.keys.wrapping_sub(before.keys), Ordering::Relaxed);
+        }
+        if before.expiring != after.expiring {
+            let change = after.expiring.wrapping_sub(before.expiring);
+            self.expiring.fetch_add(change, Ordering::Relaxed);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Count;
 use super::entry::{Entry, NEVER};
 use crate::table::Table;
 
@@ -39,6 +40,12 @@ impl Shard {
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Keys, and those with an expiry.
+    #[inline]
+    pub fn count(&self) -> Count {
+        Count { keys: self.table.len(), expiring: self.expiring }
     }
 
     /// Keys that have an expiry.

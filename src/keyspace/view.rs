@@ -143,10 +143,13 @@ impl<'a, 'k> WriteView<'a, 'k> {
         self.effects.reword(self.db, argv);
     }
 
-    /// Takes every key out of a database whose shards are all declared; the caller frees them
-    /// when it has unlocked.
-    pub fn clear(&mut self, db: usize) -> Vec<Table<Entry>> {
-        self.locks.each_mut(db).map(Shard::clear).collect()
+    /// Takes every key out of a database whose shards are all declared, and says so; answers
+    /// how many there were. They are freed after the locks are let go.
+    pub fn clear(&mut self, db: usize) -> usize {
+        let tables: Vec<_> = self.locks.each_mut(db).map(Shard::clear).collect();
+        let keys = tables.iter().map(Table::len).sum();
+        self.effects.garbage.extend(tables);
+        keys
     }
 
     /// The databases there are.

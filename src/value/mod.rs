@@ -3,5 +3,6 @@
 pub mod glob;
 pub mod hash;
 pub mod lcs;
+pub mod long_double;
 pub mod number;
 pub mod packed;

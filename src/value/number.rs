@@ -1,11 +1,15 @@
 //! Numbers as Redis reads and writes them.
 //!
 //! Integers are canonical (no plus, no leading zeros, no blanks), so that a value that is
-//! stored as a number reads back as the very bytes that were set. INCRBYFLOAT and
-//! HINCRBYFLOAT print as C's `%.17Lg` does after Redis' trimming: here the shortest text that
-//! reads back as the same `f64`, which is the same for every sum a person would check.
+//! stored as a number reads back as the very bytes that were set. Doubles are read as C's
+//! `strtod` reads them and written as `%.17g`, the form of Redis 7.0. Left out on purpose: the
+//! 80-bit arithmetic of INCRBYFLOAT, which is `long_double`.
+
+use rustc_apfloat::ieee::Double;
+use rustc_apfloat::{Float, Round};
 
 /// Reads a canonical 64-bit integer (Redis' `string2ll`); `None` for anything else.
+#[inline]
 pub fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -28,78 +32,131 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
-/// Reads a floating point number as `strtold` would, but whole: no blanks, no NaN.
+/// Reads a double as Redis does: what `strtod` takes as a whole, but no leading blank, no NaN,
+/// and neither a number too large nor one so small that it would become 0.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let value = match unsigned.to_ascii_lowercase().as_str() {
-        "inf" | "infinity" if text.starts_with('-') => f64::NEG_INFINITY,
-        "inf" | "infinity" => f64::INFINITY,
-        hex if hex.starts_with("0x") => {
-            let value = hex_double(&hex[2..])?;
-            if text.starts_with('-') { -value } else { value }
+    let numeral = Numeral::parse(text)?;
+    let value = match numeral.form {
+        Form::Infinity => f64::INFINITY,
+        Form::Decimal(digits) => in_range(digits.parse().ok()?, numeral.zero)?,
+        Form::Hexadecimal(digits) => {
+            let value: Double = parse_hexadecimal(digits)?;
+            in_range(f64::from_bits(u64::try_from(value.to_bits()).ok()?), numeral.zero)?
         }
-        digits if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
-            let value: f64 = text.parse().ok()?;
-            // strtold answers ERANGE where Rust answers infinity.
-            if value.is_infinite() {
-                return None;
-            }
-            value
-        }
-        _ => return None,
     };
-    if value.is_nan() { None } else { Some(value) }
+    Some(if numeral.negative { -value } else { value })
 }
 
-/// Hexadecimal digits with an optional fraction, as C accepts them; no binary exponent.
-fn hex_double(digits: &str) -> Option<f64> {
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() {
+/// `strtod` sets ERANGE where a number that is not zero becomes infinite or zero.
+fn in_range(value: f64, zero: bool) -> Option<f64> {
+    (value.is_finite() && (value != 0.0 || zero)).then_some(value)
+}
+
+/// Reads a decimal numeral, correctly rounded, infinite or 0 where it is out of range.
+pub(super) fn parse_nearest<F: Float>(digits: &str) -> Option<F> {
+    Some(F::from_str_r(digits, Round::NearestTiesToEven).ok()?.value)
+}
+
+/// Reads `0x1.8p3` in the same way; the binary exponent may be missing.
+pub(super) fn parse_hexadecimal<F: Float>(digits: &str) -> Option<F> {
+    if digits.contains(['p', 'P']) {
+        return parse_nearest(digits);
+    }
+    parse_nearest(&format!("{digits}p0"))
+}
+
+/// A text that `strtod` takes as a whole, NaN excepted.
+pub(super) struct Numeral<'a> {
+    pub(super) negative: bool,
+    /// Whether all digits are 0, so that the value is 0 and not too small.
+    pub(super) zero: bool,
+    pub(super) form: Form<'a>,
+}
+
+/// A numeral without its sign.
+pub(super) enum Form<'a> {
+    Infinity,
+    /// `1.5e3`; the dot, the digits on one of its sides and the exponent may be missing.
+    Decimal(&'a str),
+    /// The same with `0x` in front, hexadecimal digits, and `p` before the exponent.
+    Hexadecimal(&'a str),
+}
+
+impl<'a> Numeral<'a> {
+    /// The numeral that `text` is, from its first byte to its last.
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+        let (negative, digits) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            _ => (false, text),
+        };
+        let (zero, form) = match digits {
+            [b'0', b'x' | b'X', rest @ ..] => {
+                let zero = all_zero(rest, b'p', u8::is_ascii_hexdigit)?;
+                (zero, Form::Hexadecimal(std::str::from_utf8(digits).ok()?))
+            }
+            [b'i' | b'I', ..] => {
+                let known: [&[u8]; 2] = [b"inf", b"infinity"];
+                known.iter().find(|name| digits.eq_ignore_ascii_case(name))?;
+                (false, Form::Infinity)
+            }
+            _ => {
+                let zero = all_zero(digits, b'e', u8::is_ascii_digit)?;
+                (zero, Form::Decimal(std::str::from_utf8(digits).ok()?))
+            }
+        };
+        Some(Numeral { negative, zero, form })
+    }
+}
+
+/// Whether all digits before the exponent are 0; `None` when `text` is not digits with at
+/// most one dot, and an exponent behind `mark` at most.
+fn all_zero(text: &[u8], mark: u8, is_digit: fn(&u8) -> bool) -> Option<bool> {
+    let end = text.iter().position(|byte| byte.to_ascii_lowercase() == mark);
+    let (mantissa, exponent) = text.split_at(end.unwrap_or(text.len()));
+    if let [_, exponent @ ..] = exponent {
+        let digits = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+"));
+        let digits = digits.unwrap_or(exponent);
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+    }
+    let dots = mantissa.iter().filter(|byte| **byte == b'.').count();
+    let digits = mantissa.iter().filter(|byte| is_digit(byte)).count();
+    if dots > 1 || digits == 0 || dots + digits < mantissa.len() {
         return None;
     }
-    let mut value = 0.0;
-    for digit in whole.chars() {
-        value = value * 16.0 + f64::from(digit.to_digit(16)?);
-    }
-    let mut scale = 1.0 / 16.0;
-    for digit in fraction.chars() {
-        value += scale * f64::from(digit.to_digit(16)?);
-        scale /= 16.0;
-    }
-    Some(value)
+    Some(mantissa.iter().all(|byte| matches!(byte, b'0' | b'.')))
 }
 
-/// Writes a double as RESP3 does, and RESP2 in a bulk string: `3`, `0.1`, `1e+21`, `inf`.
+/// Writes a double as Redis 7.0 replies it, in both protocols: C's `%.17g`, so `3`,
+/// `0.10000000000000001`, `1e+21`, `inf`. Redis 7.2 and later write the shortest text that
+/// reads back the same.
 pub fn format_double(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "inf".into() } else { "-inf".into() };
-    }
     if value.is_nan() {
         return "nan".into();
     }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-5..1e17).contains(&magnitude) {
-        return exponent(value);
+    if value.is_infinite() {
+        return if value > 0.0 { "inf".into() } else { "-inf".into() };
     }
-    format!("{value}")
+    // Whole numbers below 10^17, which most scores are, need no rounding.
+    if value.trunc() == value && value.abs() < 1e17 && value != 0.0 {
+        return itoa::Buffer::new().format(value as i64).into();
+    }
+    let text = format!("{value:.16e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..17).contains(&exponent) {
+        let decimals = usize::try_from(16 - exponent).unwrap_or(0);
+        return trimmed(&format!("{value:.decimals$}")).into();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs())
 }
 
-/// Writes a double as INCRBYFLOAT stores it: never with an exponent.
-pub fn format_human(value: f64) -> String {
-    // Negative zero reads as zero.
-    format!("{}", if value == 0.0 { 0.0 } else { value })
-}
-
-/// `1e+21`, as C's `%g` writes exponents: a sign, and at least two digits.
-fn exponent(value: f64) -> String {
-    let text = format!("{value:e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{digits:0>2}")
+/// A decimal fraction without the zeros at its end, and without a dot that ends it.
+pub(super) fn trimmed(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 #[cfg(test)]
@@ -130,23 +187,72 @@ mod tests {
     }
 
     #[test]
-    fn doubles_as_strtold() {
-        assert_eq!(parse_double(b"3.5"), Some(3.5));
-        assert_eq!(parse_double(b"+1e3"), Some(1000.0));
-        assert_eq!(parse_double(b"-inf"), Some(f64::NEG_INFINITY));
-        assert_eq!(parse_double(b"0x10"), Some(16.0));
-        assert_eq!(parse_double(b"5."), Some(5.0));
-        for text in ["", "nan", "1e", " 1", "1 ", "1e999", "e5", "--1"] {
+    fn doubles_as_strtod() {
+        for (text, value) in [
+            ("3.5", 3.5),
+            ("+1e3", 1000.0),
+            ("-inf", f64::NEG_INFINITY),
+            ("InFinity", f64::INFINITY),
+            ("0x10", 16.0),
+            ("-0X.8p1", -1.0),
+            ("0x1.00000000000008p0", 1.0),
+            ("0x1.000000000000080000001p0", 1.0 + f64::EPSILON),
+            ("5.", 5.0),
+            (".5", 0.5),
+            ("0e-999999999999", 0.0),
+            ("5e-324", 5e-324),
+        ] {
+            assert_eq!(parse_double(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            "nan",
+            "1e",
+            " 1",
+            "1 ",
+            "1e999",
+            "1e-400",
+            "e5",
+            "--1",
+            ".",
+            "0x",
+            "0x.p1",
+            "0x1p",
+            "1e+",
+            "infi",
+            "1\0",
+            "0x1p-2000",
+            "0x1p2000",
+            "1..",
+            "1_0",
+            "\u{661}",
+        ] {
             assert_eq!(parse_double(text.as_bytes()), None, "{text}");
         }
     }
 
     #[test]
     fn doubles_print_as_g() {
-        assert_eq!(format_double(3.0), "3");
-        assert_eq!(format_double(0.1), "0.1");
-        assert_eq!(format_double(1e21), "1e+21");
-        assert_eq!(format_double(1.5e-7), "1.5e-07");
-        assert_eq!(format_human(1e21), "1000000000000000000000");
+        for (value, text) in [
+            (3.0, "3"),
+            (-3.0, "-3"),
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (0.1, "0.10000000000000001"),
+            (0.5, "0.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e21, "1e+21"),
+            (1.5e-7, "1.4999999999999999e-07"),
+            (0.0001, "0.0001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (5e-324, "4.9406564584124654e-324"),
+            // Ties go to the even digit.
+            (4_938_271_560_493_827.0 / 4.0, "1234567890123456.8"),
+            (4_938_271_560_493_825.0 / 4.0, "1234567890123456.2"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(format_double(value), text);
+        }
     }
 }

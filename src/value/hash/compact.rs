@@ -1,9 +1,9 @@
 //! The small form of a hash: one allocation.
 //!
 //! The count of the pairs in two bytes (little endian), then the pairs in the order of their
-//! insertion, each a field and a value as `packed` items. A lookup walks, which for the sizes
-//! that `HashLimits` allows is as quick as hashing. Left out on
-//! purpose: any spare capacity.
+//! insertion, each a field and a value as `packed` items. A lookup walks, and a
+//! change moves what lies behind it: `HashLimits` keeps both short. Left out on purpose: any
+//! spare capacity.
 
 use super::super::packed::{self, Encoded, Text};
 

@@ -1,0 +1,168 @@
+//! The registry of clients: what CLIENT LIST shows of them, and how they are reached from
+//! outside their own task.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use atomic_waker::AtomicWaker;
+use parking_lot::{Mutex, RwLock};
+
+/// One client, as others see it.
+#[derive(Debug)]
+pub struct Client {
+    /// Never used twice in the life of a process.
+    pub id: u64,
+    /// Its address, `ip:port`.
+    pub peer: String,
+    /// Our address, `ip:port`.
+    pub local: String,
+    /// When it came, in unix milliseconds.
+    pub since: u64,
+    /// When it last asked for something, in unix milliseconds.
+    pub active: AtomicU64,
+    /// The selected database.
+    pub db: AtomicUsize,
+    /// 2 or 3.
+    pub protocol: AtomicU8,
+    /// Commands in its transaction, or -1.
+    pub queued: AtomicI64,
+    /// Keys that it watches.
+    pub watched: AtomicUsize,
+    /// Bytes of its next request that have come so far.
+    pub query_bytes: AtomicUsize,
+    /// Bytes of replies that it has not taken yet.
+    pub output_bytes: AtomicUsize,
+    /// What it has said of itself.
+    pub words: Mutex<Words>,
+    /// Whether it is this node's replica.
+    pub follower: AtomicBool,
+    closing: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// What a client has said of itself.
+#[derive(Debug, Default, Clone)]
+pub struct Words {
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub library: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub version: Vec<u8>,
+    /// Its last command.
+    pub command: String,
+}
+
+impl Client {
+    /// Asks the client's task to end, and wakes it.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether the task has been asked to end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Has the present task woken by `close`.
+    pub fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// The client's line of CLIENT LIST, without its end.
+    pub fn line(&self, now: u64) -> String {
+        let words = self.words.lock().clone();
+        let seconds = |since: u64| now.saturating_sub(since) / 1000;
+        let follower = self.follower.load(Ordering::Relaxed);
+        let queued = self.queued.load(Ordering::Relaxed);
+        let flags = match (follower, queued >= 0) {
+            (true, _) => "S",
+            (false, true) => "x",
+            (false, false) => "N",
+        };
+        let output = self.output_bytes.load(Ordering::Relaxed);
+        let mut line = format!("id={} addr={} laddr={} fd=0", self.id, self.peer, self.local);
+        // Writing to a String does not fail.
+        let _ = write!(
+            line,
+            " name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={queued} \
+             watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
+             omem={output} tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} \
+             lib-ver={}",
+            words.name.escape_ascii(),
+            seconds(self.since),
+            seconds(self.active.load(Ordering::Relaxed)),
+            self.db.load(Ordering::Relaxed),
+            self.watched.load(Ordering::Relaxed),
+            self.query_bytes.load(Ordering::Relaxed),
+            usize::from(output > 0),
+            output + size_of::<Client>(),
+            words.command,
+            self.protocol.load(Ordering::Relaxed),
+            words.library.escape_ascii(),
+            words.version.escape_ascii(),
+        );
+        line
+    }
+}
+
+/// All clients of a node.
+#[derive(Debug, Default)]
+pub struct Clients {
+    next: AtomicU64,
+    all: RwLock<BTreeMap<u64, Arc<Client>>>,
+}
+
+impl Clients {
+    /// Adds a client.
+    pub fn add(&self, peer: String, local: String, now: u64) -> Arc<Client> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let client = Arc::new(Client {
+            id,
+            peer,
+            local,
+            since: now,
+            active: AtomicU64::new(now),
+            db: AtomicUsize::new(0),
+            protocol: AtomicU8::new(2),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            words: Mutex::default(),
+            follower: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        });
+        self.all.write().insert(id, Arc::clone(&client));
+        client
+    }
+
+    /// Takes a client out.
+    pub fn remove(&self, id: u64) {
+        self.all.write().remove(&id);
+    }
+
+    /// All clients, the oldest first.
+    pub fn list(&self) -> Vec<Arc<Client>> {
+        self.all.read().values().cloned().collect()
+    }
+
+    /// The client `id`.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.all.read().get(&id).cloned()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.read().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,331 @@
+//! What clients can ask: the table of commands, from which everything about them derives.
+//!
+//! One file a family: its rows at the top, the handlers below in the same order. A row says
+//! which arguments are keys and, by the kind of its handler, whether it reads or writes; the
+//! engine locks those keys before the handler runs. A handler is a function of its view of
+//! the keyspace and its arguments, and answers into a sink that knows the door.
+//!
+//! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
+//! *Invariant*: a handler that fails has changed nothing and answered nothing.
+
+pub mod args;
+pub mod client;
+pub mod config;
+pub mod connection;
+pub mod expire;
+pub mod hash;
+pub mod introspect;
+pub mod keys;
+pub mod limiter;
+pub mod replication;
+pub mod server;
+pub mod string;
+pub mod string_number;
+pub mod transaction;
+
+use std::sync::LazyLock;
+
+use bitflags::bitflags;
+
+use crate::fault::Outcome;
+use crate::hashing::hash_bytes;
+use crate::keyspace::{ReadView, WriteView};
+use crate::node::Node;
+use crate::resp::Reply;
+use crate::session::Session;
+use crate::table::Table;
+
+/// The arguments of a command, its name included.
+pub type Argv<'a> = &'a [&'a [u8]];
+
+/// A command that reads its keys.
+pub type ReadRun = fn(&ReadView<'_, '_>, Argv<'_>, &mut dyn Reply) -> Outcome;
+/// A command that reads and writes its keys.
+pub type WriteRun = fn(&mut WriteView<'_, '_>, Argv<'_>, &mut dyn Reply) -> Outcome;
+/// A command about the connection or the server; it touches no key.
+pub type SessionRun = fn(&Node, &mut Session, Argv<'_>, &mut dyn Reply) -> Outcome;
+
+/// What a command may do, and the function that does it.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// Read keys.
+    Read(ReadRun),
+    /// Read and write keys, and say what has changed.
+    Write(WriteRun),
+    /// See the connection and the server.
+    Session(SessionRun),
+    /// Steer the transaction of the connection: the engine does these.
+    Transaction(Control),
+    /// Nothing of its own: it has subcommands.
+    Container,
+}
+
+/// The commands that steer a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// MULTI.
+    Begin,
+    /// EXEC.
+    Execute,
+    /// DISCARD.
+    Discard,
+    /// WATCH.
+    Watch,
+    /// UNWATCH.
+    Unwatch,
+}
+
+/// Which arguments of a command are keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Keys {
+    /// None.
+    None,
+    /// From `first` to `last`, each `step`th; a negative `last` counts from the end.
+    At {
+        /// Position of the first key.
+        first: usize,
+        /// Position of the last key.
+        last: isize,
+        /// Distance between keys.
+        step: usize,
+    },
+    /// Two keys side by side, the second perhaps in another database, which the function reads
+    /// off the arguments: COPY.
+    Across(fn(Argv<'_>) -> Option<usize>),
+    /// Any: shards are locked one after the other as they are looked at; in a transaction, all
+    /// of the database's.
+    Roaming,
+    /// All of the database's, at once.
+    Database,
+    /// All of every database's, at once.
+    Everything,
+}
+
+impl Keys {
+    /// One key, right behind the name.
+    pub const FIRST: Keys = Keys::At { first: 1, last: 1, step: 1 };
+    /// All arguments.
+    pub const ALL: Keys = Keys::At { first: 1, last: -1, step: 1 };
+    /// Two keys.
+    pub const TWO: Keys = Keys::At { first: 1, last: 2, step: 1 };
+    /// Keys and values, alternating.
+    pub const PAIRS: Keys = Keys::At { first: 1, last: -1, step: 2 };
+
+    /// First, last and step, as COMMAND INFO says them.
+    pub fn range(self) -> (usize, isize, usize) {
+        match self {
+            Keys::At { first, last, step } => (first, last, step),
+            Keys::Across(_) => (1, 2, 1),
+            _ => (0, 0, 0),
+        }
+    }
+
+    /// The positions of the keys in `argv`.
+    pub fn positions(self, argv: Argv<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (first, last, step) = self.range();
+        let end = match usize::try_from(last) {
+            Ok(last) => last,
+            Err(_) => argv.len().saturating_sub(last.unsigned_abs()),
+        };
+        let end = if first == 0 { 0 } else { end.min(argv.len().saturating_sub(1)) + 1 };
+        (first.min(end)..end).step_by(step.max(1))
+    }
+}
+
+bitflags! {
+    /// What a row says of its command; the names are those of COMMAND INFO.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Flags: u32 {
+        /// Takes no time that depends on the size of a value.
+        const FAST = 1;
+        /// Refused when memory is full.
+        const DENYOOM = 1 << 1;
+        /// For operators.
+        const ADMIN = 1 << 2;
+        /// Not from scripts.
+        const NOSCRIPT = 1 << 3;
+        /// Allowed while the data set is being loaded.
+        const LOADING = 1 << 4;
+        /// Allowed on a replica that has lost its leader.
+        const STALE = 1 << 5;
+        /// Allowed before AUTH.
+        const NO_AUTH = 1 << 6;
+        /// Not inside MULTI.
+        const NO_MULTI = 1 << 7;
+        /// Its keys cannot be told from positions alone.
+        const MOVABLE_KEYS = 1 << 8;
+        /// Kept from the slow log, because it carries secrets.
+        const SKIP_SLOWLOG = 1 << 9;
+        /// Not shown to MONITOR.
+        const SKIP_MONITOR = 1 << 10;
+        /// Allowed while a script runs too long.
+        const ALLOW_BUSY = 1 << 11;
+        /// Refused during an asynchronous load.
+        const NO_ASYNC_LOADING = 1 << 12;
+        /// About publish and subscribe.
+        const PUBSUB = 1 << 13;
+        /// May wait for something to happen.
+        const BLOCKING = 1 << 14;
+        /// Dangerous in a careless hand, in the sense of ACL categories.
+        const DANGEROUS = 1 << 15;
+        /// Not over REST: it is about a connection.
+        const NO_REST = 1 << 16;
+        /// Run at once inside MULTI instead of being queued.
+        const NOT_QUEUED = 1 << 17;
+    }
+}
+
+/// The family of a command, as COMMAND DOCS names it; it gives the ACL category too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Any value.
+    Generic,
+    /// Strings.
+    String,
+    /// Hashes.
+    Hash,
+    /// The connection.
+    Connection,
+    /// The server.
+    Server,
+    /// Transactions.
+    Transactions,
+    /// Rate limits: Eave's own.
+    RateLimit,
+}
+
+impl Group {
+    /// The name in COMMAND DOCS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Hash => "hash",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Transactions => "transactions",
+            Group::RateLimit => "ratelimit",
+        }
+    }
+
+    /// The ACL category, if the group is one.
+    pub fn category(self) -> Option<&'static str> {
+        match self {
+            Group::Generic => Some("@keyspace"),
+            Group::String => Some("@string"),
+            Group::Hash => Some("@hash"),
+            Group::Connection => Some("@connection"),
+            Group::Server => None,
+            Group::Transactions => Some("@transaction"),
+            Group::RateLimit => Some("@ratelimit"),
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Command {
+    /// Lower case; a subcommand's own word.
+    pub name: &'static str,
+    /// Arguments, as a person reads them.
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The version of Redis that first had it, or of Eave.
+    pub since: &'static str,
+    /// What it costs.
+    pub complexity: &'static str,
+    /// Its family.
+    pub group: Group,
+    /// How many arguments, the name included (for a subcommand: both words); at least so many
+    /// when negative.
+    pub arity: isize,
+    /// Which arguments are keys.
+    pub keys: Keys,
+    /// What else is to be known.
+    pub flags: Flags,
+    /// What it does.
+    pub run: Run,
+    /// Its subcommands, if it is a container.
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    /// Whether it may change keys.
+    pub fn writes(&self) -> bool {
+        matches!(self.run, Run::Write(_))
+    }
+
+    /// Whether it only reads keys.
+    pub fn reads(&self) -> bool {
+        matches!(self.run, Run::Read(_))
+    }
+
+    /// Whether `argc` arguments fit.
+    #[inline]
+    pub fn takes(&self, argc: usize) -> bool {
+        if self.arity < 0 {
+            argc >= self.arity.unsigned_abs()
+        } else {
+            argc == self.arity.unsigned_abs()
+        }
+    }
+}
+
+/// The rows of all families, in the order of the files.
+pub const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    string_number::COMMANDS,
+    hash::COMMANDS,
+    keys::COMMANDS,
+    expire::COMMANDS,
+    transaction::COMMANDS,
+    connection::COMMANDS,
+    server::COMMANDS,
+    replication::COMMANDS,
+    limiter::COMMANDS,
+];
+
+/// Every command, containers included, subcommands not.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// A row, or the vacancy of a slot.
+#[derive(Debug, Default)]
+struct Row(Option<&'static Command>);
+
+static BY_NAME: LazyLock<Table<Row>> = LazyLock::new(|| {
+    let mut table = Table::with_capacity(512);
+    for command in all() {
+        table.insert(hash_bytes(command.name.as_bytes()), Row(Some(command)));
+    }
+    table
+});
+
+/// Longer than any name.
+const NAME_BYTES: usize = 32;
+
+/// The row of a command, by its name in any case.
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    let mut lower = [0; NAME_BYTES];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let is = |row: &Row| row.0.is_some_and(|command| command.name.as_bytes() == &*lower);
+    let slot = BY_NAME.find(hash_bytes(lower), is)?;
+    BY_NAME.at(slot).0
+}
+
+/// The subcommand that `word` names, in any case.
+pub fn subcommand(container: &'static Command, word: &[u8]) -> Option<&'static Command> {
+    container.subcommands.iter().find(|command| command.name.as_bytes().eq_ignore_ascii_case(word))
+}
+
+/// The full name of a command for error texts and statistics: `get`, `config|get`.
+pub fn full_name(container: Option<&Command>, command: &Command) -> String {
+    match container {
+        Some(container) => format!("{}|{}", container.name, command.name),
+        None => command.name.to_owned(),
+    }
+}

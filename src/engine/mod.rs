@@ -1,0 +1,232 @@
+//! The one way in: every request of every door is executed here.
+//!
+//! Gate (is it a command, may this session ask it now), lock (the keys that its row declares),
+//! run, log its effects while still locked, unlock. A handler never locks anything itself, so
+//! it can neither deadlock nor forget. When a lock is busy for longer than a moment, `execute`
+//! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
+
+mod gate;
+mod transaction;
+
+use smallvec::SmallVec;
+
+use crate::command::{Argv, Command, Control, Flags, Keys, Run};
+use crate::fault::{Fault, Outcome};
+use crate::keyspace::effects::Logging;
+use crate::keyspace::locks::Contended;
+use crate::keyspace::view::{BEFORE_ALL, Surroundings};
+use crate::keyspace::{Access, Effects, LockSet, ReadView, Wanted, WriteView};
+use crate::limits::STRING_BYTES;
+use crate::node::Node;
+use crate::resp::Reply;
+use crate::session::{Door, Session};
+use crate::value::hash::HashLimits;
+
+pub use transaction::{execute_all, forget_watches};
+
+/// Executes one request and writes its answer into `reply`.
+///
+/// # Errors
+/// When a shard is busy: nothing has happened, nothing was answered; ask again later.
+#[inline]
+pub fn execute(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Result<(), Contended> {
+    let outcome = match gate::admit(node, session, argv) {
+        Ok(command) => run_or_queue(node, session, command, argv, reply),
+        Err(fault) => {
+            // EXEC refuses a transaction in which something was refused.
+            if let Some(queue) = &mut session.queue {
+                queue.broken = true;
+            }
+            Err(fault)
+        }
+    };
+    match outcome {
+        Ok(()) => {}
+        Err(Fault::Contended) => return Err(Contended),
+        Err(Fault::Text(text)) => {
+            session.tally.errors += 1;
+            reply.error(&text);
+        }
+    }
+    session.tally.commands += 1;
+    Ok(())
+}
+
+#[inline]
+fn run_or_queue(
+    node: &Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    if session.queue.is_some() && !command.flags.contains(Flags::NOT_QUEUED) {
+        return transaction::enqueue(session, argv, reply);
+    }
+    match command.run {
+        Run::Read(run) => {
+            let locks = lock(node, session.db, command, argv)?;
+            let view = ReadView::new(&locks, session.db, surroundings(session));
+            run(&view, argv, reply)
+        }
+        Run::Write(run) => {
+            let mut locks = lock(node, session.db, command, argv)?;
+            let around = surroundings(session);
+            let mut effects = effects(node, session);
+            let mut view = WriteView::new(&mut locks, session.db, around, &mut effects);
+            let outcome = run(&mut view, argv, reply);
+            effects.settle(session.db, argv);
+            log(node, session, &effects);
+            drop(locks);
+            finish(session, effects);
+            outcome
+        }
+        Run::Session(run) => run(node, session, argv, reply),
+        Run::Transaction(control) => transaction::control(node, session, control, argv, reply),
+        // The gate names subcommands, so this is a container without one.
+        Run::Container => Err(Fault::arity(command.name)),
+    }
+}
+
+/// Locks what a command declares.
+#[inline]
+fn lock<'k>(
+    node: &'k Node,
+    db: usize,
+    command: &Command,
+    argv: Argv<'_>,
+) -> Result<LockSet<'k>, Contended> {
+    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    match command.keys {
+        Keys::At { first, last, .. } if last == first as isize => {
+            LockSet::one(&node.keyspace, Wanted::key(db, argv[first], access))
+        }
+        Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
+        _ => {
+            let mut wanted = SmallVec::new();
+            want(node, db, command, argv, &mut wanted);
+            LockSet::all(&node.keyspace, &mut wanted)
+        }
+    }
+}
+
+/// Adds the locks that a command declares to those that are wanted.
+fn want(
+    node: &Node,
+    db: usize,
+    command: &Command,
+    argv: Argv<'_>,
+    wanted: &mut SmallVec<[Wanted; 8]>,
+) {
+    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    match command.keys {
+        Keys::None => {}
+        Keys::At { .. } => {
+            let positions = command.keys.positions(argv);
+            wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
+        }
+        Keys::Across(other) => {
+            let other = other(argv).filter(|other| *other < node.keyspace.databases());
+            for at in command.keys.positions(argv) {
+                wanted.push(Wanted::key(db, argv[at], access));
+                wanted.extend(other.map(|other| Wanted::key(other, argv[at], access)));
+            }
+        }
+        Keys::Roaming | Keys::Database => wanted.extend(Wanted::database(db, access)),
+        Keys::Everything => {
+            let databases = node.keyspace.used_databases();
+            wanted.extend(databases.into_iter().flat_map(|db| Wanted::database(db, access)));
+        }
+    }
+}
+
+#[inline]
+fn surroundings(session: &mut Session) -> Surroundings {
+    let now = if session.door == Door::Leader { BEFORE_ALL } else { session.now };
+    let config = session.config();
+    Surroundings {
+        now,
+        hash_limits: HashLimits {
+            entries: config.hash_max_listpack_entries,
+            value_bytes: config.hash_max_listpack_value,
+        },
+        string_bytes: STRING_BYTES.min(usize::try_from(config.proto_max_bulk_len).unwrap_or(0)),
+    }
+}
+
+#[inline]
+fn effects(node: &Node, session: &mut Session) -> Effects {
+    // A replica's log is its leader's, byte for byte: what it applies is not logged again.
+    let logging =
+        if session.door == Door::Leader { Logging::Off } else { node.log.logging() };
+    Effects::new(logging, std::mem::take(&mut session.scratch))
+}
+
+/// Puts effects into the log; the locks of what was changed are still held.
+#[inline]
+fn log(node: &Node, session: &Session, effects: &Effects) {
+    if session.door != Door::Leader {
+        node.log.append(effects);
+    }
+}
+
+/// Keeps the buffer, and frees what was taken out, after the locks are gone.
+#[inline]
+fn finish(session: &mut Session, mut effects: Effects) {
+    session.tally.expired += effects.expired;
+    if !effects.garbage.is_empty() {
+        free(std::mem::take(&mut effects.garbage));
+    }
+    session.scratch = effects.into_buffer();
+    // A large MSET must not be kept for as long as the connection is idle.
+    if session.scratch.capacity() > 4096 {
+        session.scratch = Vec::new();
+    }
+}
+
+/// Frees in a thread of its own what would hold up a worker.
+fn free(garbage: Vec<crate::table::Table<crate::keyspace::Entry>>) {
+    let keys: usize = garbage.iter().map(crate::table::Table::len).sum();
+    if keys < 10_000 {
+        return;
+    }
+    let thread = std::thread::Builder::new().name("free".into());
+    // Without a thread, the closure is dropped here, and the garbage with it.
+    let _ = thread.spawn(move || drop(garbage));
+}
+
+/// Executes from inside the engine: what a transaction has queued.
+fn run_locked(
+    node: &Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+    locks: &mut LockSet<'_>,
+    effects: &mut Effects,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    match command.run {
+        Run::Read(run) => {
+            let view = ReadView::new(locks, session.db, surroundings(session));
+            run(&view, argv, reply)
+        }
+        Run::Write(run) => {
+            let around = surroundings(session);
+            let mut view = WriteView::new(locks, session.db, around, effects);
+            let outcome = run(&mut view, argv, reply);
+            effects.settle(session.db, argv);
+            outcome
+        }
+        Run::Session(run) => run(node, session, argv, reply),
+        Run::Transaction(Control::Unwatch) => {
+            reply.ok();
+            Ok(())
+        }
+        Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
+    }
+}

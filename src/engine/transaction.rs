@@ -1,0 +1,235 @@
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! Queued commands wait in the session. EXEC locks the union of what they declare, asks whether
+//! a watched key has changed, and runs them one after the other under those locks: nobody sees
+//! a part of it.
+
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use super::{effects, finish, gate, log, run_locked, want};
+use crate::command::{Argv, Command, Control, Run};
+use crate::fault::{Fault, Outcome};
+use crate::keyspace::{Access, LockSet, Place, Wanted, WriteView};
+use crate::limits;
+use crate::node::Node;
+use crate::resp::Reply;
+use crate::session::{Queue, Session};
+
+/// Does what a transaction command says.
+pub(super) fn control(
+    node: &Node,
+    session: &mut Session,
+    control: Control,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    match control {
+        Control::Begin => {
+            if session.queue.is_some() {
+                return Err(Fault::new("ERR MULTI calls can not be nested"));
+            }
+            session.queue = Some(Queue::default());
+            reply.ok();
+        }
+        Control::Discard => {
+            if session.queue.take().is_none() {
+                return Err(Fault::new("ERR DISCARD without MULTI"));
+            }
+            forget_watches(node, session);
+            reply.ok();
+        }
+        Control::Watch => {
+            if session.queue.is_some() {
+                return Err(Fault::new("ERR WATCH inside MULTI is not allowed"));
+            }
+            watch(node, session, &argv[1..])?;
+            reply.ok();
+        }
+        Control::Unwatch => {
+            forget_watches(node, session);
+            reply.ok();
+        }
+        Control::Execute => return exec(node, session, reply),
+    }
+    Ok(())
+}
+
+/// Keeps a command for EXEC.
+pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let Some(queue) = &mut session.queue else { return Ok(()) };
+    let bytes: usize = argv.iter().map(|argument| argument.len()).sum();
+    if queue.commands.len() >= limits::QUEUED_COMMANDS
+        || queue.bytes.saturating_add(bytes) > limits::QUEUED_BYTES
+    {
+        queue.broken = true;
+        return Err(Fault::new("ERR transaction is too large, send several smaller ones"));
+    }
+    queue.bytes += bytes;
+    queue.commands.push(argv.iter().map(|argument| Box::from(*argument)).collect());
+    reply.status("QUEUED");
+    Ok(())
+}
+
+fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
+    if session.watches.keys.len() + keys.len() > limits::WATCHED_KEYS {
+        return Err(Fault::new("ERR too many watched keys"));
+    }
+    let db = session.db;
+    let mut wanted: SmallVec<[Wanted; 8]> =
+        keys.iter().map(|key| Wanted::key(db, key, Access::Exclusive)).collect();
+    let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
+    let mut effects = effects(node, session);
+    // A key that is due is gone before it is watched: its removal later is no change.
+    let around = super::surroundings(session);
+    let mut view = WriteView::new(&mut locks, db, around, &mut effects);
+    for key in keys {
+        view.exists(key);
+    }
+    log(node, session, &effects);
+    for key in keys {
+        let watched = session.watches.keys.iter().any(|(d, k)| *d == db && **k == **key);
+        if !watched {
+            let shard = locks.held_mut(db, Place::of(key).shard);
+            shard.watch(key, session.watches.flag.clone());
+            session.watches.keys.push((db, Box::from(*key)));
+        }
+    }
+    drop(locks);
+    finish(session, effects);
+    Ok(())
+}
+
+/// Stops watching. What cannot be locked at once is tried again until it can: this is also
+/// what a connection does when it ends, and nothing holds a shard for long.
+pub fn forget_watches(node: &Node, session: &mut Session) {
+    if session.watches.keys.is_empty() && !session.watches.broken() {
+        return;
+    }
+    let (flag, keys) = session.watches.take();
+    for (db, key) in keys {
+        let wanted = Wanted::key(db, &key, Access::Exclusive);
+        loop {
+            if let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) {
+                locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn exec(node: &Node, session: &mut Session, reply: &mut dyn Reply) -> Outcome {
+    let Some(queue) = session.queue.take() else {
+        return Err(Fault::new("ERR EXEC without MULTI"));
+    };
+    if queue.broken {
+        forget_watches(node, session);
+        return Err(Fault::new(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    let borrowed: Vec<SmallVec<[&[u8]; 8]>> =
+        queue.commands.iter().map(|argv| argv.iter().map(|a| &**a).collect()).collect();
+    let commands: Vec<Argv<'_>> = borrowed.iter().map(SmallVec::as_slice).collect();
+    let outcome = run_all(node, session, &commands, reply);
+    if outcome == Err(Fault::Contended) {
+        // Nothing has happened: keep the queue for the next attempt.
+        drop(borrowed);
+        session.queue = Some(queue);
+        return outcome;
+    }
+    forget_watches(node, session);
+    outcome
+}
+
+/// Executes commands as one transaction: an array of their answers, or one error and nothing
+/// done when one of them could never be run.
+///
+/// # Errors
+/// The first refusal at the gate, or that a shard is busy.
+pub fn execute_all(
+    node: &Node,
+    session: &mut Session,
+    commands: &[Argv<'_>],
+    reply: &mut dyn Reply,
+) -> Outcome {
+    for argv in commands {
+        gate::admit(node, session, argv)?;
+    }
+    run_all(node, session, commands, reply)
+}
+
+fn run_all(
+    node: &Node,
+    session: &mut Session,
+    commands: &[Argv<'_>],
+    reply: &mut dyn Reply,
+) -> Outcome {
+    let rows: Vec<&'static Command> =
+        commands.iter().map(|argv| gate::find(argv)).collect::<Result<_, _>>()?;
+    let mut wanted = SmallVec::new();
+    want_all(node, session, commands, &rows, &mut wanted);
+    let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
+    let mut effects = effects(node, session);
+    if watched_changed(session, &mut locks, &mut effects) {
+        log(node, session, &effects);
+        drop(locks);
+        finish(session, effects);
+        reply.null_array();
+        return Ok(());
+    }
+    reply.array(commands.len());
+    for (argv, command) in commands.iter().zip(rows) {
+        let ran = run_locked(node, session, command, argv, &mut locks, &mut effects, reply);
+        session.tally.commands += 1;
+        if let Err(fault) = ran {
+            session.tally.errors += 1;
+            reply.error(match &fault {
+                Fault::Text(text) => text,
+                // Every lock that a command may want is held.
+                Fault::Contended => "ERR internal error: a lock was missing in a transaction",
+            });
+        }
+    }
+    log(node, session, &effects);
+    drop(locks);
+    finish(session, effects);
+    Ok(())
+}
+
+/// Adds the locks of every command, following SELECT, and those of the watched keys.
+fn want_all(
+    node: &Node,
+    session: &Session,
+    commands: &[Argv<'_>],
+    rows: &[&'static Command],
+    wanted: &mut SmallVec<[Wanted; 8]>,
+) {
+    let mut db = session.db;
+    for (argv, command) in commands.iter().zip(rows) {
+        if command.name == "select" {
+            let index = crate::command::args::database(argv[1], node.keyspace.databases());
+            db = index.unwrap_or(db);
+        }
+        want(node, db, command, argv, wanted);
+        debug_assert!(!matches!(command.run, Run::Container));
+    }
+    for (db, key) in &session.watches.keys {
+        wanted.push(Wanted::key(*db, key, Access::Exclusive));
+    }
+}
+
+/// Whether a watched key has changed since it was watched, its becoming due included.
+fn watched_changed(
+    session: &mut Session,
+    locks: &mut LockSet<'_>,
+    effects: &mut crate::keyspace::Effects,
+) -> bool {
+    let around = super::surroundings(session);
+    for (db, key) in &session.watches.keys {
+        WriteView::new(locks, *db, around, effects).exists(key);
+    }
+    session.watches.flag.load(Ordering::Relaxed)
+}

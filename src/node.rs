@@ -1,0 +1,138 @@
+//! One node: everything that its connections share.
+//!
+//! Doors, the engine and the background tasks all get a reference to it; whatever is in here
+//! can be used from every worker at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use eave_replication::leader::{Leader, LeaderConfig};
+use eave_replication::status::ReplicaStatus;
+use eave_replication::{Backlog, BacklogConfig, Position, ReplicationId};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::Clients;
+use crate::clock;
+use crate::config::{self, Config, Secret};
+use crate::keyspace::Keyspace;
+use crate::log::Log;
+use crate::observe::Stats;
+use crate::observe::memory::Memory;
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Node {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The settings.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The effects.
+    pub log: Log,
+    /// Who is connected.
+    pub clients: Clients,
+    /// What has happened.
+    pub stats: Stats,
+    /// What is in use.
+    pub memory: Memory,
+    /// Who follows, and whom this node follows.
+    pub replication: Replication,
+    /// The credential of the REST door.
+    pub token: Secret,
+    /// When the node started, in unix milliseconds.
+    pub started: u64,
+    /// Names this run of the process: 40 hex digits.
+    pub run_id: String,
+    /// Cancelled when the node stops.
+    pub shutdown: CancellationToken,
+}
+
+/// The node's place among others.
+#[derive(Debug)]
+pub struct Replication {
+    /// The side towards followers.
+    pub leader: Mutex<Leader>,
+    /// Whom to follow; the task that does so watches it.
+    pub target: watch::Sender<Option<config::Leader>>,
+    /// What that task says of itself.
+    pub status: Mutex<Option<ReplicaStatus>>,
+    is_replica: AtomicBool,
+}
+
+impl Replication {
+    /// Whether this node follows another.
+    #[inline]
+    pub fn is_replica(&self) -> bool {
+        self.is_replica.load(Ordering::Relaxed)
+    }
+
+    /// Follows another node from now on, or nobody.
+    pub fn follow(&self, target: Option<config::Leader>) {
+        self.is_replica.store(target.is_some(), Ordering::Relaxed);
+        self.target.send_replace(target);
+    }
+}
+
+impl Node {
+    /// A node with these settings, without data and without connections.
+    pub fn new(config: Config) -> Arc<Node> {
+        let token = if config.rest_token.is_empty() {
+            Secret::new(clock::secret_hex(32))
+        } else {
+            config.rest_token.clone()
+        };
+        let mut id = [0; 20];
+        clock::secret_bytes(&mut id);
+        let position = Position { id: ReplicationId::from_random(id), offset: 0 };
+        let history = BacklogConfig { size: config.repl_backlog_size, ..BacklogConfig::default() };
+        let (target, _) = watch::channel(None);
+        let replication = Replication {
+            leader: Mutex::new(Leader::new(leader_config(&config))),
+            target,
+            status: Mutex::new(None),
+            is_replica: AtomicBool::new(false),
+        };
+        replication.follow(config.replicaof.clone());
+        Arc::new(Node {
+            keyspace: Keyspace::new(config.databases as usize),
+            log: Log::new(Backlog::new(history, position)),
+            clients: Clients::default(),
+            stats: Stats::default(),
+            memory: Memory::default(),
+            replication,
+            token,
+            started: clock::unix_ms(),
+            run_id: clock::secret_hex(20),
+            shutdown: CancellationToken::new(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+        })
+    }
+
+    /// Changes settings.
+    ///
+    /// # Errors
+    /// What `change` refuses; nothing is changed then.
+    pub fn configure<E>(
+        &self,
+        change: impl FnOnce(&mut Config) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut next = Config::clone(&self.config.load());
+        change(&mut next)?;
+        self.replication.leader.lock().configure(leader_config(&next));
+        let history =
+            BacklogConfig { size: next.repl_backlog_size, ..BacklogConfig::default() };
+        self.log.lock().backlog().configure(history);
+        self.config.store(Arc::new(next));
+        Ok(())
+    }
+}
+
+fn leader_config(config: &Config) -> LeaderConfig {
+    LeaderConfig {
+        ping_period_ms: u64::from(config.repl_ping_replica_period) * 1000,
+        timeout_ms: u64::from(config.repl_timeout) * 1000,
+        ..LeaderConfig::default()
+    }
+}

@@ -1,0 +1,131 @@
+//! What one client has: its database, its protocol, its transaction, its name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+
+use crate::clients::Client;
+use crate::config::Config;
+use crate::keyspace::shard::WatchFlag;
+use crate::resp::reply::Protocol;
+
+/// By which door a session came in: it decides what it may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// A RESP connection.
+    Resp,
+    /// A REST request, or several of one connection.
+    Rest,
+    /// The stream of this replica's leader: it may write, and nothing expires for it.
+    Leader,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Session {
+    /// What others may see of it.
+    pub client: Arc<Client>,
+    /// Where it came in.
+    pub door: Door,
+    /// The selected database.
+    pub db: usize,
+    /// How it is answered.
+    pub protocol: Protocol,
+    /// Whether it has said who it is, or need not.
+    pub authenticated: bool,
+    /// The time of the present command, in unix milliseconds.
+    pub now: u64,
+    /// Commands waiting for EXEC.
+    pub queue: Option<Queue>,
+    /// Watched keys.
+    pub watches: Watches,
+    /// Whether the connection ends after the present reply.
+    pub closing: bool,
+    /// Counts of the present batch, which the door adds to the node's.
+    pub tally: Tally,
+    /// Room for effects, reused.
+    pub scratch: Vec<u8>,
+    config: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
+}
+
+/// Commands that wait for EXEC.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Each with its arguments.
+    pub commands: Vec<Vec<Box<[u8]>>>,
+    /// Bytes of all arguments.
+    pub bytes: usize,
+    /// Whether one of them was refused: EXEC then refuses all.
+    pub broken: bool,
+}
+
+/// Keys that a session watches.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// Set when one of them has changed.
+    pub flag: WatchFlag,
+    /// The keys, with their databases.
+    pub keys: Vec<(usize, Box<[u8]>)>,
+}
+
+impl Watches {
+    /// Whether a watched key has changed.
+    pub fn broken(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Takes all keys out, with the flag they were watched by; a new flag takes its place.
+    pub fn take(&mut self) -> (WatchFlag, Vec<(usize, Box<[u8]>)>) {
+        let flag = std::mem::replace(&mut self.flag, Arc::new(AtomicBool::new(false)));
+        (flag, std::mem::take(&mut self.keys))
+    }
+}
+
+/// Counts that are gathered without touching what other workers touch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Commands run.
+    pub commands: u64,
+    /// Commands that failed.
+    pub errors: u64,
+    /// Due keys that were removed on the way.
+    pub expired: u64,
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+}
+
+impl Session {
+    /// A new client's session.
+    pub fn new(
+        client: Arc<Client>,
+        door: Door,
+        config: Arc<ArcSwap<Config>>,
+    ) -> Session {
+        let mut config = Cache::new(config);
+        let open = config.load().requirepass.is_empty();
+        Session {
+            client,
+            door,
+            db: 0,
+            protocol: Protocol::V2,
+            authenticated: open || door != Door::Resp,
+            now: 0,
+            queue: None,
+            watches: Watches::default(),
+            closing: false,
+            tally: Tally::default(),
+            scratch: Vec::new(),
+            config,
+        }
+    }
+
+    /// The settings as they are now.
+    #[inline]
+    pub fn config(&mut self) -> &Config {
+        self.config.load()
+    }
+}
