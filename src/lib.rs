@@ -1,1 +1,3 @@
 //! The server, as a library.
+
+pub mod rdb;

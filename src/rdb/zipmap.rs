@@ -1,0 +1,53 @@
+//! Zipmaps: small hashes of Redis 2.4 and before.
+//!
+//! One byte of pairs (254 and above cannot tell), the pairs, one end byte. A pair is a length
+//! and the field, a length, a byte of slack, the value and that many unused bytes. A length is
+//! one byte below 254, or 254 and four bytes.
+//!
+//! Left out on purpose: writing them.
+
+use super::error::Broken;
+use super::packed::{Due, Element, Walk};
+
+const LONG: u8 = 254;
+const END: u8 = 255;
+
+/// The pairs of a zipmap, each checked before it is given out.
+pub(super) struct Pairs<'a> {
+    walk: Walk<'a>,
+    due: Due,
+}
+
+impl<'a> Pairs<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, Broken> {
+        let mut walk = Walk::new(bytes);
+        let count = walk.byte()?;
+        let due = Due::new((count < LONG).then_some(count.into()), 0);
+        Ok(Self { walk, due })
+    }
+
+    /// The next field and value, or `None` at a proper end.
+    pub(super) fn next(&mut self) -> Result<Option<(Element<'a>, Element<'a>)>, Broken> {
+        let Some(field) = self.length()? else {
+            self.walk.end()?;
+            return self.due.end().map(|()| None);
+        };
+        let field = self.walk.take(field)?;
+        let at = self.walk.at();
+        let value = self.length()?.ok_or(Broken { at, expected: "a value" })?;
+        let slack = usize::from(self.walk.byte()?);
+        let value = self.walk.take(value)?;
+        self.walk.take(slack)?;
+        self.due.one()?;
+        Ok(Some((Element::Text(field), Element::Text(value))))
+    }
+
+    /// A length, or `None` for the end byte.
+    fn length(&mut self) -> Result<Option<usize>, Broken> {
+        Ok(match self.walk.byte()? {
+            END => None,
+            LONG => Some(self.walk.u32_le()?),
+            short => Some(short.into()),
+        })
+    }
+}
