@@ -188,77 +188,91 @@ impl Packing {
         }
         let offset = cursor.offset();
         let packed = cursor.string(limits)?.bytes()?;
-        let (layout, fields) = match self {
-            Self::Zipmap => ("zipmap", from_zipmap(&packed)),
-            Self::Ziplist => ("ziplist", from_ziplist(&packed)),
-            Self::Listpack => ("listpack", from_listpack(&packed)),
-            Self::ListpackWithExpiries => ("listpack", from_listpack_with_expiries(&packed)),
-        };
-        let fields = fields.map_err(|broken| broken.within(layout, offset))?;
-        let found = fields.len() as u64;
-        if found > limits.elements {
-            let kind = ErrorKind::Limit { what: "a hash", found, limit: limits.elements };
-            return Err(Error::new(offset, kind).into());
+        let within = |broken: Broken| broken.within(self.layout(), offset);
+        let mut unpacker = Unpacker::new(self, &packed).map_err(within)?;
+        let mut fields = Vec::new();
+        while let Some(field) = unpacker.next().map_err(within)? {
+            let (found, limit) = (fields.len() as u64 + 1, limits.elements);
+            if found > limit {
+                let kind = ErrorKind::Limit { what: "a hash", found, limit };
+                return Err(Error::new(offset, kind).into());
+            }
+            fields.push(field);
         }
         refuse_duplicates(&fields, offset)?;
         Ok(fields)
     }
-}
 
-fn pair(field: Element<'_>, value: Element<'_>) -> HashField {
-    HashField { field: field.to_vec(), value: value.to_vec(), expire_at_ms: None }
-}
-
-fn from_zipmap(bytes: &[u8]) -> Result<Vec<HashField>, Broken> {
-    let mut pairs = zipmap::Pairs::new(bytes)?;
-    let mut fields = Vec::new();
-    while let Some((field, value)) = pairs.next()? {
-        fields.push(pair(field, value));
+    fn layout(self) -> &'static str {
+        match self {
+            Self::Zipmap => "zipmap",
+            Self::Ziplist => "ziplist",
+            Self::Listpack | Self::ListpackWithExpiries => "listpack",
+        }
     }
-    Ok(fields)
 }
 
-fn from_ziplist(bytes: &[u8]) -> Result<Vec<HashField>, Broken> {
-    let mut elements = ziplist::Elements::new(bytes)?;
-    let mut fields = Vec::new();
-    while let Some(field) = elements.next()? {
-        let value = elements.next()?.ok_or(incomplete(bytes))?;
-        fields.push(pair(field, value));
+/// The fields of a packed hash, one by one.
+enum Unpacker<'a> {
+    Zipmap(zipmap::Pairs<'a>),
+    Ziplist(ziplist::Elements<'a>),
+    Listpack(listpack::Elements<'a>),
+    ListpackWithExpiries(listpack::Elements<'a>),
+}
+
+impl<'a> Unpacker<'a> {
+    fn new(packing: Packing, bytes: &'a [u8]) -> Result<Self, Broken> {
+        Ok(match packing {
+            Packing::Zipmap => Self::Zipmap(zipmap::Pairs::new(bytes)?),
+            Packing::Ziplist => Self::Ziplist(ziplist::Elements::new(bytes)?),
+            Packing::Listpack => Self::Listpack(listpack::Elements::new(bytes)?),
+            Packing::ListpackWithExpiries => {
+                Self::ListpackWithExpiries(listpack::Elements::new(bytes)?)
+            }
+        })
     }
-    Ok(fields)
-}
 
-fn from_listpack(bytes: &[u8]) -> Result<Vec<HashField>, Broken> {
-    let mut elements = listpack::Elements::new(bytes)?;
-    let mut fields = Vec::new();
-    while let Some(field) = elements.next()? {
-        let value = elements.next()?.ok_or(incomplete(bytes))?;
-        fields.push(pair(field, value));
+    fn next(&mut self) -> Result<Option<HashField>, Broken> {
+        match self {
+            Self::Zipmap(pairs) => {
+                Ok(pairs.next()?.map(|(field, value)| unpacked(field, value, None)))
+            }
+            Self::Ziplist(elements) => {
+                let Some(field) = elements.next()? else { return Ok(None) };
+                Ok(Some(unpacked(field, complete(elements.next()?)?, None)))
+            }
+            Self::Listpack(elements) => {
+                let Some(field) = elements.next()? else { return Ok(None) };
+                Ok(Some(unpacked(field, complete(elements.next()?)?, None)))
+            }
+            Self::ListpackWithExpiries(elements) => {
+                let Some(field) = elements.next()? else { return Ok(None) };
+                let value = complete(elements.next()?)?;
+                let expire_at_ms = absolute_expiry(complete(elements.next()?)?)?;
+                Ok(Some(unpacked(field, value, expire_at_ms)))
+            }
+        }
     }
-    Ok(fields)
 }
 
-fn from_listpack_with_expiries(bytes: &[u8]) -> Result<Vec<HashField>, Broken> {
-    let mut elements = listpack::Elements::new(bytes)?;
-    let mut fields = Vec::new();
-    while let Some(field) = elements.next()? {
-        let value = elements.next()?.ok_or(incomplete(bytes))?;
-        let expire_at_ms = match elements.next()?.ok_or(incomplete(bytes))? {
-            Element::Number(0) => None,
-            Element::Number(at) => Some(absolute_expiry(at).ok_or(incomplete(bytes))?),
-            Element::Text(_) => return Err(incomplete(bytes)),
-        };
-        fields.push(HashField { expire_at_ms, ..pair(field, value) });
+fn unpacked(field: Element<'_>, value: Element<'_>, expire_at_ms: Option<u64>) -> HashField {
+    HashField { field: field.to_vec(), value: value.to_vec(), expire_at_ms }
+}
+
+/// A field's value or expiry must not be missing at the end.
+fn complete(element: Option<Element<'_>>) -> Result<Element<'_>, Broken> {
+    element.ok_or(Broken { at: 0, expected: "no field without its value" })
+}
+
+/// Zero for none, otherwise milliseconds since 1970.
+fn absolute_expiry(element: Element<'_>) -> Result<Option<u64>, Broken> {
+    const BROKEN: Broken = Broken { at: 0, expected: "a field's expiry within 48 bits" };
+    let Element::Number(at) = element else { return Err(BROKEN) };
+    let at = u64::try_from(at).map_err(|_| BROKEN)?;
+    if at > LAST_EXPIRY_MS {
+        return Err(BROKEN);
     }
-    Ok(fields)
-}
-
-fn absolute_expiry(at: i64) -> Option<u64> {
-    u64::try_from(at).ok().filter(|at| *at <= LAST_EXPIRY_MS)
-}
-
-fn incomplete(bytes: &[u8]) -> Broken {
-    Broken { at: bytes.len(), expected: "every field complete" }
+    Ok((at > 0).then_some(at))
 }
 
 fn refuse_duplicates(fields: &[HashField], offset: u64) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The RDB format: bytes in, values out, for full syncs, snapshots and DUMP/RESTORE.
 //!
-//! Reading order: [`write`] (what a file is made of, in order), [`read`] (the same stream,
+//! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
 //! `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).

@@ -319,7 +319,24 @@ fn hashes_with_field_expiries_are_read() {
     assert_eq!(read_body(&listpack), [key("h", expected)]);
 
     table[3..11].fill(0xff);
-    assert!(matches!(refusal(&table).kind, ErrorKind::Expected { .. }));
+    let late = refusal(&table).to_string();
+    assert_eq!(late, "RDB byte 26: expected a field's expiry within 48 bits");
+    for (last, expected) in [
+        ("soon", "a field's expiry within 48 bits"),
+        ("-1", "a field's expiry within 48 bits"),
+        ("281474976710656", "a field's expiry within 48 bits"),
+        ("", "no field without its value"),
+    ] {
+        packed.clear();
+        for element in ["a", "x", last].iter().take(if last.is_empty() { 2 } else { 3 }) {
+            packed.push(element.as_bytes()).unwrap();
+        }
+        listpack.truncate(11);
+        listpack.push(packed.as_bytes().len() as u8);
+        listpack.extend_from_slice(packed.as_bytes());
+        let late = refusal(&listpack).to_string();
+        assert!(late.ends_with(expected), "{last}: {late}");
+    }
 }
 
 #[test]
@@ -398,6 +415,15 @@ fn limits_hold_before_the_bytes_have_come() {
     }
     assert_eq!(limit(&[0, 0xc3, 1, 0x80, 0, 1, 0, 1]), Some((65_537, 65_536)));
     assert_eq!(limit(&[4, 0, 0x44, 1]), Some((1025, limits.elements)));
+    let mut packed = Listpack::new();
+    for i in 0..=limits.elements {
+        packed.push(i.to_string().as_bytes()).unwrap();
+        packed.push(b"").unwrap();
+    }
+    let mut body = Vec::new();
+    let mut writer = Writer::new(&mut body, Compression::None);
+    writer.key(b"h", &KeyMeta::default(), HashListpack(&packed));
+    assert_eq!(limit(&body), Some((1025, limits.elements)));
     assert_eq!(limit(&[254, 0x81, 0, 0, 0, 1, 0, 0, 0, 0]), Some((1 << 32, u32::MAX.into())));
     // A small compressed string cannot claim to be a large one.
     let bomb = refusal(&[0, 0, 0xc3, 2, 0x7f, 0xff, 0, b'a']);

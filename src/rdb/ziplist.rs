@@ -87,3 +87,47 @@ impl<'a> Elements<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Header, "a", 3, -1 as 8 bits, 300 as 16 bits, 70000 as 24 bits, "bc", end.
+    const WHOLE: [u8; 36] = [
+        36, 0, 0, 0, 31, 0, 0, 0, 6, 0, 0, 1, b'a', 3, 0xf4, 2, 0xfe, 0xff, 3, 0xc0, 0x2c, 1, 4,
+        0xf0, 0x70, 0x11, 0x01, 254, 5, 0, 0, 0, 2, b'b', b'c', 0xff,
+    ];
+
+    fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Broken> {
+        let mut elements = Elements::new(bytes)?;
+        let mut out = Vec::new();
+        while let Some(element) = elements.next()? {
+            out.push(element.to_vec());
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn reads_every_kind_of_element() {
+        // A length before may take five bytes where one would do: Redis leaves them so.
+        let mut whole = WHOLE;
+        whole[4] = 27;
+        let expected: [&[u8]; 6] = [b"a", b"3", b"-1", b"300", b"70000", b"bc"];
+        assert_eq!(read(&whole), Ok(expected.map(<[u8]>::to_vec).to_vec()));
+        assert_eq!(read(&WHOLE).unwrap_err().expected, "the offset of the last element");
+    }
+
+    #[test]
+    fn cuts_are_refused_and_flips_never_panic() {
+        for cut in 0..WHOLE.len() {
+            assert!(read(&WHOLE[..cut]).is_err());
+        }
+        for at in 0..WHOLE.len() {
+            for byte in 0..=255 {
+                let mut bytes = WHOLE;
+                bytes[at] = byte;
+                let _ = read(&bytes);
+            }
+        }
+    }
+}

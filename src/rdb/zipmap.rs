@@ -51,3 +51,43 @@ impl<'a> Pairs<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two pairs: "a" and "xy" with one byte of slack, "" and "z" with lengths of five bytes.
+    const WHOLE: [u8; 21] =
+        [2, 1, b'a', 2, 1, b'x', b'y', b'?', 254, 0, 0, 0, 0, 254, 1, 0, 0, 0, 0, b'z', 255];
+
+    fn read(bytes: &[u8]) -> Result<Vec<[Vec<u8>; 2]>, Broken> {
+        let mut pairs = Pairs::new(bytes)?;
+        let mut out = Vec::new();
+        while let Some((field, value)) = pairs.next()? {
+            out.push([field.to_vec(), value.to_vec()]);
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn reads_short_and_long_lengths_and_slack() {
+        let expected = vec![[b"a".to_vec(), b"xy".to_vec()], [Vec::new(), b"z".to_vec()]];
+        assert_eq!(read(&WHOLE), Ok(expected));
+        assert_eq!(read(&[254, 255]), Ok(Vec::new()));
+        assert_eq!(read(&[1, 255]).unwrap_err().expected, "the number of elements there are");
+    }
+
+    #[test]
+    fn cuts_are_refused_and_flips_never_panic() {
+        for cut in 0..WHOLE.len() {
+            assert!(read(&WHOLE[..cut]).is_err());
+        }
+        for at in 0..WHOLE.len() {
+            for byte in 0..=255 {
+                let mut bytes = WHOLE;
+                bytes[at] = byte;
+                let _ = read(&bytes);
+            }
+        }
+    }
+}
