@@ -1,0 +1,89 @@
+//! The same data for either side.
+
+use eave::rdb::{HashField, Listpack, Value};
+
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+pub(crate) fn long_text() -> Vec<u8> {
+    (0..4000u32).flat_map(|i| format!("line {} of a text; ", i / 7).into_bytes()).collect()
+}
+
+pub(crate) fn binary() -> Vec<u8> {
+    let mut noise = Noise(7);
+    (0..5000).map(|_| noise.next() as u8).collect()
+}
+
+pub(crate) fn strings() -> Vec<(&'static str, Vec<u8>)> {
+    let mut strings = vec![
+        ("empty", Vec::new()),
+        ("long", long_text()),
+        ("binary", binary()),
+        ("run", vec![b'x'; 70_000]),
+        ("12345", b"a key that is a number".to_vec()),
+        ("zeros", b"007".to_vec()),
+    ];
+    let numbers = [0, -1, 127, 128, -129, 32_767, 32_768, -40_000, 1 << 31, i64::MIN];
+    let names = ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
+    strings.extend(names.into_iter().zip(numbers.map(|n| n.to_string().into_bytes())));
+    strings
+}
+
+pub(crate) fn hash(count: usize) -> Fields {
+    (0..count)
+        .map(|i| match i % 4 {
+            0 => (format!("field {i}").into_bytes(), format!("value {i}").into_bytes()),
+            1 => (format!("{i}").into_bytes(), format!("{}", i * i * 7919).into_bytes()),
+            2 => (format!("-{i}").into_bytes(), Vec::new()),
+            _ => (vec![0xff, i as u8, (i >> 8) as u8, 0], vec![b'y'; i % 64]),
+        })
+        .collect()
+}
+
+pub(crate) fn hashes() -> Vec<(&'static str, Fields, &'static str)> {
+    vec![
+        ("one", hash(1), "listpack"),
+        ("small", hash(100), "listpack"),
+        ("big", hash(5000), "hashtable"),
+        ("wide", vec![(b"f".to_vec(), long_text())], "hashtable"),
+    ]
+}
+
+pub(crate) fn value_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Value {
+    let fields = fields.iter().cloned();
+    sorted(Value::Hash(
+        fields.map(|(field, value)| HashField { field, value, expire_at_ms: None }).collect(),
+    ))
+}
+
+/// Hash tables have no order of their own.
+pub(crate) fn sorted(mut value: Value) -> Value {
+    if let Value::Hash(fields) = &mut value {
+        fields.sort_by(|a, b| a.field.cmp(&b.field));
+    }
+    value
+}
+
+pub(crate) fn listpack(fields: &[(Vec<u8>, Vec<u8>)]) -> Listpack {
+    let mut packed = Listpack::new();
+    for (field, value) in fields {
+        packed.push(field).unwrap();
+        packed.push(value).unwrap();
+    }
+    packed
+}
+
+/// Enough of a random number generator for a test to be repeatable.
+pub(crate) struct Noise(pub(crate) u64);
+
+impl Noise {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
