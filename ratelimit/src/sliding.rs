@@ -13,7 +13,7 @@
 //! not stored. One hit under `100/60s` takes 11 bytes. The bound is
 //! `7 + c + 61 * (t + c)` bytes, with `c` the width of the limit (1, 2, 4 or 8)
 //! and `t` that of the window in milliseconds (2, 4 or 6): 191 bytes under
-//! `100/60s`, 442 under `1000000/1h`... 869 at the very most.
+//! `100/60s`, 499 under `1000000/1h`, 869 at the very most.
 //!
 //! Layout: tag (4 * tick code + count code), newest tick (6 bytes), total, then
 //! the buckets from the oldest: the low bytes of its tick, its count. All
@@ -140,6 +140,12 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// Reads a bucket's count alone.
+    #[inline]
+    fn count(&self, bytes: &[u8]) -> u64 {
+        bytes.get(self.layout.tick_bytes()..).map_or(0, state::load)
+    }
+
     #[inline]
     fn buckets(&self) -> impl Iterator<Item = Bucket> {
         self.buckets.chunks_exact(self.layout.bucket_bytes()).map(|bytes| self.bucket(bytes))
@@ -217,10 +223,11 @@ impl<'a> Quota<'a> {
     fn retry_after(&self, cost: u64) -> Option<u64> {
         let keep = self.rule.limit().checked_sub(cost)?;
         let mut total = self.log.total;
-        for bucket in self.log.buckets() {
-            total = total.saturating_sub(bucket.count);
+        for bytes in self.log.buckets.chunks_exact(self.log.layout.bucket_bytes()) {
+            total = total.saturating_sub(self.log.count(bytes));
             if total <= keep {
-                return Some((self.end() - self.now).saturating_sub(bucket.age));
+                let age = self.log.bucket(bytes).age;
+                return Some((self.end() - self.now).saturating_sub(age));
             }
         }
         Some(self.reset_after())
@@ -236,16 +243,16 @@ impl<'a> Quota<'a> {
         let Log { layout, newest, total, buckets } = self.log;
         let wide = layout.widest(Layout::of(self.rule));
         let stride = wide.bucket_bytes();
+        let joins = !buckets.is_empty() && newest >= self.span_start(self.at);
         next.clear();
         encode_head(next, wide, self.at, total + cost);
-        let first = next.len();
-        if wide == layout && buckets.len() < MAX_BUCKETS * stride {
+        if wide == layout && (joins || buckets.len() < MAX_BUCKETS * stride) {
             next.extend_from_slice(buckets);
         } else {
             self.merge(wide, next);
         }
-        let last = next.len() - stride.min(next.len());
-        if last >= first && newest >= self.span_start(self.at) {
+        let last = next.len().saturating_sub(stride);
+        if joins {
             let (tick, count) = next[last..].split_at_mut(wide.tick_bytes());
             state::store(tick, self.at);
             let sum = state::load(count).saturating_add(cost);
@@ -329,17 +336,16 @@ pub(crate) fn give(
         }
         quota.log.pop(bucket);
     }
-    if quota.log.buckets.is_empty() {
+    let Some(oldest) = quota.log.oldest() else {
         quota.log.total = 0;
         return Ok(Outcome { decision: quota.decide(0), change: Change::Remove });
-    }
+    };
     let Log { layout, newest, total, buckets } = quota.log;
     next.clear();
     encode_head(next, layout, newest, keep);
     let count = next.len() + layout.tick_bytes()..next.len() + layout.bucket_bytes();
     next.extend_from_slice(buckets);
-    let left = state::load(&next[count.clone()]).saturating_sub(total - keep);
-    state::store(&mut next[count], left);
+    state::store(&mut next[count], oldest.count.saturating_sub(total - keep));
     quota.log.total = keep;
     let change = Change::Store { expires_at_ms: quota.end() };
     Ok(Outcome { decision: quota.decide(0), change })
