@@ -378,3 +378,40 @@ pub(crate) fn validate(state: &[u8]) -> Result<(), StateError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encode(log: &Log<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_head(&mut bytes, log.layout, log.newest, log.total);
+        for bucket in log.buckets() {
+            state::append(&mut bytes, log.newest - bucket.age, log.layout.tick_bytes());
+            state::append(&mut bytes, bucket.count, log.layout.count_bytes());
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_encodes_to_itself(
+            limit in 1..=MAX_AMOUNT, window in 1..200_000u64,
+            hits in prop::collection::vec((0..4_000u64, any::<u64>()), 1..90)
+        ) {
+            let rule = Rule::new(limit, window, Algorithm::Sliding, None).expect("in range");
+            let (mut state, mut next, mut now) = (Vec::new(), Vec::new(), 1 << 40);
+            for (gap, cost) in hits {
+                now += gap;
+                let cost = cost % limit / 8 + 1;
+                let outcome = take(&state, &rule, cost, now, &mut next).expect("own state");
+                if outcome.decision.allowed {
+                    state.clone_from(&next);
+                }
+                prop_assert_eq!(validate(&state), Ok(()));
+                prop_assert_eq!(&encode(&Log::decode(&state).expect("valid")), &state);
+            }
+        }
+    }
+}

@@ -75,6 +75,26 @@ fn sizes_are_as_stated() {
     }
 }
 
+/// A longer window has fewer, longer spans than the buckets of a shorter one:
+/// those of one span become one, and the state stays as small as stated.
+#[test]
+fn a_longer_window_merges_buckets() {
+    let (short, long) = (rule("200/30s"), rule("200/60s"));
+    let (mut key, first) = (Key::default(), 1_000_000_000_000 + 499);
+    key.take(&short, 1, first);
+    for span in 0..60 {
+        key.take(&short, 2, first + 1 + 500 * span);
+    }
+    assert_eq!((key.state.len(), 8 + 3 * 61), (191, 191));
+    let now = first + 1 + 500 * 61;
+    assert_eq!(key.take(&long, 1, now).remaining, 200 - 122);
+    // Spans of 500 ms pairwise, and the new one for itself.
+    assert_eq!(key.state.len(), 8 + 3 * 32);
+    // The first two became one that leaves with the newer of them.
+    assert_eq!(key.peek(&long, 0, first + 60_000).remaining, 200 - 122);
+    assert_eq!(key.peek(&long, 0, first + 60_001).remaining, 200 - 119);
+}
+
 /// Every border of every argument, in every combination: answered, in range.
 #[test]
 fn borders_are_answered() {

@@ -329,3 +329,18 @@ proptest! {
         }
     }
 }
+
+/// A refund on a clock that has stepped back gives back what it names, and the
+/// later time is not forgotten with it.
+#[test]
+fn a_refund_does_not_turn_the_clock_back() {
+    for algorithm in [Algorithm::Sliding, Algorithm::Fixed, Algorithm::Gcra] {
+        let rule = rule(10, 60_000, algorithm);
+        let mut key = Key::default();
+        assert_eq!(key.take(&rule, 10, START).remaining, 0);
+        key.give(&rule, 1, START - 60_000);
+        let again = [START - 60_000, START - 30_000, START, START + 1]
+            .map(|now| u64::from(key.take(&rule, 1, now).allowed));
+        assert_eq!(again.iter().sum::<u64>(), 1, "{algorithm:?}");
+    }
+}
