@@ -1,0 +1,142 @@
+//! `fixed`: epoch-aligned windows, each with the full limit.
+//!
+//! The window that contains `t` is `[k * window, (k + 1) * window)` with
+//! `k = floor(t / window)`. Across an edge up to twice the limit can pass in
+//! less than a window; that is what fixed windows are.
+//!
+//! A state is the tick of the newest admission and the count of its window: 8
+//! to 15 bytes (tag with the count's width, tick in 6 bytes, count in the
+//! fewest of 1, 2, 4, 8). The tick tells the window under any rule, so a rule
+//! may change its window: what was admitted in the window that now contains
+//! the newest admission counts in full.
+//!
+//! Left out on purpose: windows aligned to the first admission or to a
+//! calendar.
+
+use crate::decision::{Change, Decision, Outcome};
+use crate::rule::{Algorithm, MAX_AMOUNT, Rule};
+use crate::state::{self, StateError, TICK_BYTES};
+
+const COUNT_WIDTHS: [usize; 4] = [1, 2, 4, 8];
+
+/// What a rule sees of a state at one time.
+struct Quota<'a> {
+    rule: &'a Rule,
+    now: u64,
+    /// The time that counts: never before the newest admission.
+    at: u64,
+    /// Admitted in the window that contains `at`.
+    count: u64,
+}
+
+impl<'a> Quota<'a> {
+    fn new(state: &[u8], rule: &'a Rule, now: u64) -> Result<Self, StateError> {
+        if state.is_empty() {
+            return Ok(Self { rule, now, at: now, count: 0 });
+        }
+        let (newest, count) = decode(state)?;
+        let at = now.max(newest);
+        let start = at - at % rule.window_ms();
+        Ok(Self { rule, now, at, count: if newest >= start { count } else { 0 } })
+    }
+
+    /// First tick of the next window.
+    fn end(&self) -> u64 {
+        self.at - self.at % self.rule.window_ms() + self.rule.window_ms()
+    }
+
+    fn remaining(&self) -> u64 {
+        self.rule.limit().saturating_sub(self.count)
+    }
+
+    fn fits(&self, cost: u64) -> bool {
+        cost == 0 || cost <= self.remaining()
+    }
+
+    fn decide(&self, cost: u64) -> Decision {
+        let wait = self.end() - self.now;
+        let reset_after = if self.count == 0 { 0 } else { wait };
+        if self.fits(cost) {
+            return Decision::allowed(self.rule, self.remaining(), reset_after);
+        }
+        let retry_after = (cost <= self.rule.limit()).then_some(wait);
+        Decision::refused(self.rule, self.remaining(), retry_after, reset_after)
+    }
+
+    fn store(&self, newest: u64, next: &mut Vec<u8>) -> Outcome {
+        encode(newest, self.count, next);
+        let change = Change::Store { expires_at_ms: self.end() };
+        Outcome { decision: self.decide(0), change }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<(u64, u64), StateError> {
+    let (&tag, rest) = bytes.split_first().ok_or(StateError::Length)?;
+    let code = tag & 0xf;
+    let width = *COUNT_WIDTHS.get(usize::from(code)).ok_or(StateError::UnknownFormat(tag))?;
+    let (newest, rest) = state::split(rest, TICK_BYTES)?;
+    let (count, rest) = state::split(rest, width)?;
+    if rest.is_empty() { Ok((newest, count)) } else { Err(StateError::Length) }
+}
+
+fn encode(newest: u64, count: u64, next: &mut Vec<u8>) {
+    let code = state::count_code(count);
+    next.clear();
+    next.push(state::tag(Algorithm::Fixed, code));
+    state::append(next, newest, TICK_BYTES);
+    state::append(next, count, COUNT_WIDTHS[usize::from(code)]);
+}
+
+pub(crate) fn take(
+    state: &[u8],
+    rule: &Rule,
+    cost: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    let mut quota = Quota::new(state, rule, now)?;
+    if cost == 0 || !quota.fits(cost) {
+        return Ok(Outcome::keep(quota.decide(cost)));
+    }
+    quota.count += cost;
+    Ok(quota.store(quota.at, next))
+}
+
+pub(crate) fn peek(state: &[u8], rule: &Rule, cost: u64, now: u64) -> Result<Decision, StateError> {
+    Ok(Quota::new(state, rule, now)?.decide(cost))
+}
+
+/// Gives back within the current window; what an earlier one counted is over.
+pub(crate) fn give(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    let mut quota = Quota::new(state, rule, now)?;
+    if amount == 0 || quota.count == 0 {
+        return Ok(Outcome::keep(quota.decide(0)));
+    }
+    quota.count = quota.count.saturating_sub(amount);
+    if quota.count == 0 {
+        return Ok(Outcome { decision: quota.decide(0), change: Change::Remove });
+    }
+    let (newest, _) = decode(state)?;
+    Ok(quota.store(newest, next))
+}
+
+/// A count of at least 1, in its shortest form.
+pub(crate) fn validate(state: &[u8]) -> Result<(), StateError> {
+    let (newest, count) = decode(state)?;
+    if !(1..=MAX_AMOUNT).contains(&count) {
+        return Err(StateError::Inconsistent("count out of range"));
+    }
+    let mut again = Vec::with_capacity(state.len());
+    encode(newest, count, &mut again);
+    if again == state {
+        Ok(())
+    } else {
+        Err(StateError::Inconsistent("count not in its shortest form"))
+    }
+}
