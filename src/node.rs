@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
-use eave_replication::status::ReplicaStatus;
+use eave_replication::status::{LinkState, ReplicaStatus};
 use eave_replication::{Backlog, BacklogConfig, Position, ReplicationId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -66,6 +66,11 @@ impl Replication {
     #[inline]
     pub fn is_replica(&self) -> bool {
         self.is_replica.load(Ordering::Relaxed)
+    }
+
+    /// Whether the link to the leader stands.
+    pub fn is_connected(&self) -> bool {
+        self.status.lock().as_ref().is_some_and(|status| status.state == LinkState::Connected)
     }
 
     /// Follows another node from now on, or nobody.

@@ -10,15 +10,7 @@
 
 pub mod args;
 pub mod client;
-pub mod config;
 pub mod connection;
-pub mod expire;
-pub mod hash;
-pub mod introspect;
-pub mod keys;
-pub mod limiter;
-pub mod replication;
-pub mod server;
 pub mod string;
 pub mod string_number;
 pub mod transaction;
@@ -276,14 +268,8 @@ impl Command {
 pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
-    hash::COMMANDS,
-    keys::COMMANDS,
-    expire::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
-    server::COMMANDS,
-    replication::COMMANDS,
-    limiter::COMMANDS,
 ];
 
 /// Every command, containers included, subcommands not.
@@ -327,5 +313,15 @@ pub fn full_name(container: Option<&Command>, command: &Command) -> String {
     match container {
         Some(container) => format!("{}|{}", container.name, command.name),
         None => command.name.to_owned(),
+    }
+}
+
+/// Answers HELP of a container as Redis does: usage, and two lines for each subcommand.
+pub fn help(container: &str, lines: &[(&str, &str)], reply: &mut dyn Reply) {
+    reply.array(1 + lines.len() * 2 + 2);
+    reply.status(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for (syntax, text) in lines.iter().chain(&[("HELP", "Print this help.")]) {
+        reply.status(syntax);
+        reply.status(&format!("    {text}"));
     }
 }

@@ -27,7 +27,8 @@ pub enum Swept {
 }
 
 impl Sweep {
-    /// Looks at the next few entries; `log` takes the effects while the shard is locked.
+    /// Looks at the next few entries, and answers how many it removed; `effects` gives room
+    /// for the removals and `log` takes them, both while the shard is locked.
     ///
     /// # Errors
     /// When somebody holds the shard for longer than a moment.
@@ -35,29 +36,30 @@ impl Sweep {
         &mut self,
         keyspace: &Keyspace,
         now: u64,
-        effects: &mut Effects,
-        log: impl FnOnce(&mut Effects),
-    ) -> Result<Swept, Contended> {
+        effects: impl FnOnce() -> Effects,
+        log: impl FnOnce(&Effects),
+    ) -> Result<(Swept, u64), Contended> {
         if self.shard == SHARDS {
             self.shard = 0;
             self.db += 1;
         }
         if self.db >= keyspace.databases() {
             *self = Sweep::default();
-            return Ok(Swept::Round);
+            return Ok((Swept::Round, 0));
         }
         if keyspace.databases[self.db].get().is_none() {
             self.shard = SHARDS;
-            return Ok(Swept::More);
+            return Ok((Swept::More, 0));
         }
         if self.cursor == 0 && !self.find_shard(keyspace, now) {
-            return Ok(Swept::More);
+            return Ok((Swept::More, 0));
         }
         let wanted = Wanted { db: self.db, shard: self.shard, access: Access::Exclusive };
         let mut locks = LockSet::one(keyspace, wanted)?;
-        self.sweep_shard(&mut locks, now, effects);
-        log(effects);
-        Ok(Swept::More)
+        let mut effects = effects();
+        self.sweep_shard(&mut locks, now, &mut effects);
+        log(&effects);
+        Ok((Swept::More, effects.expired))
     }
 
     /// Goes to the next shard of this database that may have a key that is due.

@@ -1,0 +1,85 @@
+//! Sockets that accept, and the loop that does.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::BindAddress;
+
+/// Opens the listeners of one door.
+///
+/// # Errors
+/// When an address cannot be used that is not optional (`-` before it makes it so), or when
+/// none can be used at all.
+pub fn open(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    let mut last = None;
+    for address in addresses {
+        match open_one(address.ip, port, backlog) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if address.optional => last = Some(error),
+            Err(error) => {
+                return Err(io::Error::new(error.kind(), format!("{}:{port}: {error}", address.ip)));
+            }
+        }
+    }
+    match (listeners.is_empty(), last) {
+        (true, Some(error)) => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn open_one(ip: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(ip, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // 0.0.0.0 and :: are two addresses, and each is bound when it is named.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(511))?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until the node stops; `serve` gets each connection, configured.
+pub async fn accept(
+    listener: TcpListener,
+    shutdown: CancellationToken,
+    keepalive_seconds: u32,
+    mut serve: impl FnMut(TcpStream, SocketAddr),
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                prepare(&stream, keepalive_seconds);
+                serve(stream, peer);
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: waiting is what helps.
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Settings of an accepted socket. That one of them fails is no reason to refuse a client.
+fn prepare(stream: &TcpStream, keepalive_seconds: u32) {
+    let _ = stream.set_nodelay(true);
+    if keepalive_seconds > 0 {
+        let idle = Duration::from_secs(u64::from(keepalive_seconds));
+        let probes = TcpKeepalive::new().with_time(idle).with_interval(idle / 3).with_retries(3);
+        let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+    }
+}

@@ -1,0 +1,4 @@
+//! The RESP door: listeners and connections.
+
+pub mod connection;
+pub mod listener;

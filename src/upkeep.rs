@@ -1,0 +1,77 @@
+//! What has to be done whether or not a client asks: freeing due keys, reading the memory's
+//! figures, closing idle connections.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock;
+use crate::keyspace::Effects;
+use crate::keyspace::sweep::{Sweep, Swept};
+use crate::node::Node;
+use crate::observe::stats;
+
+/// Time between two rounds.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// The longest that the sweep works before it lets others work.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// Slices of one round: a quarter of one worker's time at most.
+const SLICES: u32 = 50;
+
+/// Runs until the node stops.
+pub async fn run(node: Arc<Node>) {
+    let mut sweep = Sweep::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.shutdown.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+        node.memory.refresh();
+        close_idle(&node);
+        // A replica leaves expiry to its leader, whose DEL follows in the stream.
+        if !node.replication.is_replica() {
+            for _ in 0..SLICES {
+                if sweep_slice(&node, &mut sweep) == Swept::Round {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+/// Sweeps for a moment.
+fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
+    let start = clock::instant();
+    let now = clock::unix_ms();
+    let mut buffer = Vec::new();
+    while start.elapsed() < SLICE {
+        let logging = || Effects::new(node.log.logging(), std::mem::take(&mut buffer));
+        let step = sweep.step(&node.keyspace, now, logging, |effects| node.log.append(effects));
+        match step {
+            Ok((Swept::Round, _)) => return Swept::Round,
+            Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),
+            // Somebody works in that shard: let them.
+            Err(_) => return Swept::More,
+        }
+    }
+    Swept::More
+}
+
+/// Closes connections that have asked for nothing for `timeout` seconds.
+fn close_idle(node: &Node) {
+    let timeout = u64::from(node.config.load().timeout) * 1000;
+    if timeout == 0 {
+        return;
+    }
+    let now = clock::unix_ms();
+    for client in node.clients.list() {
+        let idle = now.saturating_sub(client.active.load(Ordering::Relaxed));
+        if idle > timeout && !client.follower.load(Ordering::Relaxed) {
+            client.close();
+        }
+    }
+}
