@@ -1,8 +1,8 @@
 //! Leader and replicas in a simulated network: one seed, one run, always the same.
 //!
 //! Links delay, deliver in pieces, break at any byte and lose what was under way; either side
-//! may notice late or only by its timeout. The leader restarts with a new history, or takes a
-//! new id; replicas crash, pause and apply in fits. After every step each replica must hold a
+//! may notice late or only by its timeout. The leader restarts with a new history, takes a
+//! new id, or yields to a replica that was behind; replicas crash, pause and apply in fits. After every step each replica must hold a
 //! prefix of the history that it names; once the faults stop all must converge.
 //!
 //! `EAVE_SEED=n cargo test -p eave-replication --test simulation` replays one run,
@@ -24,7 +24,7 @@ use world::World;
 const SEEDS: u64 = 1500;
 
 /// What must have happened at least once over all seeds, or the runs prove nothing.
-const SOMETIMES: [&str; 21] = [
+const SOMETIMES: [&str; 22] = [
     "applied after a pause",
     "backlog wrapped",
     "broke inside a snapshot",
@@ -42,6 +42,7 @@ const SOMETIMES: [&str; 21] = [
     "ping in the stream",
     "received bytes came again",
     "replica noticed silence",
+    "replica promoted",
     "replica restarted with its data",
     "resumed under a new id",
     "slow follower cut",

@@ -220,6 +220,9 @@ impl<'a> World<'a> {
         if self.rng.once_in(400) {
             self.change_id();
         }
+        if self.rng.once_in(500) {
+            self.promote();
+        }
     }
 
     /// A replica that forgot everything, or one that kept its data.
@@ -255,6 +258,24 @@ impl<'a> World<'a> {
         }
         self.record_history();
         self.saw("leader restarted");
+    }
+
+    /// A replica that had not received everything takes the leader's place.
+    fn promote(&mut self) {
+        self.sync_history();
+        let end = self.leader.log.position();
+        let history = &self.histories[&end.id];
+        let lost = self.rng.below((end.offset - history.start).min(300) + 1);
+        let at = Position { offset: end.offset - lost, ..end };
+        self.leader = LeaderNode::new(self.backlog, at, history.at(at.offset).to_vec());
+        self.leader.log.activate();
+        self.leader.log.change_id(ReplicationId::from_random(self.rng.twenty()));
+        self.refused = 0;
+        for link in self.links.iter_mut().filter(|link| !link.leader_left) {
+            link.leave_leader(self.now_ms, &mut self.rng);
+        }
+        self.record_history();
+        self.saw("replica promoted");
     }
 
     /// The same data under another id, as after a promotion: all have to ask again.
