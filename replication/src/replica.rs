@@ -92,7 +92,7 @@ pub enum Action<'a> {
     /// The snapshot is complete: make it the data set, then report [`Event::Installed`] or
     /// [`Event::InstallFailed`].
     Install,
-    /// The snapshot breaks off: forget it.
+    /// The snapshot breaks off: forget it, if one began.
     DiscardLoad,
     /// The stream goes on at the applied offset, in the history of this id: a node with
     /// followers of its own hands it to [`Backlog::change_id`](crate::Backlog::change_id) if
