@@ -119,15 +119,11 @@ impl Node {
     ///
     /// # Errors
     /// What `change` refuses; nothing is changed then.
-    pub fn configure<E>(
-        &self,
-        change: impl FnOnce(&mut Config) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn configure<E>(&self, change: impl FnOnce(&mut Config) -> Result<(), E>) -> Result<(), E> {
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
         self.replication.leader.lock().configure(leader_config(&next));
-        let history =
-            BacklogConfig { size: next.repl_backlog_size, ..BacklogConfig::default() };
+        let history = BacklogConfig { size: next.repl_backlog_size, ..BacklogConfig::default() };
         self.log.lock().backlog().configure(history);
         self.config.store(Arc::new(next));
         Ok(())

@@ -100,11 +100,7 @@ pub struct Tally {
 
 impl Session {
     /// A new client's session.
-    pub fn new(
-        client: Arc<Client>,
-        door: Door,
-        config: Arc<ArcSwap<Config>>,
-    ) -> Session {
+    pub fn new(client: Arc<Client>, door: Door, config: Arc<ArcSwap<Config>>) -> Session {
         let mut config = Cache::new(config);
         let open = config.load().requirepass.is_empty();
         Session {

@@ -64,9 +64,7 @@ impl Moment {
             Moment::InMillis | Moment::AtMillis => value,
         };
         match self {
-            Moment::InSeconds | Moment::InMillis => {
-                millis.checked_add(i64::try_from(now).ok()?)
-            }
+            Moment::InSeconds | Moment::InMillis => millis.checked_add(i64::try_from(now).ok()?),
             Moment::AtSeconds | Moment::AtMillis => Some(millis),
         }
     }
@@ -76,12 +74,7 @@ impl Moment {
 ///
 /// # Errors
 /// When the value is no integer, not positive, or too large; `name` is the command's.
-pub fn expiry_option(
-    moment: Moment,
-    value: &[u8],
-    now: u64,
-    name: &str,
-) -> Result<u64, Fault> {
+pub fn expiry_option(moment: Moment, value: &[u8], now: u64, name: &str) -> Result<u64, Fault> {
     let value = integer(value)?;
     if value <= 0 {
         return Err(Fault::expiry(name));

@@ -12,20 +12,56 @@ use crate::session::{Door, Session};
 
 /// The subcommands.
 pub const SUBCOMMANDS: &[Command] = &[
-    Command { flags: OWN, ..row("id", "", "Returns the unique client ID of the connection.", "5.0.0", 2, id) },
-    Command { flags: OWN, ..row("getname", "", "Returns the name of the connection.", "2.6.9", 2, getname) },
-    Command { flags: OWN, ..row("setname", "connection-name", "Sets the connection name.", "2.6.9", 3, setname) },
     Command {
         flags: OWN,
-        ..row("setinfo", "LIB-NAME libname | LIB-VER libver", "Sets information specific to the client or connection.", "7.2.0", 4, setinfo)
+        ..row("id", "", "Returns the unique client ID of the connection.", "5.0.0", 2, id)
     },
-    Command { flags: OWN, ..row("info", "", "Returns information about the connection.", "6.2.0", 2, info) },
+    Command {
+        flags: OWN,
+        ..row("getname", "", "Returns the name of the connection.", "2.6.9", 2, getname)
+    },
+    Command {
+        flags: OWN,
+        ..row("setname", "connection-name", "Sets the connection name.", "2.6.9", 3, setname)
+    },
+    Command {
+        flags: OWN,
+        ..row(
+            "setinfo",
+            "LIB-NAME libname | LIB-VER libver",
+            "Sets information specific to the client or connection.",
+            "7.2.0",
+            4,
+            setinfo,
+        )
+    },
+    Command {
+        flags: OWN,
+        ..row("info", "", "Returns information about the connection.", "6.2.0", 2, info)
+    },
     Command {
         flags: OWN.union(Flags::ADMIN),
         complexity: "O(N) where N is the number of client connections",
-        ..row("list", "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id [client-id ...]]", "Lists open connections.", "2.4.0", -2, list)
+        ..row(
+            "list",
+            "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id [client-id ...]]",
+            "Lists open connections.",
+            "2.4.0",
+            -2,
+            list,
+        )
     },
-    Command { flags: Flags::LOADING.union(Flags::STALE), ..row("help", "", "Returns helpful text about the different subcommands.", "5.0.0", 2, show_help) },
+    Command {
+        flags: Flags::LOADING.union(Flags::STALE),
+        ..row(
+            "help",
+            "",
+            "Returns helpful text about the different subcommands.",
+            "5.0.0",
+            2,
+            show_help,
+        )
+    },
 ];
 
 const OWN: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
@@ -118,7 +154,9 @@ fn list(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
         [word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
             let ids: Vec<u64> = ids
                 .iter()
-                .map(|id| integer(id).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0))
+                .map(|id| {
+                    integer(id).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
+                })
                 .collect::<Option<_>>()
                 .ok_or(Fault::new("ERR Invalid client ID"))?;
             clients.retain(|client| ids.contains(&client.id));
@@ -143,7 +181,10 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
             ("GETNAME", "Return the name of the current connection."),
             ("ID", "Return the ID of the current connection."),
             ("INFO", "Return information about the current client connection."),
-            ("LIST [options ...]", "Return information about client connections. Options: TYPE (NORMAL|MASTER|REPLICA|PUBSUB), ID id [id ...]."),
+            (
+                "LIST [options ...]",
+                "Return information about client connections. Options: TYPE (NORMAL|MASTER|REPLICA|PUBSUB), ID id [id ...].",
+            ),
             ("SETINFO <option> <value>", "Set client meta attr. Options: LIB-NAME, LIB-VER."),
             ("SETNAME <name>", "Assign the name <name> to the current connection."),
         ],

@@ -112,7 +112,15 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(msetnx),
         )
     },
-    row("strlen", "key", "Returns the length of a string value.", "2.2.0", 2, READ, Run::Read(strlen)),
+    row(
+        "strlen",
+        "key",
+        "Returns the length of a string value.",
+        "2.2.0",
+        2,
+        READ,
+        Run::Read(strlen),
+    ),
     row(
         "append",
         "key value",
@@ -539,7 +547,9 @@ fn getrange(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     let (start, end) = (integer(argv[2])?, integer(argv[3])?);
     match view.get(argv[1]) {
         Some(entry) => {
-            with_bytes(string_of(entry)?, |bytes| reply.bulk(&bytes[range(start, end, bytes.len())]));
+            with_bytes(string_of(entry)?, |bytes| {
+                reply.bulk(&bytes[range(start, end, bytes.len())])
+            });
         }
         None => reply.bulk(b""),
     }
@@ -602,7 +612,9 @@ fn lcs(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcom
         at += 1;
     }
     if options.length && options.indexes {
-        return Err(Fault::new("ERR If you want both the length and indexes, please just use IDX."));
+        return Err(Fault::new(
+            "ERR If you want both the length and indexes, please just use IDX.",
+        ));
     }
     answer_lcs(&strings[0], &strings[1], &options, view.around.string_bytes, reply)
 }
@@ -611,9 +623,7 @@ fn lcs_text(view: &ReadView<'_, '_>, key: &[u8]) -> Result<Vec<u8>, Fault> {
     match view.get(key).map(Entry::as_string) {
         None => Ok(Vec::new()),
         Some(Some(value)) => Ok(with_bytes(value, <[u8]>::to_vec)),
-        Some(None) => {
-            Err(Fault::new("ERR The specified keys must contain string values"))
-        }
+        Some(None) => Err(Fault::new("ERR The specified keys must contain string values")),
     }
 }
 

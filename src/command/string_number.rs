@@ -10,11 +10,46 @@ use crate::value::long_double::LongDouble;
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
-    row("incr", "key", "Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.", "1.0.0", 2, incr),
-    row("decr", "key", "Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.", "1.0.0", 2, decr),
-    row("incrby", "key increment", "Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.", "1.0.0", 3, incrby),
-    row("decrby", "key decrement", "Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist.", "1.0.0", 3, decrby),
-    row("incrbyfloat", "key increment", "Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.", "2.6.0", 3, incrbyfloat),
+    row(
+        "incr",
+        "key",
+        "Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+        "1.0.0",
+        2,
+        incr,
+    ),
+    row(
+        "decr",
+        "key",
+        "Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+        "1.0.0",
+        2,
+        decr,
+    ),
+    row(
+        "incrby",
+        "key increment",
+        "Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
+        "1.0.0",
+        3,
+        incrby,
+    ),
+    row(
+        "decrby",
+        "key decrement",
+        "Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
+        "1.0.0",
+        3,
+        decrby,
+    ),
+    row(
+        "incrbyfloat",
+        "key increment",
+        "Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
+        "2.6.0",
+        3,
+        incrbyfloat,
+    ),
 ];
 
 const fn row(
@@ -53,18 +88,12 @@ fn incrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
 }
 
 fn decrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let amount = integer(argv[2])?
-        .checked_neg()
-        .ok_or(Fault::new("ERR decrement would overflow"))?;
+    let amount =
+        integer(argv[2])?.checked_neg().ok_or(Fault::new("ERR decrement would overflow"))?;
     add(view, argv[1], amount, reply)
 }
 
-fn add(
-    view: &mut WriteView<'_, '_>,
-    key: &[u8],
-    amount: i64,
-    reply: &mut dyn Reply,
-) -> Outcome {
+fn add(view: &mut WriteView<'_, '_>, key: &[u8], amount: i64, reply: &mut dyn Reply) -> Outcome {
     let changed = view.change(key, |entry| {
         let sum = number(entry)?.checked_add(amount).ok_or(Fault::OVERFLOW)?;
         entry.put_integer(sum);

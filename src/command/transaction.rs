@@ -21,7 +21,14 @@ pub const COMMANDS: &[Command] = &[
     Command {
         // Inside MULTI it is queued, and then does nothing: EXEC has forgotten the keys.
         flags: flags().difference(Flags::NOT_QUEUED),
-        ..row("unwatch", "", "Forgets about watched keys of a transaction.", "2.2.0", 1, Control::Unwatch)
+        ..row(
+            "unwatch",
+            "",
+            "Forgets about watched keys of a transaction.",
+            "2.2.0",
+            1,
+            Control::Unwatch,
+        )
     },
 ];
 

@@ -11,19 +11,17 @@ use crate::session::{Door, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
-const OUT_OF_MEMORY: Fault =
-    Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
+const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 const READ_ONLY: Fault = Fault::new("READONLY You can't write against a read only replica.");
-const STALE: Fault = Fault::new(
-    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-);
+const STALE: Fault =
+    Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
 /// Finds the row of a request, and asks whether it may be run.
 ///
 /// # Errors
 /// What the client is told if not.
 #[inline]
-pub fn admit(
+pub(super) fn admit(
     node: &Node,
     session: &mut Session,
     argv: Argv<'_>,
@@ -51,11 +49,7 @@ pub fn admit(
 }
 
 #[cold]
-fn admit_on_replica(
-    node: &Node,
-    session: &mut Session,
-    command: &Command,
-) -> Result<(), Fault> {
+fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Result<(), Fault> {
     if command.writes() && session.config().replica_read_only {
         return Err(READ_ONLY);
     }
@@ -73,7 +67,7 @@ fn admit_on_replica(
 /// # Errors
 /// Unknown command, unknown subcommand, wrong number of arguments.
 #[inline]
-pub fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
+pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;
@@ -93,7 +87,8 @@ pub fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
 #[cold]
 fn unknown(argv: Argv<'_>) -> Fault {
     // Redis shows 128 bytes of the name, and of all arguments together.
-    let mut text = format!("ERR unknown command '{}', with args beginning with: ", show(argv[0], 128));
+    let mut text =
+        format!("ERR unknown command '{}', with args beginning with: ", show(argv[0], 128));
     let mut room = 128usize;
     for argument in &argv[1..] {
         if room == 0 {

@@ -162,8 +162,7 @@ fn surroundings(session: &mut Session) -> Surroundings {
 #[inline]
 fn effects(node: &Node, session: &mut Session) -> Effects {
     // A replica's log is its leader's, byte for byte: what it applies is not logged again.
-    let logging =
-        if session.door == Door::Leader { Logging::Off } else { node.log.logging() };
+    let logging = if session.door == Door::Leader { Logging::Off } else { node.log.logging() };
     Effects::new(logging, std::mem::take(&mut session.scratch))
 }
 

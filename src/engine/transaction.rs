@@ -126,9 +126,7 @@ fn exec(node: &Node, session: &mut Session, reply: &mut dyn Reply) -> Outcome {
     };
     if queue.broken {
         forget_watches(node, session);
-        return Err(Fault::new(
-            "EXECABORT Transaction discarded because of previous errors.",
-        ));
+        return Err(Fault::new("EXECABORT Transaction discarded because of previous errors."));
     }
     let borrowed: Vec<SmallVec<[&[u8]; 8]>> =
         queue.commands.iter().map(|argv| argv.iter().map(|a| &**a).collect()).collect();

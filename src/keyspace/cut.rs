@@ -85,8 +85,7 @@ impl Keyspace {
             databases.iter().flat_map(|db| Wanted::database(*db, Access::Exclusive)).collect();
         let _locks = LockSet::all(self, &mut wanted)?;
         let epoch = self.cut.epoch() + 1;
-        let cut =
-            Arc::new(Cut { epoch, serialize, parts: Mutex::default(), databases });
+        let cut = Arc::new(Cut { epoch, serialize, parts: Mutex::default(), databases });
         *self.cut.current.lock() = Some(Arc::clone(&cut));
         self.cut.epoch.store(epoch, Ordering::Release);
         Ok((cut, at()))

@@ -412,8 +412,12 @@ mod tests {
     fn packed_entries_keep_their_parts() {
         for key in [&b""[..], b"k", &[7; 127], &[7; 128], &[7; 100_000]] {
             for (value, encoding) in [
-                (&b""[..], "embstr"), (b"0", "int"), (b"-12", "int"), (b"007", "embstr"),
-                (&[b'x'; 44], "embstr"), (&[b'x'; 45], "raw"),
+                (&b""[..], "embstr"),
+                (b"0", "int"),
+                (b"-12", "int"),
+                (b"007", "embstr"),
+                (&[b'x'; 44], "embstr"),
+                (&[b'x'; 45], "raw"),
             ] {
                 let mut entry = Entry::string(key, value, NEVER);
                 for at in [NEVER, 5, u64::MAX, NEVER] {

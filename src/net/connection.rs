@@ -269,8 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         RequestLimits {
             arguments: crate::limits::ARGUMENTS,
             argument_bytes: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
-            request_bytes: usize::try_from(config.client_query_buffer_limit)
-                .unwrap_or(usize::MAX),
+            request_bytes: usize::try_from(config.client_query_buffer_limit).unwrap_or(usize::MAX),
             before_auth: false,
         }
     }

@@ -23,7 +23,10 @@ pub fn open(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Ve
             Ok(listener) => listeners.push(listener),
             Err(error) if address.optional => last = Some(error),
             Err(error) => {
-                return Err(io::Error::new(error.kind(), format!("{}:{port}: {error}", address.ip)));
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("{}:{port}: {error}", address.ip),
+                ));
             }
         }
     }
