@@ -66,7 +66,7 @@ pub(crate) fn could_not_run(name: &str, error: &anyhow::Error) -> Counts {
 
 fn files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["cli"] {
+    for folder in ["cli", "js", "python"] {
         let folder = install::clients_folder().join(folder);
         let entries =
             std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn every_folder_has_tests() {
         let names: Vec<String> = files().unwrap().iter().map(|file| name_of(file)).collect();
-        for folder in ["cli/"] {
+        for folder in ["cli/", "js/", "python/"] {
             assert!(names.iter().any(|name| name.starts_with(folder)), "{folder} in {names:?}");
         }
     }
