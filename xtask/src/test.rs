@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Of the client tests, run only those whose file name contains this
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
+    /// Let clients and README meet this program instead of a debug build of Eave
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,11 +88,14 @@ fn live(options: &Options, tools: &Tools) -> Counts {
     counts
 }
 
-/// The debug build of the server.
+/// The program that was named, or else a debug build of the server.
 ///
 /// After the Rust tests it is asked for together with them, so that cargo settles on the
 /// same features and has nothing left to compile; alone it is quicker without them.
 fn server_binary(options: &Options) -> Result<PathBuf> {
+    if let Some(binary) = &options.binary {
+        return binary.canonicalize().with_context(|| format!("{}", binary.display()));
+    }
     let _stage = Stage::begin("the server for the clients");
     let mut build = process::cargo();
     build.args(["build", "--quiet"]);
