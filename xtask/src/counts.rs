@@ -58,7 +58,7 @@ pub(crate) fn of_nextest(text: &str) -> Option<Counts> {
     let line = text.lines().rfind(|line| line.trim_start().starts_with("Summary ["))?;
     let (_, tail) = line.split_once("run:")?;
     let mut counts = Counts::default();
-    for part in tail.split(',') {
+    for part in without_asides(tail).split(',') {
         let mut words = part.split_whitespace();
         let number: u64 = words.next()?.parse().ok()?;
         match words.next()? {
@@ -69,6 +69,17 @@ pub(crate) fn of_nextest(text: &str) -> Option<Counts> {
         }
     }
     Some(counts)
+}
+
+/// Takes out what stands in parentheses: remarks such as `(1 slow, 2 leaky)`.
+fn without_asides(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, aside)) = rest.split_once('(') {
+        plain.push_str(before);
+        rest = aside.split_once(')').map_or("", |(_, after)| after);
+    }
+    plain + rest
 }
 
 /// Adds up libtest's `test result:` lines, or nothing when there is none.
@@ -105,7 +116,7 @@ mod tests {
 
     #[test]
     fn nextest_summaries_are_read() {
-        let text = "  PASS a\n     Summary [   0.0s] 4 tests run: 2 passed (1 slow), 1 failed, \
+        let text = "  PASS a\n     Summary [   0.0s] 4 tests run: 2 passed (1 slow, 1 leaky), 1 failed, \
                     1 timed out, 2 skipped\n";
         let counts = of_nextest(text).unwrap();
         assert_eq!((counts.passed, counts.failed, counts.not_run.len()), (2, 2, 2));

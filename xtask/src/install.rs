@@ -76,6 +76,9 @@ fn system_packages() -> Result<()> {
     if !python_makes_environments() {
         missing.extend(["python3", "python3-venv"]);
     }
+    if process::which("curl").is_none() {
+        missing.push("curl");
+    }
     if missing.is_empty() {
         return Ok(());
     }
