@@ -42,8 +42,7 @@ pub(crate) fn clients_folder() -> PathBuf {
 /// Finds or installs everything, and prints what is missing.
 pub(crate) fn all() -> Tools {
     let _stage = Stage::begin("what the tests need");
-    let packages = system_packages();
-    if let Err(error) = &packages {
+    if let Err(error) = provide(&absent()) {
         println!("{error:#}");
     }
     let tools = Tools { redis: redis(), node: node(), python: python() };
@@ -60,32 +59,38 @@ pub(crate) fn all() -> Tools {
 /// # Errors
 /// When they are absent afterwards; the error says how to get them.
 pub(crate) fn redis_only() -> Result<()> {
-    system_packages()?;
+    provide(&absent_redis())?;
     redis()
 }
 
-/// Installs the Debian packages that are missing, and none when all are there.
-fn system_packages() -> Result<()> {
-    let mut missing = Vec::new();
-    if redis().is_err() {
-        missing.extend(["redis-server", "redis-tools"]);
-    }
+fn absent_redis() -> Vec<&'static str> {
+    if redis().is_err() { vec!["redis-server", "redis-tools"] } else { Vec::new() }
+}
+
+/// The Debian packages that the tests need and this machine lacks.
+fn absent() -> Vec<&'static str> {
+    let mut packages = absent_redis();
     if process::which("npm").is_none() {
-        missing.extend(["nodejs", "npm"]);
+        packages.extend(["nodejs", "npm"]);
     }
     if !python_makes_environments() {
-        missing.extend(["python3", "python3-venv"]);
+        packages.extend(["python3", "python3-venv"]);
     }
     if process::which("curl").is_none() {
-        missing.push("curl");
+        packages.push("curl");
     }
-    if missing.is_empty() {
+    packages
+}
+
+/// Installs Debian packages; with none to install, any system will do.
+fn provide(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
         return Ok(());
     }
     if !is_debian() {
-        bail!("this is not Debian, so install these by hand: {}", missing.join(" "));
+        bail!("this is not Debian, so install these by hand: {}", packages.join(" "));
     }
-    apt(&missing)
+    apt(packages)
 }
 
 fn is_debian() -> bool {
