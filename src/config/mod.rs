@@ -1,0 +1,347 @@
+//! What the server was told to do: one table of directives behind every way of telling it.
+//!
+//! A directive is one row of [`TABLE`]. The same row reads redis.conf lines, options
+//! (`--port 7000`), variables (`EAVE_PORT=7000`) and CONFIG SET, prints CONFIG GET, and is explained
+//! by `--help`. To add one: a field of [`Config`], its default, a row.
+//!
+//! Later sources win: defaults, the file, the environment, the command line.
+//!
+//! Left out on purpose: what a value means (each module reads its fields), when a changed value
+//! takes effect, CONFIG REWRITE, and any I/O but reading the files that the user names.
+
+mod error;
+mod help;
+mod kind;
+mod rows;
+mod source;
+mod table;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use error::{ConfigError, Origin};
+pub use kind::{Kind, Reason, Stage};
+pub use rows::TABLE;
+pub use source::{Start, split_words};
+pub use table::{Directive, Group, When, find};
+pub use value::{
+    BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, OutputLimit,
+    OutputLimits, SavePoint, Secret,
+};
+
+/// Every setting, typed. The names are those of the directives; the table has their bounds.
+///
+/// Cloned and swapped as a whole when CONFIG SET changes it, so a reader always sees one
+/// consistent state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file that was read at start, for INFO and CONFIG REWRITE.
+    pub config_file: Option<PathBuf>,
+
+    /// TCP port of the Redis protocol; 0 = off.
+    pub port: u16,
+    /// Addresses of the Redis port; none = off.
+    pub bind: Vec<BindAddress>,
+    /// Length of the kernel's queue of connections that wait to be accepted.
+    pub tcp_backlog: u32,
+    /// Seconds between keep-alive probes of a silent connection; 0 = none.
+    pub tcp_keepalive: u32,
+    /// Seconds after which an idle client is closed; 0 = never.
+    pub timeout: u32,
+    /// Worker threads; 0 = one a core, at least two.
+    pub io_threads: u32,
+    /// Connected clients, both doors together.
+    pub maxclients: u32,
+
+    /// TCP port of the REST door; 0 = off.
+    pub rest_port: u16,
+    /// Addresses of the REST door; none = those of `bind`. See [`Config::rest_addresses`].
+    pub rest_bind: Vec<BindAddress>,
+    /// The token that may do everything; empty = made at random at start.
+    pub rest_token: Secret,
+    /// A token that may only read; empty = none.
+    pub rest_token_readonly: Secret,
+    /// Bytes of a request's body.
+    pub rest_max_body: u64,
+    /// Commands of one `/pipeline` or `/multi-exec`.
+    pub rest_max_pipeline: u32,
+    /// HTTP connections at once.
+    pub rest_max_connections: u32,
+    /// Milliseconds that a client may take to send a request's head.
+    pub rest_header_timeout_ms: u64,
+    /// Seconds that a connection may stay open between two requests.
+    pub rest_idle_timeout: u32,
+    /// Whether browsers of other origins may call.
+    pub rest_cors: bool,
+
+    /// Refuse clients from elsewhere while no password is set.
+    pub protected_mode: bool,
+    /// Password of the default user; empty = none.
+    pub requirepass: Secret,
+    /// Who may use DEBUG.
+    pub enable_debug_command: DebugAccess,
+
+    /// The node to follow; `None` = this one leads.
+    pub replicaof: Option<Leader>,
+    /// User name towards the leader; empty = `default`.
+    pub masteruser: String,
+    /// Password towards the leader; empty = none.
+    pub masterauth: Secret,
+    /// Whether a replica answers reads while its link is down.
+    pub replica_serve_stale_data: bool,
+    /// Whether a replica refuses writes of clients.
+    pub replica_read_only: bool,
+    /// Bytes of recent writes kept for replicas that reconnect.
+    pub repl_backlog_size: u64,
+    /// Seconds without a sign of life after which a link is given up.
+    pub repl_timeout: u32,
+    /// Seconds between the leader's pings.
+    pub repl_ping_replica_period: u32,
+    /// Whether full copies go straight to the socket.
+    pub repl_diskless_sync: bool,
+
+    /// Bytes that data may take; 0 = no bound.
+    pub maxmemory: u64,
+    /// What happens at `maxmemory`.
+    pub maxmemory_policy: EvictionPolicy,
+    /// Keys looked at for each eviction.
+    pub maxmemory_samples: u32,
+    /// How slowly the frequency counter of a key grows.
+    pub lfu_log_factor: u32,
+    /// Minutes after which the frequency counter of a key is halved; 0 = never.
+    pub lfu_decay_time: u32,
+    /// How hard expired keys are looked for, 1 to 10.
+    pub active_expire_effort: u32,
+
+    /// Bytes of one argument of a command.
+    pub proto_max_bulk_len: u64,
+    /// Bytes of requests of one client that are read but not executed.
+    pub client_query_buffer_limit: u64,
+    /// Bytes of replies of one client that are not yet sent.
+    pub client_output_buffer_limit: OutputLimits,
+
+    /// Number of databases that SELECT reaches.
+    pub databases: u32,
+    /// Fields up to which a hash stays compact.
+    pub hash_max_listpack_entries: usize,
+    /// Bytes of a field or value up to which a hash stays compact.
+    pub hash_max_listpack_value: usize,
+    /// Which keyspace events are published.
+    pub notify_keyspace_events: KeyspaceEvents,
+
+    /// How much is logged.
+    pub loglevel: LogLevel,
+    /// Path of the log; empty = standard output.
+    pub logfile: String,
+    /// Microseconds from which a command enters the slow log; 0 = all, -1 = none.
+    pub slowlog_log_slower_than: i64,
+    /// Entries of the slow log.
+    pub slowlog_max_len: u64,
+    /// Milliseconds from which an event is sampled for LATENCY; 0 = off.
+    pub latency_monitor_threshold: u64,
+
+    /// Background work runs so many times a second.
+    pub hz: u32,
+    /// Snapshot rules. Kept only: persistence is not available yet.
+    pub save: Vec<SavePoint>,
+
+    /// Values of directives that have no effect, for CONFIG GET.
+    inert: BTreeMap<&'static str, Vec<u8>>,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Default for Config {
+    /// The settings of a start without file, variables and options. `--help` prints these.
+    fn default() -> Self {
+        Self {
+            config_file: None,
+
+            port: 6379,
+            // Only this machine: protection does not depend on a password being set.
+            bind: vec![
+                BindAddress { ip: std::net::Ipv4Addr::LOCALHOST.into(), optional: false },
+                BindAddress { ip: std::net::Ipv6Addr::LOCALHOST.into(), optional: true },
+            ],
+            tcp_backlog: 511,
+            tcp_keepalive: 300,
+            timeout: 0,
+            io_threads: 0,
+            maxclients: 10_000,
+
+            rest_port: 8079,
+            rest_bind: Vec::new(),
+            rest_token: Secret::default(),
+            rest_token_readonly: Secret::default(),
+            rest_max_body: 10 * MIB,
+            rest_max_pipeline: 10_000,
+            rest_max_connections: 10_000,
+            rest_header_timeout_ms: 10_000,
+            // Longer than the 60 s after which common proxies close, so that they close first and
+            // never send a request into a closing connection.
+            rest_idle_timeout: 75,
+            rest_cors: true,
+
+            protected_mode: true,
+            requirepass: Secret::default(),
+            enable_debug_command: DebugAccess::No,
+
+            replicaof: None,
+            masteruser: String::new(),
+            masterauth: Secret::default(),
+            replica_serve_stale_data: true,
+            replica_read_only: true,
+            repl_backlog_size: MIB,
+            repl_timeout: 60,
+            repl_ping_replica_period: 10,
+            repl_diskless_sync: true,
+
+            maxmemory: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 5,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
+            active_expire_effort: 1,
+
+            // Redis: 512 MiB and 1 GiB. An edge cache holds small values, and a low bound is what
+            // keeps one client from taking the memory of all.
+            proto_max_bulk_len: 32 * MIB,
+            client_query_buffer_limit: 64 * MIB,
+            client_output_buffer_limit: OutputLimits {
+                // Redis has no bound here, so a client that never reads can fill the memory
+                // (CVE-2025-21605).
+                normal: OutputLimit { hard: 64 * MIB, soft: 0, soft_seconds: 0 },
+                replica: OutputLimit { hard: 256 * MIB, soft: 64 * MIB, soft_seconds: 60 },
+                pubsub: OutputLimit { hard: 32 * MIB, soft: 8 * MIB, soft_seconds: 60 },
+            },
+
+            databases: 16,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            notify_keyspace_events: KeyspaceEvents::default(),
+
+            loglevel: LogLevel::Notice,
+            logfile: String::new(),
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
+            latency_monitor_threshold: 0,
+
+            hz: 10,
+            save: Vec::new(),
+
+            inert: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Where the REST door listens: `rest-bind`, or else `bind`.
+    pub fn rest_addresses(&self) -> &[BindAddress] {
+        if self.rest_bind.is_empty() { &self.bind } else { &self.rest_bind }
+    }
+
+    /// The value of the directive `name` (or its alias) as CONFIG GET shows it.
+    pub fn get(&self, name: &str) -> Option<Vec<u8>> {
+        find(name).map(|directive| directive.get(self))
+    }
+
+    /// What CONFIG GET answers: name and value of every directive that one of `patterns` names.
+    ///
+    /// As in Redis, a pattern without special characters is looked up and echoed as written, any
+    /// other is given in lower case to `glob(pattern, name)`, aliases are directives of their own,
+    /// and each is answered once. Secrets are shown, as Redis does: who may use CONFIG may change
+    /// them as well.
+    pub fn get_matching(
+        &self,
+        patterns: &[&[u8]],
+        glob: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Vec<(String, Vec<u8>)> {
+        let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut add = |shown: &str, directive: &Directive| {
+            if !found.iter().any(|(name, _)| name.eq_ignore_ascii_case(shown)) {
+                found.push((shown.to_owned(), directive.get(self)));
+            }
+        };
+        for pattern in patterns {
+            if pattern.iter().any(|byte| b"*?[".contains(byte)) {
+                let pattern = pattern.to_ascii_lowercase();
+                for (name, directive) in table::names() {
+                    if glob(&pattern, name.as_bytes()) {
+                        add(name, directive);
+                    }
+                }
+            } else if let Some(name) = std::str::from_utf8(pattern).ok()
+                && let Some(directive) = find(name)
+            {
+                add(name, directive);
+            }
+        }
+        found
+    }
+
+    /// Changes several settings as CONFIG SET does: all of `pairs` (name, value) or, on the first
+    /// error, none. The error's text is Redis', `ERR` included.
+    ///
+    /// # Errors
+    /// An unknown name, a directive that can only be set at start, the same name twice, or a value
+    /// that the directive refuses.
+    pub fn set_many(&mut self, pairs: &[(&[u8], &[u8])]) -> Result<(), ConfigError> {
+        let mut changes: Vec<(&[u8], &Directive, &[u8])> = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            let shown = || String::from_utf8_lossy(name).into_owned();
+            let directive = std::str::from_utf8(name)
+                .ok()
+                .and_then(find)
+                .ok_or_else(|| ConfigError::SetUnknown { name: shown() })?;
+            let refuse = |reason| ConfigError::Set { name: shown(), reason };
+            match directive.when {
+                When::Runtime => {}
+                When::Start => return Err(refuse("can't set immutable config".to_owned())),
+                When::Protected => return Err(refuse("can't set protected config".to_owned())),
+            }
+            // An alias beside its directive is accepted, as in Redis: the last one counts.
+            if changes.iter().any(|(earlier, ..)| earlier.eq_ignore_ascii_case(name)) {
+                return Err(refuse("duplicate parameter".to_owned()));
+            }
+            changes.push((name, directive, value));
+        }
+        let mut next = self.clone();
+        for (name, directive, value) in changes {
+            directive.set(&mut next, &directive.words_of(value), Stage::Replacing).map_err(
+                |reason| ConfigError::Set {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    reason: reason.redis(),
+                },
+            )?;
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// What the operator should be told at start: settings that are accepted but do not act yet.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.save.is_empty() {
+            notices.push(
+                "save: persistence is not available yet, data lives in memory and on replicas only"
+                    .to_owned(),
+            );
+        }
+        if self.maxmemory_policy != EvictionPolicy::NoEviction {
+            notices.push(format!(
+                "maxmemory-policy {}: eviction is not available yet, writes beyond maxmemory are \
+                 refused",
+                self.maxmemory_policy.name()
+            ));
+        }
+        // Not an error: Debian's redis.conf says yes, and its service then says no.
+        if self.inert.get("daemonize").is_some_and(|value| value.eq_ignore_ascii_case(b"yes")) {
+            notices.push("daemonize yes: the server stays in the foreground".to_owned());
+        }
+        notices
+    }
+}
+
+#[cfg(test)]
+mod tests;

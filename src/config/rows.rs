@@ -1,0 +1,554 @@
+//! The rows of the table.
+//!
+//! Left out on purpose: defaults, which stand in [`Config::default`] with their reasons.
+
+use super::Config;
+use super::kind::{Kind, Reason, Stage};
+use super::table::Group::{
+    self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
+};
+use super::table::{Directive, When};
+use super::value::{
+    BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, SavePoint, Secret,
+};
+
+const INT: i64 = i32::MAX as i64;
+const UINT: i64 = u32::MAX as i64;
+const LONG: i64 = i64::MAX;
+const BYTES: u64 = i64::MAX as u64;
+const MIB: u64 = 1 << 20;
+
+/// The directives that act, sorted by group and name.
+pub const TABLE: &[Directive] = &[
+    row(Network, "bind", "Addresses to listen on; a leading - means: if the machine has it")
+        .at_start()
+        .words(
+            "<address>...",
+            |c| join(&c.bind),
+            |c, words, _| {
+                c.bind = BindAddress::parse_all(words)?;
+                Ok(())
+            },
+        ),
+    row(Network, "maxclients", "Connected clients at most").number(
+        1,
+        UINT,
+        |c| c.maxclients.into(),
+        |c, v| put(&mut c.maxclients, v),
+    ),
+    row(Network, "port", "TCP port of the Redis protocol; 0 = off").at_start().number(
+        0,
+        65535,
+        |c| c.port.into(),
+        |c, v| put(&mut c.port, v),
+    ),
+    row(Network, "tcp-backlog", "Connections that may wait to be accepted").at_start().number(
+        0,
+        INT,
+        |c| c.tcp_backlog.into(),
+        |c, v| put(&mut c.tcp_backlog, v),
+    ),
+    row(Network, "tcp-keepalive", "Seconds between probes of a silent connection; 0 = none")
+        .number(0, INT, |c| c.tcp_keepalive.into(), |c, v| put(&mut c.tcp_keepalive, v)),
+    row(Network, "timeout", "Seconds after which an idle client is closed; 0 = never").number(
+        0,
+        INT,
+        |c| c.timeout.into(),
+        |c, v| put(&mut c.timeout, v),
+    ),
+    row(Network, "tls-port", "TCP port for TLS; not available yet")
+        .fixed("0", "TLS is not available yet"),
+    row(Network, "unixsocket", "Path of a Unix socket; not available yet")
+        .at_start()
+        .fixed("", "Unix sockets are not available yet"),
+    row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
+        "<address>...",
+        |c| join(&c.rest_bind),
+        |c, words, _| {
+            c.rest_bind = BindAddress::parse_all(words)?;
+            Ok(())
+        },
+    ),
+    row(Rest, "rest-cors", "Let browsers call from pages of other origins")
+        .yes_no(|c| c.rest_cors, |c, v| c.rest_cors = v),
+    row(Rest, "rest-header-timeout-ms", "Milliseconds in which the head of a request must arrive")
+        .number(
+            1,
+            INT,
+            |c| wide(c.rest_header_timeout_ms, INT),
+            |c, v| put(&mut c.rest_header_timeout_ms, v),
+        ),
+    row(Rest, "rest-idle-timeout", "Seconds that a connection may stay open between requests")
+        .number(1, INT, |c| c.rest_idle_timeout.into(), |c, v| put(&mut c.rest_idle_timeout, v)),
+    row(Rest, "rest-max-body", "Largest body of a request").bytes(
+        1024,
+        BYTES,
+        |c| c.rest_max_body,
+        |c, v| put(&mut c.rest_max_body, v),
+    ),
+    row(Rest, "rest-max-connections", "HTTP connections at once").number(
+        1,
+        UINT,
+        |c| c.rest_max_connections.into(),
+        |c, v| put(&mut c.rest_max_connections, v),
+    ),
+    row(Rest, "rest-max-pipeline", "Commands in one pipeline or transaction").number(
+        1,
+        UINT,
+        |c| c.rest_max_pipeline.into(),
+        |c, v| put(&mut c.rest_max_pipeline, v),
+    ),
+    row(Rest, "rest-port", "TCP port of the REST API; 0 = off").at_start().number(
+        0,
+        65535,
+        |c| c.rest_port.into(),
+        |c, v| put(&mut c.rest_port, v),
+    ),
+    row(Rest, "rest-token", "Token for REST; empty = a random one, printed at start")
+        .at_start()
+        .secret(|c| &c.rest_token, |c, v| c.rest_token = v),
+    row(Rest, "rest-token-readonly", "Token for REST that may only read; empty = none")
+        .at_start()
+        .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
+    row(Access, "aclfile", "File of users; not available yet")
+        .at_start()
+        .fixed("", "ACL users are not available yet"),
+    row(Access, "enable-debug-command", "Who may use DEBUG; local = connections from this machine")
+        .at_start()
+        .choice(
+            &DebugAccess::NAMES,
+            |c| c.enable_debug_command as usize,
+            |c, index| c.enable_debug_command = DebugAccess::ALL[index],
+        ),
+    row(Access, "enable-module-command", "Modules are not available")
+        .at_start()
+        .fixed("no", "there are no modules"),
+    row(Access, "enable-protected-configs", "Protected directives are set at start only")
+        .at_start()
+        .fixed("no", "protected directives are set at start only"),
+    row(Access, "protected-mode", "Serve only this machine while no password is set")
+        .yes_no(|c| c.protected_mode, |c, v| c.protected_mode = v),
+    row(Access, "requirepass", "Password of the default user; empty = none")
+        .secret(|c| &c.requirepass, |c, v| c.requirepass = v),
+    row(Replication, "masterauth", "Password towards the leader")
+        .secret(|c| &c.masterauth, |c, v| c.masterauth = v),
+    row(Replication, "masteruser", "User name towards the leader")
+        .text(|c| &c.masteruser, |c, v| c.masteruser = v),
+    row(
+        Replication,
+        "min-replicas-to-write",
+        "Replicas without which writes are refused; not available yet",
+    )
+    .alias(&["min-slaves-to-write"])
+    .fixed("0", "not available yet"),
+    row(Replication, "repl-backlog-size", "Recent writes kept for replicas that reconnect").bytes(
+        1,
+        BYTES,
+        |c| c.repl_backlog_size,
+        |c, v| put(&mut c.repl_backlog_size, v),
+    ),
+    row(Replication, "repl-diskless-sync", "Send full copies straight to the socket")
+        .yes_no(|c| c.repl_diskless_sync, |c, v| c.repl_diskless_sync = v),
+    row(Replication, "repl-ping-replica-period", "Seconds between pings to replicas")
+        .alias(&["repl-ping-slave-period"])
+        .number(
+            1,
+            INT,
+            |c| c.repl_ping_replica_period.into(),
+            |c, v| put(&mut c.repl_ping_replica_period, v),
+        ),
+    row(Replication, "repl-timeout", "Seconds of silence after which a link is given up").number(
+        1,
+        INT,
+        |c| c.repl_timeout.into(),
+        |c, v| put(&mut c.repl_timeout, v),
+    ),
+    row(Replication, "replica-read-only", "Refuse writes of clients on a replica")
+        .alias(&["slave-read-only"])
+        .yes_no(|c| c.replica_read_only, |c, v| c.replica_read_only = v),
+    row(Replication, "replica-serve-stale-data", "Answer reads on a replica whose link is down")
+        .alias(&["slave-serve-stale-data"])
+        .yes_no(|c| c.replica_serve_stale_data, |c, v| c.replica_serve_stale_data = v),
+    row(Replication, "replicaof", "Follow this leader; no one = lead")
+        .alias(&["slaveof"])
+        .at_start()
+        .words(
+            "<host> <port>",
+            |c| c.replicaof.as_ref().map(Leader::to_string).unwrap_or_default(),
+            |c, words, _| {
+                c.replicaof = Leader::parse(words)?;
+                Ok(())
+            },
+        ),
+    row(Memory, "active-expire-effort", "How hard to look for expired keys, 1 to 10").number(
+        1,
+        10,
+        |c| c.active_expire_effort.into(),
+        |c, v| put(&mut c.active_expire_effort, v),
+    ),
+    row(Memory, "lfu-decay-time", "Minutes until a key's frequency is halved; 0 = never").number(
+        0,
+        INT,
+        |c| c.lfu_decay_time.into(),
+        |c, v| put(&mut c.lfu_decay_time, v),
+    ),
+    row(Memory, "lfu-log-factor", "How slowly a key's frequency grows").number(
+        0,
+        INT,
+        |c| c.lfu_log_factor.into(),
+        |c, v| put(&mut c.lfu_log_factor, v),
+    ),
+    row(Memory, "maxmemory", "Memory for data; 0 = no bound").bytes(
+        0,
+        u64::MAX,
+        |c| c.maxmemory,
+        |c, v| put(&mut c.maxmemory, v),
+    ),
+    row(Memory, "maxmemory-policy", "What to evict at maxmemory; only noeviction acts yet").choice(
+        &EvictionPolicy::NAMES,
+        |c| c.maxmemory_policy as usize,
+        |c, index| c.maxmemory_policy = EvictionPolicy::ALL[index],
+    ),
+    row(Memory, "maxmemory-samples", "Keys looked at for one eviction").number(
+        1,
+        INT,
+        |c| c.maxmemory_samples.into(),
+        |c, v| put(&mut c.maxmemory_samples, v),
+    ),
+    row(
+        Limits,
+        "client-output-buffer-limit",
+        "Unsent replies: class hard soft seconds, for normal, replica, pubsub",
+    )
+    .words(
+        "<class> <hard> <soft> <seconds>...",
+        |c| c.client_output_buffer_limit.to_string(),
+        |c, words, _| c.client_output_buffer_limit.update(words),
+    ),
+    row(Limits, "client-query-buffer-limit", "Requests read but not yet executed").bytes(
+        MIB,
+        BYTES,
+        |c| c.client_query_buffer_limit,
+        |c, v| put(&mut c.client_query_buffer_limit, v),
+    ),
+    row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
+        MIB,
+        BYTES,
+        |c| c.proto_max_bulk_len,
+        |c, v| put(&mut c.proto_max_bulk_len, v),
+    ),
+    row(Data, "cluster-enabled", "Cluster mode is not available")
+        .at_start()
+        .fixed("no", "there is no cluster mode"),
+    row(Data, "databases", "Databases that SELECT reaches").at_start().number(
+        1,
+        INT,
+        |c| c.databases.into(),
+        |c, v| put(&mut c.databases, v),
+    ),
+    row(Data, "hash-max-listpack-entries", "Fields up to which a hash stays compact")
+        .alias(&["hash-max-ziplist-entries"])
+        .number(
+            0,
+            LONG,
+            |c| wide(c.hash_max_listpack_entries, LONG),
+            |c, v| put(&mut c.hash_max_listpack_entries, v),
+        ),
+    row(Data, "hash-max-listpack-value", "Largest field or value of a compact hash")
+        .alias(&["hash-max-ziplist-value"])
+        .bytes(
+            0,
+            BYTES,
+            |c| wide(c.hash_max_listpack_value, u64::MAX),
+            |c, v| put(&mut c.hash_max_listpack_value, v),
+        ),
+    row(
+        Data,
+        "notify-keyspace-events",
+        "Events to publish, letters of Ag$lshzxeKEtmdn; empty = none",
+    )
+    .words(
+        "<letters>",
+        |c| c.notify_keyspace_events.to_string(),
+        |c, words, _| {
+            let [letters] = words else { return Err(Reason::Count(words.len())) };
+            c.notify_keyspace_events = KeyspaceEvents::parse(letters)?;
+            Ok(())
+        },
+    ),
+    row(
+        Observation,
+        "latency-monitor-threshold",
+        "Milliseconds from which LATENCY records an event; 0 = off",
+    )
+    .number(
+        0,
+        LONG,
+        |c| wide(c.latency_monitor_threshold, LONG),
+        |c, v| put(&mut c.latency_monitor_threshold, v),
+    ),
+    row(Observation, "logfile", "Path of the log; empty = standard output")
+        .at_start()
+        .text(|c| &c.logfile, |c, v| c.logfile = v),
+    row(Observation, "loglevel", "How much is logged").choice(
+        &LogLevel::NAMES,
+        |c| c.loglevel as usize,
+        |c, index| c.loglevel = LogLevel::ALL[index],
+    ),
+    row(
+        Observation,
+        "slowlog-log-slower-than",
+        "Microseconds from which SLOWLOG keeps a command; -1 = off",
+    )
+    .number(
+        -1,
+        LONG,
+        |c| c.slowlog_log_slower_than,
+        |c, v| put(&mut c.slowlog_log_slower_than, v),
+    ),
+    row(Observation, "slowlog-max-len", "Entries of SLOWLOG").number(
+        0,
+        LONG,
+        |c| wide(c.slowlog_max_len, LONG),
+        |c, v| put(&mut c.slowlog_max_len, v),
+    ),
+    row(Process, "appendonly", "Append-only file; not available yet")
+        .fixed("no", "persistence is not available yet"),
+    row(Process, "daemonize", "Accepted, but the server stays in the foreground")
+        .at_start()
+        .inert("no"),
+    row(Process, "dbfilename", "File name of snapshots; no effect yet")
+        .protected()
+        .inert("dump.rdb"),
+    row(Process, "dir", "Folder of data files; no effect yet").protected().inert("."),
+    row(Process, "hz", "Rounds of background work a second, 1 to 500").number(
+        0,
+        INT,
+        |c| c.hz.into(),
+        |c, v| put(&mut c.hz, v.clamp(1, 500)),
+    ),
+    row(Process, "io-threads", "Worker threads; 0 = one a core, at least two").at_start().number(
+        0,
+        128,
+        |c| c.io_threads.into(),
+        |c, v| put(&mut c.io_threads, v),
+    ),
+    row(Process, "save", "Snapshot rules; accepted, but persistence is not available yet").words(
+        "<seconds> <changes>...",
+        |c| join(&c.save),
+        |c, words, stage| {
+            let points = SavePoint::parse_all(words)?;
+            if points.is_empty() || stage == Stage::Replacing {
+                c.save.clear();
+            }
+            c.save.extend(points);
+            Ok(())
+        },
+    ),
+];
+
+/// The directives that Redis has and that change nothing here, sorted by name.
+///
+/// They are accepted, and their values kept for CONFIG GET, so that a redis.conf or a tool that
+/// sets them does not break. What would break a promise when silently lost (persistence, TLS, ACL
+/// files) is not among them: those are fixed rows of [`TABLE`].
+pub(super) const INERT: &[Directive] = &[
+    inert("acllog-max-len", &[], "128"),
+    inert("active-defrag-cycle-max", &[], "25"),
+    inert("active-defrag-cycle-min", &[], "1"),
+    inert("active-defrag-ignore-bytes", &[], "104857600"),
+    inert("active-defrag-max-scan-fields", &[], "1000"),
+    inert("active-defrag-threshold-lower", &[], "10"),
+    inert("active-defrag-threshold-upper", &[], "100"),
+    inert("activedefrag", &[], "no"),
+    inert("activerehashing", &[], "yes"),
+    inert("always-show-logo", &[], "no"),
+    inert("aof-disable-auto-gc", &[], "no"),
+    inert("aof-load-truncated", &[], "yes"),
+    inert("aof-rewrite-incremental-fsync", &[], "yes"),
+    inert("aof-timestamp-enabled", &[], "no"),
+    inert("aof-use-rdb-preamble", &[], "yes"),
+    inert("appenddirname", &[], "appendonlydir"),
+    inert("appendfilename", &[], "appendonly.aof"),
+    inert("appendfsync", &[], "everysec"),
+    inert("auto-aof-rewrite-min-size", &[], "67108864"),
+    inert("auto-aof-rewrite-percentage", &[], "100"),
+    inert("busy-reply-threshold", &["lua-time-limit"], "5000"),
+    inert("crash-log-enabled", &[], "yes"),
+    inert("crash-memcheck-enabled", &[], "yes"),
+    inert("disable-thp", &[], "yes"),
+    inert("dynamic-hz", &[], "yes"),
+    inert("hll-sparse-max-bytes", &[], "3000"),
+    inert("ignore-warnings", &[], ""),
+    inert("io-threads-do-reads", &[], "no"),
+    inert("jemalloc-bg-thread", &[], "yes"),
+    inert("latency-tracking", &[], "yes"),
+    inert("latency-tracking-info-percentiles", &[], "50 99 99.9"),
+    inert("lazyfree-lazy-eviction", &[], "no"),
+    inert("lazyfree-lazy-expire", &[], "no"),
+    inert("lazyfree-lazy-server-del", &[], "no"),
+    inert("lazyfree-lazy-user-del", &[], "no"),
+    inert("lazyfree-lazy-user-flush", &[], "no"),
+    inert("list-compress-depth", &[], "0"),
+    inert("list-max-listpack-size", &["list-max-ziplist-size"], "-2"),
+    inert("maxmemory-clients", &[], "0"),
+    inert("maxmemory-eviction-tenacity", &[], "10"),
+    inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),
+    inert("no-appendfsync-on-rewrite", &[], "no"),
+    inert("oom-score-adj", &[], "no"),
+    inert("oom-score-adj-values", &[], "0 200 800"),
+    inert("pidfile", &[], ""),
+    inert("proc-title-template", &[], "{title} {listen-addr} {server-mode}"),
+    inert("propagation-error-behavior", &[], "ignore"),
+    inert("rdb-del-sync-files", &[], "no"),
+    inert("rdb-save-incremental-fsync", &[], "yes"),
+    inert("rdbchecksum", &[], "yes"),
+    inert("rdbcompression", &[], "yes"),
+    inert("repl-backlog-ttl", &[], "3600"),
+    inert("repl-disable-tcp-nodelay", &[], "no"),
+    inert("repl-diskless-load", &[], "disabled"),
+    inert("repl-diskless-sync-delay", &[], "5"),
+    inert("repl-diskless-sync-max-replicas", &[], "0"),
+    inert("replica-announce-ip", &["slave-announce-ip"], ""),
+    inert("replica-announce-port", &["slave-announce-port"], "0"),
+    inert("replica-announced", &[], "yes"),
+    inert("replica-ignore-disk-write-errors", &[], "no"),
+    inert("replica-ignore-maxmemory", &["slave-ignore-maxmemory"], "yes"),
+    inert("replica-lazy-flush", &["slave-lazy-flush"], "no"),
+    inert("replica-priority", &["slave-priority"], "100"),
+    inert("sanitize-dump-payload", &[], "no"),
+    inert("set-max-intset-entries", &[], "512"),
+    inert("set-max-listpack-entries", &[], "128"),
+    inert("set-max-listpack-value", &[], "64"),
+    inert("set-proc-title", &[], "yes"),
+    inert("shutdown-on-sigint", &[], "default"),
+    inert("shutdown-on-sigterm", &[], "default"),
+    inert("shutdown-timeout", &[], "10"),
+    inert("stop-writes-on-bgsave-error", &[], "yes"),
+    inert("stream-node-max-bytes", &[], "4096"),
+    inert("stream-node-max-entries", &[], "100"),
+    inert("supervised", &[], "no"),
+    inert("syslog-enabled", &[], "no"),
+    inert("syslog-facility", &[], "local0"),
+    inert("syslog-ident", &[], "eave"),
+    inert("tracking-table-max-keys", &[], "1000000"),
+    inert("unixsocketperm", &[], "0"),
+    inert("zset-max-listpack-entries", &["zset-max-ziplist-entries"], "128"),
+    inert("zset-max-listpack-value", &["zset-max-ziplist-value"], "64"),
+];
+
+/// A row before it is said what it holds.
+struct Row {
+    group: Group,
+    when: When,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    help: &'static str,
+}
+
+const fn row(group: Group, name: &'static str, help: &'static str) -> Row {
+    Row { group, when: When::Runtime, name, aliases: &[], help }
+}
+
+const fn inert(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    default: &'static str,
+) -> Directive {
+    row(Group::Inert, name, "Accepted for compatibility, without effect")
+        .alias(aliases)
+        .inert(default)
+}
+
+impl Row {
+    const fn alias(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn at_start(self) -> Self {
+        Self { when: When::Start, ..self }
+    }
+
+    const fn protected(self) -> Self {
+        Self { when: When::Protected, ..self }
+    }
+
+    const fn holds(self, kind: Kind) -> Directive {
+        let Self { group, when, name, aliases, help } = self;
+        Directive { name, aliases, group, when, help, kind }
+    }
+
+    const fn number(
+        self,
+        min: i64,
+        max: i64,
+        get: fn(&Config) -> i64,
+        set: fn(&mut Config, i64) -> bool,
+    ) -> Directive {
+        self.holds(Kind::Number { min, max, get, set })
+    }
+
+    const fn bytes(
+        self,
+        min: u64,
+        max: u64,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64) -> bool,
+    ) -> Directive {
+        self.holds(Kind::Bytes { min, max, get, set })
+    }
+
+    const fn yes_no(self, get: fn(&Config) -> bool, set: fn(&mut Config, bool)) -> Directive {
+        self.holds(Kind::YesNo { get, set })
+    }
+
+    const fn choice(
+        self,
+        names: &'static [&'static str],
+        get: fn(&Config) -> usize,
+        set: fn(&mut Config, usize),
+    ) -> Directive {
+        self.holds(Kind::Choice { names, get, set })
+    }
+
+    const fn text(self, get: fn(&Config) -> &str, set: fn(&mut Config, String)) -> Directive {
+        self.holds(Kind::Text { get, set })
+    }
+
+    const fn secret(self, get: fn(&Config) -> &Secret, set: fn(&mut Config, Secret)) -> Directive {
+        self.holds(Kind::Secret { get, set })
+    }
+
+    const fn words(
+        self,
+        shape: &'static str,
+        get: fn(&Config) -> String,
+        set: fn(&mut Config, &[&str], Stage) -> Result<(), Reason>,
+    ) -> Directive {
+        self.holds(Kind::Words { shape, get, set })
+    }
+
+    const fn fixed(self, value: &'static str, why: &'static str) -> Directive {
+        self.holds(Kind::Fixed { value, why })
+    }
+
+    const fn inert(self, default: &'static str) -> Directive {
+        self.holds(Kind::Inert { default })
+    }
+}
+
+/// Stores a number that a row's bounds have already been held against.
+fn put<T: TryFrom<N>, N>(field: &mut T, number: N) -> bool {
+    T::try_from(number).map(|number| *field = number).is_ok()
+}
+
+/// The text of a list.
+fn join<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// For fields of a width that the compiler does not convert by itself; what does not fit cannot
+/// have been set through the table.
+fn wide<T: TryInto<N>, N: From<u32>>(field: T, most: N) -> N {
+    field.try_into().unwrap_or(most)
+}

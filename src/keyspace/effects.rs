@@ -1,0 +1,104 @@
+//! What a command has changed, in the words of the log: deterministic Redis commands.
+//!
+//! Absolute times instead of relative ones, results instead of random choices. A command that
+//! is deterministic as it was sent says nothing here and is logged as it was sent.
+
+use crate::resp::reply::encode_command;
+
+/// Whether anybody will read the effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logging {
+    /// They are written down for replicas.
+    On,
+    /// Only that there were some is noted.
+    Off,
+}
+
+/// Collects the effects of one command, or of one transaction.
+#[derive(Debug)]
+pub struct Effects {
+    logging: Logging,
+    log: Vec<u8>,
+    /// Commands in `log`, or that would be there.
+    commands: usize,
+    /// The databases of the first and of the last command in the log.
+    databases: Option<(usize, usize)>,
+    /// Changes of keys since the last `settle`.
+    dirty: u64,
+    /// Whether the present command has put its own words into the log.
+    reworded: bool,
+    /// Keys removed because they were due.
+    pub expired: u64,
+}
+
+impl Effects {
+    /// Nothing yet; `buffer` is reused.
+    pub fn new(logging: Logging, mut buffer: Vec<u8>) -> Effects {
+        buffer.clear();
+        Effects {
+            logging,
+            log: buffer,
+            commands: 0,
+            databases: None,
+            dirty: 0,
+            reworded: false,
+            expired: 0,
+        }
+    }
+
+    /// Notes that a key was changed.
+    #[inline]
+    pub fn changed(&mut self) {
+        self.dirty += 1;
+    }
+
+    /// Puts a command into the log in place of the one that was sent.
+    pub fn reword(&mut self, db: usize, argv: &[&[u8]]) {
+        self.reworded = true;
+        self.append(db, argv);
+    }
+
+    /// Puts a command into the log that comes before the one that was sent.
+    pub fn append(&mut self, db: usize, argv: &[&[u8]]) {
+        self.commands += 1;
+        if self.logging == Logging::Off {
+            return;
+        }
+        let (first, last) = self.databases.unwrap_or((db, db));
+        if last != db {
+            encode_command(&mut self.log, &[b"SELECT", db.to_string().as_bytes()]);
+        }
+        self.databases = Some((first, db));
+        encode_command(&mut self.log, argv);
+    }
+
+    /// Ends one command, which was sent as `argv`; answers how many keys it changed.
+    #[inline]
+    pub fn settle(&mut self, db: usize, argv: &[&[u8]]) -> u64 {
+        let dirty = std::mem::take(&mut self.dirty);
+        if !std::mem::take(&mut self.reworded) && dirty > 0 {
+            self.append(db, argv);
+        }
+        dirty
+    }
+
+    /// How many commands are in the log.
+    pub fn commands(&self) -> usize {
+        self.commands
+    }
+
+    /// The log, as RESP.
+    pub fn log(&self) -> &[u8] {
+        &self.log
+    }
+
+    /// The databases that the log expects to be selected before, and leaves selected.
+    pub fn databases(&self) -> Option<(usize, usize)> {
+        self.databases
+    }
+
+    /// The buffer, to be reused.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.log
+    }
+}

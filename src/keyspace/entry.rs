@@ -1,0 +1,447 @@
+//! One key with its value and expiry, in as few bytes as the value allows.
+//!
+//! A string, and any other value that is small bytes, lies in one allocation together with its
+//! key ("packed"); larger and structured values are objects. The slot of a shard's table is
+//! two words either way.
+//!
+//! Packed layout: one tag byte (kind, whether an expiry follows), the expiry if any (eight
+//! bytes), the length of the key as a varint, the key, the value to the end. An integer is
+//! kept as its eight bytes and printed when read, as Redis does.
+
+use crate::value::hash::Hash;
+use crate::value::number::parse_integer;
+
+/// What TYPE says of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes or a number.
+    String,
+    /// Fields and values.
+    Hash,
+    /// The state of a rate limit.
+    RateLimit,
+}
+
+impl Kind {
+    /// The name that TYPE answers and SCAN's TYPE option takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::Hash => "hash",
+            Kind::RateLimit => "ratelimit",
+        }
+    }
+}
+
+/// A key's expiry that means "never".
+pub const NEVER: u64 = 0;
+
+/// See the module's description. The default is vacant: an empty slot of a table.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// Key and value in one allocation; empty when vacant.
+    Packed(Box<[u8]>),
+    /// A value that has a structure, or room to grow.
+    Object(Box<Object>),
+}
+
+/// The parts of an entry that is not packed.
+#[derive(Debug, Clone)]
+pub struct Object {
+    key: Box<[u8]>,
+    expires_at: u64,
+    value: Value,
+}
+
+/// A value that is not packed.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
+    String(Vec<u8>),
+    /// Fields and values.
+    Hash(Hash),
+}
+
+/// A string value as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrRef<'a> {
+    /// A canonical integer.
+    Integer(i64),
+    /// Any other bytes.
+    Bytes(&'a [u8]),
+}
+
+const TAG_BYTES: u8 = 0;
+const TAG_INTEGER: u8 = 1;
+const TAG_RATE_LIMIT: u8 = 2;
+const TAG_KIND: u8 = 0x0f;
+const TAG_EXPIRES: u8 = 0x80;
+
+impl Default for Entry {
+    fn default() -> Self {
+        Entry::Packed(Box::default())
+    }
+}
+
+impl Entry {
+    /// A string, kept as an integer when it reads as one.
+    pub fn string(key: &[u8], bytes: &[u8], expires_at: u64) -> Entry {
+        match parse_integer(bytes) {
+            Some(value) => Entry::integer(key, value, expires_at),
+            None => pack(TAG_BYTES, key, bytes, expires_at),
+        }
+    }
+
+    /// A string that is an integer.
+    pub fn integer(key: &[u8], value: i64, expires_at: u64) -> Entry {
+        pack(TAG_INTEGER, key, &value.to_le_bytes(), expires_at)
+    }
+
+    /// The state of a rate limit, as `eave_ratelimit` wrote it.
+    pub fn rate_limit(key: &[u8], state: &[u8], expires_at: u64) -> Entry {
+        pack(TAG_RATE_LIMIT, key, state, expires_at)
+    }
+
+    /// A value that is not packed.
+    pub fn object(key: &[u8], value: Value, expires_at: u64) -> Entry {
+        Entry::Object(Box::new(Object { key: key.into(), expires_at, value }))
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Entry::Packed(bytes) => Parts::of(bytes).key,
+            Entry::Object(object) => &object.key,
+        }
+    }
+
+    /// When the key expires, in unix milliseconds; `NEVER` for no expiry.
+    #[inline]
+    pub fn expires_at(&self) -> u64 {
+        match self {
+            Entry::Packed(bytes) => packed_expiry(bytes),
+            Entry::Object(object) => object.expires_at,
+        }
+    }
+
+    /// Whether the key is absent at `now`.
+    #[inline]
+    pub fn is_expired(&self, now: u64) -> bool {
+        let at = self.expires_at();
+        at != NEVER && at <= now
+    }
+
+    /// Changes when the key expires.
+    pub fn set_expires_at(&mut self, at: u64) {
+        match self {
+            Entry::Object(object) => object.expires_at = at,
+            Entry::Packed(bytes) => match (packed_expiry(bytes), at) {
+                (NEVER, NEVER) => {}
+                (1.., 1..) => bytes[1..9].copy_from_slice(&at.to_le_bytes()),
+                _ => {
+                    let Parts { tag, key, value, .. } = Parts::of(bytes);
+                    *self = pack(tag, key, value, at);
+                }
+            },
+        }
+    }
+
+    /// The kind of the value.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
+                TAG_RATE_LIMIT => Kind::RateLimit,
+                _ => Kind::String,
+            },
+            Entry::Object(object) => match object.value {
+                Value::String(_) => Kind::String,
+                Value::Hash(_) => Kind::Hash,
+            },
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Entry::Packed(bytes) => {
+                let parts = Parts::of(bytes);
+                match parts.tag {
+                    TAG_INTEGER => "int",
+                    // Redis' OBJ_ENCODING_EMBSTR_SIZE_LIMIT.
+                    TAG_BYTES if parts.value.len() <= 44 => "embstr",
+                    _ => "raw",
+                }
+            }
+            Entry::Object(object) => match &object.value {
+                Value::String(_) => "raw",
+                Value::Hash(hash) => hash.encoding(),
+            },
+        }
+    }
+
+    /// The value, if it is a string.
+    #[inline]
+    pub fn as_string(&self) -> Option<StrRef<'_>> {
+        match self {
+            Entry::Packed(bytes) => {
+                let parts = Parts::of(bytes);
+                match parts.tag {
+                    TAG_BYTES => Some(StrRef::Bytes(parts.value)),
+                    TAG_INTEGER => Some(StrRef::Integer(integer(parts.value))),
+                    _ => None,
+                }
+            }
+            Entry::Object(object) => match &object.value {
+                Value::String(bytes) => Some(StrRef::Bytes(bytes)),
+                Value::Hash(_) => None,
+            },
+        }
+    }
+
+    /// The value, if it is the state of a rate limit.
+    pub fn as_rate_limit(&self) -> Option<&[u8]> {
+        match self {
+            Entry::Packed(bytes) => {
+                let parts = Parts::of(bytes);
+                (parts.tag == TAG_RATE_LIMIT).then_some(parts.value)
+            }
+            Entry::Object(_) => None,
+        }
+    }
+
+    /// The value, if it is a hash.
+    pub fn as_hash(&self) -> Option<&Hash> {
+        match self {
+            Entry::Object(object) => match &object.value {
+                Value::Hash(hash) => Some(hash),
+                Value::String(_) => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
+    /// The value, if it is a hash, to change it.
+    pub fn as_hash_mut(&mut self) -> Option<&mut Hash> {
+        match self {
+            Entry::Object(object) => match &mut object.value {
+                Value::Hash(hash) => Some(hash),
+                Value::String(_) => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
+    /// Makes the value a string and the expiry `at`; reuses the allocation when it fits.
+    pub fn put_string(&mut self, bytes: &[u8], at: u64) {
+        match parse_integer(bytes) {
+            Some(value) => self.put(TAG_INTEGER, &value.to_le_bytes(), at),
+            None => self.put(TAG_BYTES, bytes, at),
+        }
+    }
+
+    /// Makes the value an integer; the expiry stays.
+    pub fn put_integer(&mut self, value: i64) {
+        self.put(TAG_INTEGER, &value.to_le_bytes(), self.expires_at());
+    }
+
+    /// Makes the value the state of a rate limit and the expiry `at`.
+    pub fn put_rate_limit(&mut self, state: &[u8], at: u64) {
+        self.put(TAG_RATE_LIMIT, state, at);
+    }
+
+    /// The value, a string, as bytes that can grow. The caller knows that it is a string.
+    pub fn string_mut(&mut self) -> &mut Vec<u8> {
+        if !matches!(self, Entry::Object(o) if matches!(o.value, Value::String(_))) {
+            let bytes = match self.as_string() {
+                Some(StrRef::Bytes(bytes)) => bytes.to_vec(),
+                Some(StrRef::Integer(value)) => itoa::Buffer::new().format(value).into(),
+                None => Vec::new(),
+            };
+            *self = Entry::object(self.key(), Value::String(bytes), self.expires_at());
+        }
+        match self {
+            Entry::Object(object) => match &mut object.value {
+                Value::String(bytes) => bytes,
+                Value::Hash(_) => unreachable!("made a string above"),
+            },
+            Entry::Packed(_) => unreachable!("made an object above"),
+        }
+    }
+
+    /// The same value under another key.
+    pub fn renamed(mut self, key: &[u8]) -> Entry {
+        match &mut self {
+            Entry::Packed(bytes) => {
+                let Parts { tag, expires_at, value, .. } = Parts::of(bytes);
+                pack(tag, key, value, expires_at)
+            }
+            Entry::Object(object) => {
+                object.key = key.into();
+                self
+            }
+        }
+    }
+
+    /// Bytes on the heap, as asked of the allocator.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Entry::Packed(bytes) => bytes.len(),
+            Entry::Object(object) => {
+                let value = match &object.value {
+                    Value::String(bytes) => bytes.capacity(),
+                    Value::Hash(hash) => hash.heap_bytes(),
+                };
+                size_of::<Object>() + object.key.len() + value
+            }
+        }
+    }
+
+    fn put(&mut self, tag: u8, value: &[u8], at: u64) {
+        if let Entry::Packed(bytes) = self {
+            let parts = Parts::of(bytes);
+            let fits = parts.value.len() == value.len();
+            if fits && (parts.expires_at == NEVER) == (at == NEVER) {
+                let start = bytes.len() - value.len();
+                bytes[start..].copy_from_slice(value);
+                bytes[0] = tag;
+                if at != NEVER {
+                    bytes[0] |= TAG_EXPIRES;
+                    bytes[1..9].copy_from_slice(&at.to_le_bytes());
+                }
+                return;
+            }
+        }
+        *self = pack(tag, self.key(), value, at);
+    }
+}
+
+/// A packed entry, taken apart.
+struct Parts<'a> {
+    tag: u8,
+    expires_at: u64,
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    #[inline]
+    fn of(bytes: &'a [u8]) -> Parts<'a> {
+        let Some((tag, rest)) = bytes.split_first() else {
+            return Parts { tag: TAG_BYTES, expires_at: NEVER, key: &[], value: &[] };
+        };
+        let (expires_at, rest) = match rest.split_first_chunk::<8>() {
+            Some((at, rest)) if tag & TAG_EXPIRES != 0 => (u64::from_le_bytes(*at), rest),
+            _ => (NEVER, rest),
+        };
+        let (length, rest) = read_varint(rest);
+        let (key, value) = rest.split_at(length);
+        Parts { tag: tag & TAG_KIND, expires_at, key, value }
+    }
+}
+
+#[inline]
+fn packed_expiry(bytes: &[u8]) -> u64 {
+    match bytes {
+        [tag, rest @ ..] if tag & TAG_EXPIRES != 0 => {
+            rest.first_chunk::<8>().map_or(NEVER, |at| u64::from_le_bytes(*at))
+        }
+        _ => NEVER,
+    }
+}
+
+fn integer(value: &[u8]) -> i64 {
+    value.first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+}
+
+fn pack(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Entry {
+    let head = if expires_at == NEVER { 1 } else { 9 };
+    // Exact, so that no byte is given back and the allocation is made once.
+    let size = head + varint_bytes(key.len()) + key.len() + value.len();
+    let mut bytes = Vec::with_capacity(size);
+    if expires_at == NEVER {
+        bytes.push(tag);
+    } else {
+        bytes.push(tag | TAG_EXPIRES);
+        bytes.extend_from_slice(&expires_at.to_le_bytes());
+    }
+    push_varint(&mut bytes, key.len());
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(value);
+    Entry::Packed(bytes.into_boxed_slice())
+}
+
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+fn push_varint(bytes: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn varint_bytes(value: usize) -> usize {
+    let bits = usize::BITS - value.leading_zeros();
+    (bits.max(1)).div_ceil(7) as usize
+}
+
+#[inline]
+fn read_varint(bytes: &[u8]) -> (usize, &[u8]) {
+    let (mut value, mut shift) = (0, 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return (value, &bytes[at + 1..]);
+        }
+        shift += 7;
+    }
+    (0, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_two_words() {
+        assert_eq!(size_of::<Entry>(), 16);
+    }
+
+    #[test]
+    fn packed_entries_keep_their_parts() {
+        for key in [&b""[..], b"k", &[7; 127], &[7; 128], &[7; 100_000]] {
+            for (value, encoding) in [
+                (&b""[..], "embstr"), (b"0", "int"), (b"-12", "int"), (b"007", "embstr"),
+                (&[b'x'; 44], "embstr"), (&[b'x'; 45], "raw"),
+            ] {
+                let mut entry = Entry::string(key, value, NEVER);
+                for at in [NEVER, 5, u64::MAX, NEVER] {
+                    entry.set_expires_at(at);
+                    assert_eq!(entry.expires_at(), at);
+                    assert_eq!(entry.key(), key);
+                    assert_eq!(entry.encoding(), encoding);
+                    let text = match entry.as_string().unwrap() {
+                        StrRef::Integer(n) => n.to_string().into_bytes(),
+                        StrRef::Bytes(bytes) => bytes.to_vec(),
+                    };
+                    assert_eq!(text, value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn put_replaces_kind_value_and_expiry() {
+        let mut entry = Entry::string(b"k", b"abcdefgh", 9);
+        entry.put_integer(5);
+        assert_eq!((entry.encoding(), entry.expires_at()), ("int", 9));
+        entry.put_string(b"abc", NEVER);
+        assert_eq!(entry.as_string(), Some(StrRef::Bytes(b"abc")));
+        entry.string_mut().extend_from_slice(b"def");
+        assert_eq!((entry.encoding(), entry.key()), ("raw", &b"k"[..]));
+        entry.put_rate_limit(b"state", 7);
+        assert_eq!((entry.kind(), entry.as_rate_limit()), (Kind::RateLimit, Some(&b"state"[..])));
+        assert_eq!(entry.renamed(b"other").key(), b"other");
+    }
+}

@@ -1,0 +1,219 @@
+//! Takes shard locks, several at once and in order, without ever parking a worker.
+//!
+//! A busy lock is tried again for a moment, which is how long a command holds one. After that
+//! everything is given back and the caller yields to the runtime and starts over: nothing has
+//! happened yet, so starting over is free of effects. A lock may be held while the next is
+//! tried, since all take them in the same order.
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
+
+use super::{Keyspace, Place, Shard};
+use crate::limits::{LOCK_SPINS, SHARDS};
+
+/// What a command wants of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// To read, beside other readers.
+    Shared,
+    /// To write, alone.
+    Exclusive,
+}
+
+/// One lock that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Number of the database.
+    pub db: usize,
+    /// Number of the shard.
+    pub shard: usize,
+    /// What for.
+    pub access: Access,
+}
+
+impl Wanted {
+    /// The lock of `key`'s shard.
+    pub fn key(db: usize, key: &[u8], access: Access) -> Wanted {
+        Wanted { db, shard: Place::of(key).shard, access }
+    }
+
+    /// The locks of all shards of a database.
+    pub fn database(db: usize, access: Access) -> impl Iterator<Item = Wanted> {
+        (0..SHARDS).map(move |shard| Wanted { db, shard, access })
+    }
+}
+
+/// A lock is held by somebody who keeps it longer than a moment: yield, and try again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contended;
+
+/// The locks that one command, or one transaction, holds.
+///
+/// An empty set "roams": each shard is locked, shared, when it is looked at. That serves the
+/// commands that look at shards one after the other, such as SCAN, outside of a transaction.
+#[derive(Debug)]
+pub struct LockSet<'k> {
+    keyspace: &'k Keyspace,
+    held: SmallVec<[Held<'k>; 1]>,
+}
+
+#[derive(Debug)]
+struct Held<'k> {
+    db: usize,
+    shard: usize,
+    guard: Guard<'k>,
+}
+
+#[derive(Debug)]
+enum Guard<'k> {
+    Shared(RwLockReadGuard<'k, Shard>),
+    Exclusive(RwLockWriteGuard<'k, Shard>),
+}
+
+/// A shard to read: one of the set's, or one locked for the occasion.
+#[derive(Debug)]
+pub enum ShardRef<'a> {
+    /// Locked by the set.
+    Held(&'a Shard),
+    /// Locked until this is dropped.
+    Roaming(RwLockReadGuard<'a, Shard>),
+}
+
+impl std::ops::Deref for ShardRef<'_> {
+    type Target = Shard;
+    fn deref(&self) -> &Shard {
+        match self {
+            ShardRef::Held(shard) => shard,
+            ShardRef::Roaming(guard) => guard,
+        }
+    }
+}
+
+impl<'k> LockSet<'k> {
+    /// No locks: see the type's description.
+    pub fn roaming(keyspace: &'k Keyspace) -> LockSet<'k> {
+        LockSet { keyspace, held: SmallVec::new() }
+    }
+
+    /// One lock.
+    ///
+    /// # Errors
+    /// When somebody holds it for longer than a moment.
+    #[inline]
+    pub fn one(keyspace: &'k Keyspace, wanted: Wanted) -> Result<LockSet<'k>, Contended> {
+        let held = take(keyspace, wanted)?;
+        Ok(LockSet { keyspace, held: smallvec::smallvec![held] })
+    }
+
+    /// All locks of `wanted`, which is put in order and freed of repetitions on the way.
+    ///
+    /// # Errors
+    /// When somebody holds one of them for longer than a moment; none is held then.
+    pub fn all(
+        keyspace: &'k Keyspace,
+        wanted: &mut SmallVec<[Wanted; 8]>,
+    ) -> Result<LockSet<'k>, Contended> {
+        // Exclusive sorts behind shared, so the stronger of two wishes is the one that is kept.
+        wanted.sort_unstable_by(|a, b| b.cmp(a));
+        wanted.dedup_by_key(|wanted| (wanted.db, wanted.shard));
+        let mut held = SmallVec::with_capacity(wanted.len());
+        for wanted in wanted.iter().rev() {
+            held.push(take(keyspace, *wanted)?);
+        }
+        Ok(LockSet { keyspace, held })
+    }
+
+    /// The keyspace whose locks these are.
+    pub fn keyspace(&self) -> &'k Keyspace {
+        self.keyspace
+    }
+
+    /// A shard to read.
+    ///
+    /// # Errors
+    /// When the set roams and somebody holds the shard for longer than a moment.
+    pub fn shard(&self, db: usize, shard: usize) -> Result<ShardRef<'_>, Contended> {
+        if self.held.is_empty() {
+            let lock = &self.keyspace.database(db).shards[shard];
+            return Ok(ShardRef::Roaming(spin(lock, RwLock::try_read)?));
+        }
+        Ok(ShardRef::Held(self.held(db, shard)))
+    }
+
+    /// A shard of the set, to read.
+    #[inline]
+    pub fn held(&self, db: usize, shard: usize) -> &Shard {
+        match &self.held[self.index(db, shard)].guard {
+            Guard::Shared(guard) => guard,
+            Guard::Exclusive(guard) => guard,
+        }
+    }
+
+    /// A shard of the set, to write.
+    ///
+    /// # Panics
+    /// When the set holds it shared: the command's row says that it does not write.
+    #[inline]
+    pub fn held_mut(&mut self, db: usize, shard: usize) -> &mut Shard {
+        let index = self.index(db, shard);
+        match &mut self.held[index].guard {
+            Guard::Exclusive(guard) => guard,
+            Guard::Shared(_) => unreachable!("a writer's keys are locked exclusively"),
+        }
+    }
+
+    /// Every shard of a database in the set, to write.
+    pub fn each_mut(&mut self, db: usize) -> impl Iterator<Item = &mut Shard> {
+        self.held.iter_mut().filter(move |held| held.db == db).filter_map(|held| {
+            match &mut held.guard {
+                Guard::Exclusive(guard) => Some(&mut **guard),
+                Guard::Shared(_) => None,
+            }
+        })
+    }
+
+    /// Where the set keeps a shard.
+    ///
+    /// # Panics
+    /// When it does not: a command has touched a key that its row does not declare. That costs
+    /// the connection, and never the isolation of another.
+    #[inline]
+    fn index(&self, db: usize, shard: usize) -> usize {
+        if let [only] = self.held.as_slice() {
+            assert!(only.shard == shard && only.db == db, "an undeclared key was touched");
+            return 0;
+        }
+        self.held
+            .binary_search_by_key(&(db, shard), |held| (held.db, held.shard))
+            .unwrap_or_else(|_| unreachable!("an undeclared key was touched"))
+    }
+}
+
+#[inline]
+fn take(keyspace: &Keyspace, wanted: Wanted) -> Result<Held<'_>, Contended> {
+    let Wanted { db, shard, access } = wanted;
+    let lock = &keyspace.database(db).shards[shard];
+    let guard = match access {
+        Access::Shared => Guard::Shared(spin(lock, RwLock::try_read)?),
+        Access::Exclusive => {
+            let mut guard = spin(lock, RwLock::try_write)?;
+            keyspace.cut.before_write(db, &mut guard);
+            Guard::Exclusive(guard)
+        }
+    };
+    Ok(Held { db, shard, guard })
+}
+
+#[inline]
+fn spin<'k, G>(
+    lock: &'k RwLock<Shard>,
+    attempt: impl Fn(&'k RwLock<Shard>) -> Option<G>,
+) -> Result<G, Contended> {
+    for _ in 0..LOCK_SPINS {
+        if let Some(guard) = attempt(lock) {
+            return Ok(guard);
+        }
+        std::hint::spin_loop();
+    }
+    Err(Contended)
+}

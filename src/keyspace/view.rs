@@ -1,0 +1,193 @@
+//! What a command sees of the keyspace: the keys that it declared, locked.
+//!
+//! A `ReadView` can look, a `WriteView` can also change: the type of a handler's view says what
+//! the command may do. An expired key is absent from either view the moment it is due; a
+//! writer that comes across one removes it and tells the log.
+
+use super::locks::{Contended, ShardRef};
+use super::{Effects, Entry, LockSet, Place, Shard};
+use crate::table::Table;
+use crate::value::hash::HashLimits;
+
+/// The moment at which nothing is expired: for the leader's stream on a replica, where the
+/// leader alone decides what is expired.
+pub const BEFORE_ALL: u64 = 0;
+
+/// What a handler needs besides keys and arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// The time of the command in unix milliseconds, or `BEFORE_ALL`.
+    pub now: u64,
+    /// When a hash outgrows its compact encoding.
+    pub hash_limits: HashLimits,
+    /// Bytes that a string may grow to.
+    pub string_bytes: usize,
+}
+
+/// Keys to read.
+#[derive(Debug)]
+pub struct ReadView<'a, 'k> {
+    locks: &'a LockSet<'k>,
+    db: usize,
+    /// The time and the settings of this command.
+    pub around: Surroundings,
+}
+
+impl<'a, 'k> ReadView<'a, 'k> {
+    /// A view of database `db` through `locks`.
+    pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings) -> Self {
+        ReadView { locks, db, around }
+    }
+
+    /// The entry of a declared key, unless it is absent or due.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&'a Entry> {
+        let place = Place::of(key);
+        let shard = self.locks.held(self.db, place.shard);
+        let entry = shard.at(shard.find(place.hash, key)?);
+        (!entry.is_expired(self.around.now)).then_some(entry)
+    }
+
+    /// A whole shard, for the commands that look at all keys.
+    ///
+    /// # Errors
+    /// When somebody holds it for longer than a moment; the command is then run again.
+    pub fn shard(&self, index: usize) -> Result<ShardRef<'_>, Contended> {
+        self.locks.shard(self.db, index)
+    }
+}
+
+/// Keys to read and write.
+#[derive(Debug)]
+pub struct WriteView<'a, 'k> {
+    locks: &'a mut LockSet<'k>,
+    db: usize,
+    /// The time and the settings of this command.
+    pub around: Surroundings,
+    /// What this command has changed.
+    pub effects: &'a mut Effects,
+}
+
+impl<'a, 'k> WriteView<'a, 'k> {
+    /// A view of database `db` through `locks`.
+    pub fn new(
+        locks: &'a mut LockSet<'k>,
+        db: usize,
+        around: Surroundings,
+        effects: &'a mut Effects,
+    ) -> Self {
+        WriteView { locks, db, around, effects }
+    }
+
+    /// The same keys, only to read.
+    pub fn as_read(&self) -> ReadView<'_, 'k> {
+        ReadView::new(self.locks, self.db, self.around)
+    }
+
+    /// The entry of a declared key, unless it is absent or due.
+    pub fn get(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (place, slot) = self.present(key)?;
+        Some(self.locks.held(self.db, place.shard).at(slot))
+    }
+
+    /// Whether a declared key is there.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.present(key).is_some()
+    }
+
+    /// Changes the entry of a declared key; `None` when it is absent. The caller says
+    /// `modified` if it did change something.
+    #[inline]
+    pub fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let (place, slot) = self.present(key)?;
+        Some(self.shard_mut(place).change(slot, change))
+    }
+
+    /// Replaces the entry of a declared key, or adds it.
+    pub fn insert(&mut self, key: &[u8], entry: Entry) {
+        let place = Place::of(key);
+        let shard = self.shard_mut(place);
+        match shard.find(place.hash, key) {
+            Some(slot) => shard.change(slot, |old| *old = entry),
+            None => shard.insert(place.hash, entry),
+        }
+    }
+
+    /// Makes a declared key a string, whatever it was; reuses the allocation when it fits.
+    #[inline]
+    pub fn put_string(&mut self, key: &[u8], bytes: &[u8], expires_at: u64) {
+        let place = Place::of(key);
+        let shard = self.shard_mut(place);
+        match shard.find(place.hash, key) {
+            Some(slot) => shard.change(slot, |entry| entry.put_string(bytes, expires_at)),
+            None => shard.insert(place.hash, Entry::string(key, bytes, expires_at)),
+        }
+    }
+
+    /// Takes a declared key out; `None` when it is absent.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let (place, slot) = self.present(key)?;
+        Some(self.shard_mut(place).remove(slot))
+    }
+
+    /// Says that a declared key was changed: to those who watch it, and to the log.
+    #[inline]
+    pub fn modified(&mut self, key: &[u8]) {
+        let place = Place::of(key);
+        self.locks.held(self.db, place.shard).touch(key);
+        self.effects.changed();
+    }
+
+    /// Says in the words of the log what the command has done, in place of the command itself.
+    pub fn reword(&mut self, argv: &[&[u8]]) {
+        self.effects.reword(self.db, argv);
+    }
+
+    /// Takes every key out of a database whose shards are all declared; the caller frees them
+    /// when it has unlocked.
+    pub fn clear(&mut self, db: usize) -> Vec<Table<Entry>> {
+        self.locks.each_mut(db).map(Shard::clear).collect()
+    }
+
+    /// The databases there are.
+    pub fn databases(&self) -> usize {
+        self.locks.keyspace().databases()
+    }
+
+    /// Sees the same locks as another database.
+    pub fn select(&mut self, db: usize) {
+        self.db = db;
+    }
+
+    /// The database that is seen.
+    pub fn db(&self) -> usize {
+        self.db
+    }
+
+    /// Finds a key, and removes it if it is due.
+    #[inline]
+    fn present(&mut self, key: &[u8]) -> Option<(Place, usize)> {
+        let place = Place::of(key);
+        let shard = self.locks.held(self.db, place.shard);
+        let slot = shard.find(place.hash, key)?;
+        if shard.at(slot).is_expired(self.around.now) {
+            self.expire(place, slot, key);
+            return None;
+        }
+        Some((place, slot))
+    }
+
+    #[cold]
+    fn expire(&mut self, place: Place, slot: usize, key: &[u8]) {
+        let shard = self.shard_mut(place);
+        shard.remove(slot);
+        shard.touch(key);
+        self.effects.expired += 1;
+        self.effects.append(self.db, &[b"DEL", key]);
+    }
+
+    #[inline]
+    fn shard_mut(&mut self, place: Place) -> &mut Shard {
+        self.locks.held_mut(self.db, place.shard)
+    }
+}

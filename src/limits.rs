@@ -1,0 +1,60 @@
+//! Every bound that faces a client, with its unit and its reason.
+//!
+//! A bound that an operator may change is a directive in `config`; what stands here is either
+//! fixed by the protocol or a floor below which the server would not be safe.
+
+/// Bytes of one inline request, or of one length line (`*3`, `$5`), without its end.
+/// Redis: `PROTO_INLINE_MAX_SIZE`.
+pub const LINE_BYTES: usize = 64 * 1024;
+
+/// Arguments of one request from an authenticated client. Redis: 1024 * 1024.
+pub const ARGUMENTS: usize = 1024 * 1024;
+
+/// Arguments of one request before AUTH (CVE-2021-32675).
+pub const ARGUMENTS_BEFORE_AUTH: usize = 10;
+
+/// Bytes of one argument before AUTH (CVE-2021-32675).
+pub const ARGUMENT_BYTES_BEFORE_AUTH: usize = 16 * 1024;
+
+/// Bytes of unread replies a client may have before it authenticates (CVE-2025-21605).
+pub const OUTPUT_BYTES_BEFORE_AUTH: usize = 64 * 1024;
+
+/// Argument slots that are reserved on a client's word alone; more are added as they arrive.
+pub const RESERVED_ARGUMENTS: usize = 64;
+
+/// Bytes that are reserved for an announced argument on a client's word alone.
+pub const RESERVED_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Bytes that one read takes from a socket: a pipeline of a few hundred small requests.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Replies are handed to the socket when this many bytes have gathered, so that a pipeline of
+/// large reads does not gather all of its replies first.
+pub const FLUSH_BYTES: usize = 256 * 1024;
+
+/// Shards of one database. Many small shards keep a resize, a snapshot step and a sweep short,
+/// and make it unlikely that two clients want the same lock.
+pub const SHARDS: usize = 1024;
+
+/// Attempts on a busy shard lock before the task gives its worker back to the runtime.
+pub const LOCK_SPINS: u32 = 200;
+
+/// Bytes of a glob pattern for KEYS, SCAN and the like; matching costs at most
+/// pattern x subject steps (CVE-2022-36021).
+pub const PATTERN_BYTES: usize = 16 * 1024;
+
+/// Bytes of a string value after APPEND, SETRANGE or SETBIT, whatever `proto-max-bulk-len`
+/// allows a request to carry. Redis: 512 MiB.
+pub const STRING_BYTES: usize = 512 * 1024 * 1024;
+
+/// Entries of one shard that the active expiry cycle looks at under one lock.
+pub const SWEEP_ENTRIES: usize = 256;
+
+/// Commands of one transaction that may wait for EXEC.
+pub const QUEUED_COMMANDS: usize = 64 * 1024;
+
+/// Bytes of one transaction's queued commands.
+pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Keys that one client may watch.
+pub const WATCHED_KEYS: usize = 64 * 1024;

@@ -1,0 +1,178 @@
+//! The log: one stream of effects with a running offset, for replicas and sync tokens.
+//!
+//! Writers append while they hold the locks of what they changed, so the order of the log is
+//! the order of the changes. As long as nobody follows, nothing is kept and only the offset
+//! moves: it names states of the keyspace, whether or not anybody reads the bytes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use eave_replication::{Backlog, Position};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use crate::keyspace::Effects;
+use crate::keyspace::effects::Logging;
+use crate::resp::reply::encode_command;
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Log {
+    /// Whether bytes are kept. Changes only while every shard is locked.
+    active: AtomicBool,
+    /// The offset, also while `active` is off.
+    offset: AtomicU64,
+    inner: Mutex<Inner>,
+    appended: Notify,
+}
+
+/// What the lock of the log guards.
+#[derive(Debug)]
+pub struct Inner {
+    /// The bytes.
+    pub backlog: Backlog,
+    /// The database that the log's last SELECT named; `None` makes the next append name one.
+    selected: Option<usize>,
+}
+
+impl Log {
+    /// A log that keeps nothing yet.
+    pub fn new(backlog: Backlog) -> Log {
+        Log {
+            active: AtomicBool::new(backlog.is_active()),
+            offset: AtomicU64::new(backlog.offset()),
+            inner: Mutex::new(Inner { backlog, selected: None }),
+            appended: Notify::new(),
+        }
+    }
+
+    /// Whether effects have to be written down.
+    #[inline]
+    pub fn logging(&self) -> Logging {
+        if self.active.load(Ordering::Relaxed) { Logging::On } else { Logging::Off }
+    }
+
+    /// Bytes of history so far.
+    #[inline]
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Acquire)
+    }
+
+    /// Appends the effects of one command or transaction. The caller still holds the locks of
+    /// what was changed.
+    #[inline]
+    pub fn append(&self, effects: &Effects) {
+        if effects.commands() == 0 {
+            return;
+        }
+        match effects.databases() {
+            // A state without followers has a name too, so that sync tokens differ.
+            None => {
+                self.offset.fetch_add(1, Ordering::AcqRel);
+            }
+            Some(databases) => self.append_bytes(effects, databases),
+        }
+    }
+
+    fn append_bytes(&self, effects: &Effects, (first, last): (usize, usize)) {
+        let mut inner = self.inner.lock();
+        if inner.selected != Some(first) {
+            let mut select = Vec::with_capacity(32);
+            encode_command(&mut select, &[b"SELECT", first.to_string().as_bytes()]);
+            inner.backlog.append(&select);
+        }
+        inner.selected = Some(last);
+        // Several effects of one request are seen together or not at all.
+        if effects.commands() > 1 {
+            inner.backlog.append(b"*1\r\n$5\r\nMULTI\r\n");
+            inner.backlog.append(effects.log());
+            inner.backlog.append(b"*1\r\n$4\r\nEXEC\r\n");
+        } else {
+            inner.backlog.append(effects.log());
+        }
+        self.publish(&inner);
+    }
+
+    /// Starts to keep bytes. The caller holds every shard, so that no writer is under way that
+    /// has not written its effects down.
+    pub fn activate(&self) {
+        let mut inner = self.inner.lock();
+        if !inner.backlog.is_active() {
+            let moved = self.offset().saturating_sub(inner.backlog.offset());
+            inner.backlog.advance(moved);
+            inner.backlog.activate();
+        }
+        // A follower starts with database 0 after a full copy; name the database again.
+        inner.selected = None;
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// Appends bytes as they came from the leader: a replica's log is its leader's.
+    pub fn append_raw(&self, bytes: &[u8]) {
+        let mut inner = self.inner.lock();
+        if inner.backlog.is_active() {
+            inner.backlog.append(bytes);
+        } else {
+            inner.backlog.advance(bytes.len() as u64);
+        }
+        self.publish(&inner);
+    }
+
+    /// Starts another history at `position`: after a full copy from a leader.
+    pub fn reset(&self, position: Position) {
+        let mut inner = self.inner.lock();
+        inner.backlog.reset(position);
+        inner.selected = None;
+        self.publish(&inner);
+    }
+
+    /// The backlog, to read it or to ask for its position. While this is held no write ends,
+    /// so it is to be let go soon.
+    pub fn lock(&self) -> LogGuard<'_> {
+        let inner = self.inner.lock();
+        LogGuard { log: self, inner }
+    }
+
+    /// Waits until something has been appended since `offset`.
+    pub async fn appended_since(&self, offset: u64) {
+        loop {
+            let notified = self.appended.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.offset() > offset {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.offset.store(inner.backlog.offset(), Ordering::Release);
+        self.appended.notify_waiters();
+    }
+}
+
+/// The locked log; what was appended through it is made known when it is let go.
+#[derive(Debug)]
+pub struct LogGuard<'a> {
+    log: &'a Log,
+    inner: MutexGuard<'a, Inner>,
+}
+
+impl LogGuard<'_> {
+    /// The backlog. When inactive, its offset is brought up to date first.
+    pub fn backlog(&mut self) -> &mut Backlog {
+        let moved = self.log.offset().saturating_sub(self.inner.backlog.offset());
+        if moved > 0 && !self.inner.backlog.is_active() {
+            self.inner.backlog.advance(moved);
+        }
+        &mut self.inner.backlog
+    }
+}
+
+impl Drop for LogGuard<'_> {
+    fn drop(&mut self) {
+        if self.inner.backlog.is_active() {
+            self.log.publish(&self.inner);
+        }
+    }
+}

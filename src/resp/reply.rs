@@ -1,0 +1,214 @@
+//! The reply sink: a command describes its answer once, whatever door it came through.
+//!
+//! `Reply` has one implementation for each form of answer: RESP2 and RESP3 here, JSON in
+//! `rest`, nothing at all for the leader's own stream. No tree is built between a command
+//! and the bytes of its answer. A line break inside a status or an error would let one reply
+//! pass for two (CVE-2025-67733), so it is replaced here and not left to callers.
+
+/// Where a command's answer goes, piece by piece, in the order of the protocol: an aggregate
+/// is announced with its length, and then its elements follow.
+pub trait Reply {
+    /// A short text of the server's own: `OK`, `PONG`, `QUEUED`.
+    fn status(&mut self, text: &str);
+    /// A failure: an upper-case code, a blank, and what is wrong.
+    fn error(&mut self, text: &str);
+    /// A whole number.
+    fn integer(&mut self, value: i64);
+    /// Bytes of the user's.
+    fn bulk(&mut self, bytes: &[u8]);
+    /// No value.
+    fn null(&mut self);
+    /// No array: RESP2 tells it from "no value".
+    fn null_array(&mut self);
+    /// An array of `length` replies that follow.
+    fn array(&mut self, length: usize);
+    /// `pairs` keys and values that follow, alternating.
+    fn map(&mut self, pairs: usize);
+    /// `length` members, in no order, that follow.
+    fn set(&mut self, length: usize);
+    /// A floating point number.
+    fn double(&mut self, value: f64);
+    /// Text for a person to read, such as INFO's.
+    fn verbatim(&mut self, text: &str);
+
+    /// A whole number in the form of a bulk string: what GET says of a counter.
+    fn bulk_integer(&mut self, value: i64) {
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// `OK`.
+    fn ok(&mut self) {
+        self.status("OK");
+    }
+
+    /// An array of bulk strings.
+    fn bulks(&mut self, items: &[&[u8]]) {
+        self.array(items.len());
+        for item in items {
+            self.bulk(item);
+        }
+    }
+
+    /// Switches the form of what follows; only HELLO does. Doors with one form ignore it.
+    fn set_protocol(&mut self, protocol: Protocol) {
+        let _ = protocol;
+    }
+}
+
+/// The version of the Redis protocol that a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// RESP2: what a client gets that has not said HELLO 3.
+    #[default]
+    V2,
+    /// RESP3.
+    V3,
+}
+
+/// Writes replies as RESP2 or RESP3 into a buffer.
+#[derive(Debug)]
+pub struct RespReply<'a> {
+    out: &'a mut Vec<u8>,
+    protocol: Protocol,
+}
+
+impl<'a> RespReply<'a> {
+    /// A sink that appends to `out`.
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        RespReply { out, protocol }
+    }
+
+    fn header(&mut self, kind: u8, length: usize) {
+        self.out.push(kind);
+        self.digits(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
+    fn digits(&mut self, value: i64) {
+        // One digit is what lengths and small answers mostly are.
+        if let Ok(digit @ 0..=9) = u8::try_from(value) {
+            self.out.extend_from_slice(&[b'0' + digit, b'\r', b'\n']);
+            return;
+        }
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&mut self, kind: u8, text: &str) {
+        self.out.push(kind);
+        let start = self.out.len();
+        self.out.extend_from_slice(text.as_bytes());
+        for byte in &mut self.out[start..] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Reply for RespReply<'_> {
+    fn status(&mut self, text: &str) {
+        self.line(b'+', text);
+    }
+
+    fn error(&mut self, text: &str) {
+        self.line(b'-', text);
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.out.push(b':');
+        self.digits(value);
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        self.out.reserve(bytes.len() + 24);
+        self.header(b'$', bytes.len());
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn null(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::V2 => b"$-1\r\n",
+            Protocol::V3 => b"_\r\n",
+        });
+    }
+
+    fn null_array(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::V2 => b"*-1\r\n",
+            Protocol::V3 => b"_\r\n",
+        });
+    }
+
+    fn array(&mut self, length: usize) {
+        self.header(b'*', length);
+    }
+
+    fn map(&mut self, pairs: usize) {
+        match self.protocol {
+            Protocol::V2 => self.header(b'*', pairs * 2),
+            Protocol::V3 => self.header(b'%', pairs),
+        }
+    }
+
+    fn set(&mut self, length: usize) {
+        match self.protocol {
+            Protocol::V2 => self.header(b'*', length),
+            Protocol::V3 => self.header(b'~', length),
+        }
+    }
+
+    fn double(&mut self, value: f64) {
+        let text = crate::value::number::format_double(value);
+        match self.protocol {
+            Protocol::V2 => self.bulk(text.as_bytes()),
+            Protocol::V3 => self.line(b',', &text),
+        }
+    }
+
+    fn verbatim(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::V2 => self.bulk(text.as_bytes()),
+            Protocol::V3 => {
+                self.header(b'=', text.len() + 4);
+                self.out.extend_from_slice(b"txt:");
+                self.out.extend_from_slice(text.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+}
+
+/// Drops every answer: the leader does not read what a replica thinks of its stream.
+#[derive(Debug, Default)]
+pub struct Silent {
+    /// The first error that would have been answered, for the log.
+    pub error: Option<String>,
+}
+
+impl Reply for Silent {
+    fn status(&mut self, _: &str) {}
+    fn error(&mut self, text: &str) {
+        self.error.get_or_insert_with(|| text.to_owned());
+    }
+    fn integer(&mut self, _: i64) {}
+    fn bulk(&mut self, _: &[u8]) {}
+    fn null(&mut self) {}
+    fn null_array(&mut self) {}
+    fn array(&mut self, _: usize) {}
+    fn map(&mut self, _: usize) {}
+    fn set(&mut self, _: usize) {}
+    fn double(&mut self, _: f64) {}
+    fn verbatim(&mut self, _: &str) {}
+}
+
+/// Appends a command as clients, the log and replicas send it: an array of bulk strings.
+pub fn encode_command(out: &mut Vec<u8>, argv: &[&[u8]]) {
+    let mut reply = RespReply::new(out, Protocol::V2);
+    reply.bulks(argv);
+}

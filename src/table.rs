@@ -1,0 +1,340 @@
+//! A hash table that keeps its elements in the order of their hashes.
+//!
+//! Open addressing with linear probing, where a run of neighbours is kept sorted by hash. Three
+//! things follow that the keyspace and the large collections need at once:
+//!
+//! - SCAN has a cursor that survives every resize: a hash. What lies at or behind it has not
+//!   been returned yet, whatever the size of the table, so every element that was present
+//!   throughout is returned, and none twice while it stays.
+//! - The home of a hash is `hash * homes / 2^32`, so the table may grow by half instead of
+//!   doubling; it stays between 7/12 and 7/8 full while it grows.
+//! - A lookup compares 32-bit hashes that lie side by side, and stops at the first larger one.
+//!
+//! The caller hashes and compares; the table stores what it is given. An element's default
+//! value stands for an empty slot, so that a slot costs no more than an element. Left out on
+//! purpose: removal by predicate during iteration, and any lock.
+
+/// At most this share of the homes is in use before the table grows: 7/8.
+const LOAD: (usize, usize) = (7, 8);
+
+/// The fewest homes of a table that is not empty.
+const SMALLEST: usize = 8;
+
+/// Slots behind the last home, for the run that starts there; the very last stays empty.
+const OVERHANG: usize = 24;
+
+/// See the module's description.
+#[derive(Debug, Clone)]
+pub struct Table<T> {
+    /// The hash of each slot's element, 0 for an empty slot; sorted within a run.
+    hashes: Box<[u32]>,
+    /// The elements; default where `hashes` is 0.
+    elements: Box<[T]>,
+    homes: usize,
+    len: usize,
+}
+
+impl<T: Default> Default for Table<T> {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+impl<T: Default> Table<T> {
+    /// An empty table; it allocates nothing until the first insertion.
+    pub fn new() -> Self {
+        Table { hashes: Box::default(), elements: Box::default(), homes: 0, len: 0 }
+    }
+
+    /// A table with room for `count` elements.
+    pub fn with_capacity(count: usize) -> Self {
+        let mut table = Table::new();
+        if count > 0 {
+            table.rebuild(homes_for(count));
+        }
+        table
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many slots there are, empty or not.
+    pub fn slots(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Bytes of the table's own arrays, without what its elements own.
+    pub fn heap_bytes(&self) -> usize {
+        self.hashes.len() * (size_of::<u32>() + size_of::<T>())
+    }
+
+    /// The slot of the element with this hash that `is` accepts.
+    #[inline]
+    pub fn find(&self, hash: u64, mut is: impl FnMut(&T) -> bool) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        let short = shorten(hash);
+        let mut at = home(short, self.homes);
+        loop {
+            let here = self.hashes[at];
+            if here == short {
+                if is(&self.elements[at]) {
+                    return Some(at);
+                }
+            } else if here == 0 || here > short {
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    /// The element in a slot that `find` or `insert` named.
+    #[inline]
+    pub fn at(&self, slot: usize) -> &T {
+        &self.elements[slot]
+    }
+
+    /// The element in a slot that `find` or `insert` named. Its hash must stay what it is.
+    #[inline]
+    pub fn at_mut(&mut self, slot: usize) -> &mut T {
+        &mut self.elements[slot]
+    }
+
+    /// Adds an element that is not there yet; answers its slot.
+    pub fn insert(&mut self, hash: u64, element: T) -> usize {
+        if (self.len + 1) * LOAD.1 > self.homes * LOAD.0 {
+            self.rebuild(grown(self.homes));
+        }
+        let short = shorten(hash);
+        loop {
+            let mut at = home(short, self.homes);
+            while self.hashes[at] != 0 && self.hashes[at] <= short {
+                at += 1;
+            }
+            let mut end = at;
+            while self.hashes[end] != 0 {
+                end += 1;
+            }
+            // The last slot stays empty: it is what every probe stops at.
+            if end + 1 < self.hashes.len() {
+                self.hashes.copy_within(at..end, at + 1);
+                self.elements[at..=end].rotate_right(1);
+                self.hashes[at] = short;
+                self.elements[at] = element;
+                self.len += 1;
+                return at;
+            }
+            // The run at the end has filled what lies behind the last home.
+            self.rebuild(self.homes);
+        }
+    }
+
+    /// Takes the element out of a slot that `find` named.
+    pub fn remove(&mut self, slot: usize) -> T {
+        let removed = std::mem::take(&mut self.elements[slot]);
+        // Those behind move one back, as far as they are not in their home.
+        let mut end = slot + 1;
+        while self.hashes[end] != 0 && home(self.hashes[end], self.homes) < end {
+            end += 1;
+        }
+        self.hashes.copy_within(slot + 1..end, slot);
+        self.elements[slot..end].rotate_left(1);
+        self.hashes[end - 1] = 0;
+        self.len -= 1;
+        self.shrink();
+        removed
+    }
+
+    /// Every element, in the order of the hashes.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.hashes.iter().zip(&self.elements).filter(|(hash, _)| **hash != 0).map(|(_, e)| e)
+    }
+
+    /// Every element, mutable; hashes must stay what they are.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.hashes.iter().zip(&mut self.elements).filter(|(hash, _)| **hash != 0).map(|(_, e)| e)
+    }
+
+    /// The slots at or behind `cursor`, in the order of the hashes, as (hash, slot).
+    ///
+    /// The cursor to go on with after an element is its hash plus one, provided that all of the
+    /// elements with that very hash were taken: they are neighbours.
+    pub fn scan(&self, cursor: u32) -> impl Iterator<Item = (u32, usize)> {
+        let start = if self.len == 0 { self.hashes.len() } else { home(cursor.max(1), self.homes) };
+        self.hashes[start..]
+            .iter()
+            .enumerate()
+            .filter(move |(_, hash)| **hash != 0 && **hash >= cursor)
+            .map(move |(offset, hash)| (*hash, start + offset))
+    }
+
+    /// A random element, each as likely as the next; `random` yields uniform 64-bit numbers.
+    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        loop {
+            let wide = u128::from(random()) * self.hashes.len() as u128;
+            let slot = usize::try_from(wide >> 64).unwrap_or(0);
+            if self.hashes[slot] != 0 {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// Gives memory back when little of it is used. The bound is far below where growth
+    /// leaves a table, so that one more insertion does not grow it again.
+    fn shrink(&mut self) {
+        if self.len == 0 {
+            *self = Table::new();
+        } else if self.homes > SMALLEST && self.len * 6 < self.homes {
+            self.rebuild(homes_for(self.len));
+        }
+    }
+
+    /// Moves every element into a table of `homes` homes. The elements come in the order of
+    /// their hashes and go in that order, so this is one pass over both, after one that finds
+    /// how far the last run reaches behind the last home.
+    fn rebuild(&mut self, homes: usize) {
+        let place = |hash: u32, next: usize| home(hash, homes).max(next);
+        let used = self.hashes.iter().filter(|hash| **hash != 0);
+        let end = used.fold(0, |next, hash| place(*hash, next) + 1);
+        let slots = homes.max(end) + OVERHANG;
+        let mut hashes = vec![0; slots].into_boxed_slice();
+        let mut elements: Box<[T]> = std::iter::repeat_with(T::default).take(slots).collect();
+        let mut next = 0;
+        for (hash, element) in self.hashes.iter().zip(&mut self.elements) {
+            if *hash != 0 {
+                let at = place(*hash, next);
+                hashes[at] = *hash;
+                elements[at] = std::mem::take(element);
+                next = at + 1;
+            }
+        }
+        self.hashes = hashes;
+        self.elements = elements;
+        self.homes = homes;
+    }
+}
+
+/// Where the probe for a hash starts in a table of `homes` homes: below `homes`.
+#[inline]
+fn home(short: u32, homes: usize) -> usize {
+    ((u64::from(short) * homes as u64) >> 32) as usize
+}
+
+/// The 32 bits that order elements; the keyspace takes its shard from the other half.
+/// Never 0, which marks an empty slot.
+#[inline]
+fn shorten(hash: u64) -> u32 {
+    (hash as u32).max(1)
+}
+
+fn grown(homes: usize) -> usize {
+    (homes + homes / 2).max(SMALLEST)
+}
+
+fn homes_for(count: usize) -> usize {
+    (count * 4 / 3 + 1).max(SMALLEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, HashSet};
+
+    fn hash(n: u32) -> u64 {
+        // A few collisions on purpose.
+        u64::from(n % 997).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 13
+    }
+
+    fn find(table: &Table<u32>, n: u32) -> Option<usize> {
+        table.find(hash(n), |e| *e == n)
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map(ops in prop::collection::vec((any::<bool>(), 1u32..3000), 0..2000)) {
+            let mut table = Table::new();
+            let mut model = BTreeMap::new();
+            for (insert, n) in ops {
+                match (insert, find(&table, n)) {
+                    (true, None) => { table.insert(hash(n), n); model.insert(n, ()); }
+                    (false, Some(slot)) => {
+                        prop_assert_eq!(table.remove(slot), n);
+                        prop_assert!(model.remove(&n).is_some());
+                    }
+                    (_, found) => prop_assert_eq!(found.is_some(), model.contains_key(&n)),
+                }
+                prop_assert_eq!(table.len(), model.len());
+            }
+            for n in model.keys() {
+                prop_assert!(find(&table, *n).is_some());
+            }
+            let hashes: Vec<u32> = table.scan(0).map(|(h, _)| h).collect();
+            prop_assert!(hashes.is_sorted());
+            prop_assert_eq!(hashes.len(), model.len());
+            prop_assert_eq!(table.iter().count(), model.len());
+        }
+
+        #[test]
+        fn scan_returns_all_that_stay(
+            stay in prop::collection::hash_set(1u32..100_000, 1..300),
+            churn in prop::collection::vec(100_000u32..200_000, 0..3000),
+            count in 1usize..20,
+        ) {
+            let wide = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+            let mut table = Table::new();
+            for n in &stay {
+                table.insert(wide(*n), *n);
+            }
+            let mut churn = churn.into_iter();
+            let mut seen = HashSet::new();
+            let mut cursor = Some(0u32);
+            while let Some(from) = cursor {
+                let mut last = None;
+                cursor = None;
+                for (taken, (hash, slot)) in table.scan(from).enumerate() {
+                    if taken >= count && last != Some(hash) {
+                        cursor = last.map(|h: u32| h + 1);
+                        break;
+                    }
+                    seen.insert(*table.at(slot));
+                    last = Some(hash);
+                }
+                for n in churn.by_ref().take(50) {
+                    match table.find(wide(n), |e| *e == n) {
+                        None => { table.insert(wide(n), n); }
+                        Some(slot) => { table.remove(slot); }
+                    }
+                }
+            }
+            prop_assert!(stay.is_subset(&seen));
+        }
+    }
+
+    #[test]
+    fn equal_hashes_do_not_end_it() {
+        let mut table = Table::new();
+        for n in 1..=500u32 {
+            table.insert(u64::from(u32::MAX), n);
+        }
+        for n in 1..=500u32 {
+            assert!(table.find(u64::from(u32::MAX), |e| *e == n).is_some());
+        }
+        assert_eq!(table.scan(u32::MAX).count(), 500);
+        while let Some(slot) = table.random(crate::clock::random) {
+            table.remove(slot);
+        }
+        assert_eq!(table.slots(), 0);
+    }
+}

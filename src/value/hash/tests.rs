@@ -1,0 +1,238 @@
+//! Both forms against a list of pairs.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(Vec<u8>, Vec<u8>),
+    Remove(Vec<u8>),
+}
+
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+const LIMITS: HashLimits = HashLimits { entries: 12, value_bytes: 16 };
+const ALWAYS_TABLE: HashLimits = HashLimits { entries: 0, value_bytes: 0 };
+const NEVER_TABLE: HashLimits = HashLimits { entries: 100_000, value_bytes: 100_000 };
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => "[a-c]{0,2}".prop_map(String::into_bytes),
+        4 => (-3i64..300).prop_map(|n| n.to_string().into_bytes()),
+        1 => any::<i64>().prop_map(|n| n.to_string().into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+        1 => (78usize..82).prop_map(|len| vec![b'x'; len]),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (text(), text()).prop_map(|(field, value)| Step::Set(field, value)),
+        1 => text().prop_map(Step::Remove),
+    ]
+}
+
+fn pairs(hash: &Hash) -> Pairs {
+    hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect()
+}
+
+fn sorted(mut pairs: Pairs) -> Pairs {
+    pairs.sort();
+    pairs
+}
+
+fn apply(hash: &mut Hash, model: &mut Pairs, step: Step, limits: HashLimits) {
+    match step {
+        Step::Set(field, value) => {
+            let known = model.iter().position(|(known, _)| *known == field);
+            assert_eq!(hash.set(&field, &value, limits), known.is_none());
+            match known {
+                Some(at) => model[at].1 = value,
+                None => model.push((field, value)),
+            }
+        }
+        Step::Remove(field) => {
+            let before = model.len();
+            model.retain(|(known, _)| *known != field);
+            assert_eq!(hash.remove(&field), model.len() < before);
+        }
+    }
+}
+
+fn check(hash: &Hash, model: &Pairs) {
+    assert_eq!(hash.len(), model.len());
+    for (field, value) in model {
+        assert_eq!(hash.get(field).as_deref(), Some(&value[..]));
+    }
+    if hash.encoding() == "listpack" {
+        assert_eq!(pairs(hash), *model);
+    } else {
+        assert_eq!(sorted(pairs(hash)), sorted(model.clone()));
+    }
+    let mut scanned = Vec::new();
+    let mut cursor = 0;
+    loop {
+        cursor = hash.scan(cursor, 3, |f, v| scanned.push((f.to_vec(), v.to_vec())));
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(sorted(scanned), sorted(model.clone()));
+    if let Form::Fields(fields) = &hash.0 {
+        let sum: usize = fields.table.iter().map(Field::heap_bytes).sum();
+        assert_eq!(fields.field_bytes, sum);
+    }
+}
+
+proptest! {
+    #[test]
+    fn behaves_as_a_list_of_pairs(
+        steps in prop::collection::vec(step(), 0..60),
+        limits in prop::sample::select(vec![LIMITS, ALWAYS_TABLE, NEVER_TABLE]),
+    ) {
+        let (mut hash, mut model) = (Hash::new(), Vec::new());
+        let mut upgraded = false;
+        for step in steps {
+            let long = match &step {
+                Step::Set(field, value) => field.len().max(value.len()) > limits.value_bytes,
+                Step::Remove(_) => false,
+            };
+            apply(&mut hash, &mut model, step, limits);
+            upgraded |= long || model.len() > limits.entries;
+            let encoding = if upgraded { "hashtable" } else { "listpack" };
+            prop_assert_eq!(hash.encoding(), encoding);
+            check(&hash, &model);
+        }
+        let copy = Hash::from_pairs(model.clone(), limits);
+        check(&copy, &model);
+        prop_assert_eq!(copy.len(), hash.len());
+    }
+
+    #[test]
+    fn scan_visits_all_that_stay(
+        stay in 1usize..400,
+        churn in prop::collection::vec(0u32..2000, 0..6000),
+        count in 1usize..20,
+    ) {
+        let mut hash = Hash::new();
+        for n in 0..stay {
+            hash.set(format!("stay:{n}").as_bytes(), b"", ALWAYS_TABLE);
+        }
+        let mut churn = churn.into_iter();
+        let mut seen = BTreeMap::<Vec<u8>, u32>::new();
+        let mut cursor = 0;
+        loop {
+            cursor = hash.scan(cursor, count, |field, _| {
+                *seen.entry(field.to_vec()).or_default() += 1;
+            });
+            if cursor == 0 {
+                break;
+            }
+            for n in churn.by_ref().take(60) {
+                let field = format!("churn:{n}");
+                if !hash.remove(field.as_bytes()) {
+                    hash.set(field.as_bytes(), b"1", ALWAYS_TABLE);
+                }
+            }
+        }
+        for n in 0..stay {
+            // Once and no more: the cursor is a place in the order of the hashes.
+            prop_assert_eq!(seen.get(format!("stay:{n}").as_bytes()), Some(&1));
+        }
+    }
+}
+
+#[test]
+fn scan_visits_count_and_no_more() {
+    let mut hash = Hash::new();
+    for n in 0..1000 {
+        hash.set(format!("f{n}").as_bytes(), b"v", ALWAYS_TABLE);
+    }
+    let (mut cursor, mut calls, mut total) = (0, 0, 0);
+    loop {
+        let mut visited = 0;
+        cursor = hash.scan(cursor, 10, |_, _| visited += 1);
+        (calls, total) = (calls + 1, total + visited);
+        if cursor == 0 {
+            break;
+        }
+        // Eleven only if two of a thousand 32-bit hashes were equal and met the border.
+        assert!((10..=11).contains(&visited));
+    }
+    assert_eq!(total, 1000);
+    assert!(calls <= 100);
+    assert_eq!(hash.scan(u64::from(u32::MAX) + 1, 10, |_, _| panic!("behind the end")), 0);
+}
+
+#[test]
+fn random_is_uniform() {
+    for limits in [NEVER_TABLE, ALWAYS_TABLE] {
+        let mut hash = Hash::new();
+        let mut state = 42u64;
+        let mut next = move || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        assert!(hash.random(&mut next).is_none());
+        for n in 0..20 {
+            hash.set(n.to_string().as_bytes(), b"v", limits);
+        }
+        let mut hits = BTreeMap::<Vec<u8>, u32>::new();
+        for _ in 0..20_000 {
+            let (field, value) = hash.random(&mut next).expect("not empty");
+            assert_eq!(&*value, b"v");
+            *hits.entry(field.to_vec()).or_default() += 1;
+        }
+        assert_eq!(hits.len(), 20);
+        // The expectation is 1000, the standard deviation 31.
+        assert!(hits.values().all(|hits| (800..1200).contains(hits)), "{hits:?}");
+    }
+}
+
+#[test]
+fn upgrades_at_the_thresholds_and_never_back() {
+    let limits = HashLimits::default();
+    let mut hash = Hash::new();
+    for n in 0..128 {
+        hash.set(format!("f{n}").as_bytes(), b"v", limits);
+    }
+    hash.set(b"f0", &[b'x'; 64], limits);
+    assert_eq!(hash.encoding(), "listpack");
+    hash.set(b"f128", b"v", limits);
+    assert_eq!(hash.encoding(), "hashtable");
+    for n in 1..129 {
+        assert!(hash.remove(format!("f{n}").as_bytes()));
+    }
+    assert_eq!(hash.encoding(), "hashtable");
+    for (field, value) in [(65, 0), (0, 65)] {
+        let mut hash = Hash::new();
+        hash.set(&vec![b'x'; field], &vec![b'x'; value], limits);
+        assert_eq!(hash.encoding(), "hashtable");
+    }
+}
+
+#[test]
+fn the_count_of_the_small_form_does_not_wrap() {
+    let mut hash = Hash::new();
+    // Straight into the allocation: a search before each insertion would take long.
+    let names: BTreeSet<String> = (0..65_535).map(|n| format!("{n}")).collect();
+    let mut bytes = 65_535u16.to_le_bytes().to_vec();
+    for name in &names {
+        Encoded::new(name.as_bytes()).append(&mut bytes);
+        Encoded::new(b"v").append(&mut bytes);
+    }
+    hash.0 = Form::Compact(Compact::from_bytes(bytes));
+    assert_eq!((hash.len(), hash.encoding()), (65_535, "listpack"));
+    assert!(hash.set(b"one more", b"v", NEVER_TABLE));
+    assert_eq!((hash.len(), hash.encoding()), (65_536, "hashtable"));
+}
+
+#[test]
+fn sizes() {
+    assert!(size_of::<Hash>() <= 16);
+    let pairs = (0..10).map(|n| (format!("field:{n}"), format!("value:{n}")));
+    let hash = Hash::from_pairs(pairs, HashLimits::default());
+    // A listpack of the same takes 7 + 10 * (7 + 7 + 4) bytes.
+    assert_eq!(hash.heap_bytes(), 2 + 10 * (7 + 7 + 2));
+}
