@@ -96,7 +96,7 @@ fn snippets(readme: &str) -> Vec<Snippet> {
 fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
     let label = format!("readme-{:?}", snippet.language).to_lowercase();
     let server = Server::start(binary, &label, &[])?;
-    let text = addressed_to(&snippet.text, &server);
+    let text = addressed_to(&snippet.text, server.resp_port, server.rest_port)?;
     let mut command = Command::new(program);
     match snippet.language {
         Language::TypeScript => {
@@ -121,18 +121,32 @@ fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
     kept_promises(&snippet.text, &std::fs::read_to_string(&log)?)
 }
 
-fn addressed_to(text: &str, server: &Server) -> String {
+/// The snippet with the addresses of this server in place of the default ones.
+///
+/// # Errors
+/// When a default port is written in a way that is not known here: it would be another
+/// server's that the snippet meets.
+fn addressed_to(text: &str, resp: u16, rest: u16) -> Result<String> {
+    // With ports that hold no digits of the default ones.
+    let blank = with_ports(text, 0, 0);
+    match blank.lines().find(|line| line.contains("6379") || line.contains("8079")) {
+        Some(line) => bail!("where is the port in `{line}`?"),
+        None => Ok(with_ports(text, resp, rest)),
+    }
+}
+
+fn with_ports(text: &str, resp: u16, rest: u16) -> String {
     let mut text = text.replace("<token>", TOKEN);
     for host in ["127.0.0.1", "localhost"] {
-        for (port, live) in [(6379, server.resp_port), (8079, server.rest_port)] {
+        for (port, live) in [(6379, resp), (8079, rest)] {
             text = text.replace(&format!("{host}:{port}"), &format!("127.0.0.1:{live}"));
         }
     }
-    // Clients that take host and port apart, and redis-cli.
-    let resp = server.resp_port;
-    text.replace("port=6379", &format!("port={resp}"))
-        .replace("port: 6379", &format!("port: {resp}"))
-        .replace("redis-cli", &format!("redis-cli -p {resp}"))
+    for before in ["port=", "port: ", "-p "] {
+        text = text.replace(&format!("{before}6379"), &format!("{before}{resp}"));
+    }
+    // With both, the last wins, and it is the same.
+    text.replace("redis-cli ", &format!("redis-cli -p {resp} "))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
@@ -179,6 +193,19 @@ mod tests {
                       ```sh test\none\n```\n```json\n{}\n```\n```sh test\ntwo\n```\n";
         let texts: Vec<String> = snippets(readme).into_iter().map(|s| s.text).collect();
         assert_eq!(texts, ["let a: number;\n", "one\n", "two\n"]);
+    }
+
+    #[test]
+    fn default_ports_become_those_of_the_server() {
+        let of = |text| addressed_to(text, 1, 2).ok();
+        assert_eq!(of("redis-cli -p 6379 GET k").unwrap(), "redis-cli -p 1 -p 1 GET k");
+        assert_eq!(addressed_to("redis-cli PING", 46379, 2).unwrap(), "redis-cli -p 46379 PING");
+        assert_eq!(
+            of("curl http://localhost:8079/get/k").unwrap(),
+            "curl http://127.0.0.1:2/get/k"
+        );
+        assert_eq!(of("Redis(port=6379)").unwrap(), "Redis(port=1)");
+        assert_eq!(of("PORT=6379").as_deref(), None);
     }
 
     #[test]
