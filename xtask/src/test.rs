@@ -119,7 +119,7 @@ fn rust_tests() -> Result<Counts> {
         command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
         run_and_count(command, counts::of_nextest)
     } else {
-        command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+        command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
         run_and_count(command, counts::of_libtest)
     }
 }
