@@ -1,2 +1,50 @@
-//! Chores.
-fn main() {}
+//! The chores of this repository, and the only list of them: `cargo xtask help`.
+//!
+//! Each chore is one module. What a chore needs and a machine lacks is installed by
+//! `install`, and everything that starts or ends a process goes through `process`.
+//!
+//! Left out on purpose: anything that a plain cargo command already does (`cargo fmt`,
+//! `cargo clippy`, `cargo doc`); `.ci/run` calls those itself.
+
+mod bench;
+mod clients;
+mod counts;
+mod install;
+mod process;
+mod readme;
+mod server;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the Eave repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the tests need, then run every test: Rust, real clients, README
+    Test(test::Options),
+    /// Measure Eave and redis-server side by side
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Bench(options) => bench::run(&options),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// Where the server of this test is; cargo xtask test sets these, and README.md of
+// tests/clients tells how to set them by hand.
+
+function needed(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: see tests/clients/README.md`);
+  return value;
+}
+
+export const resp = () => ({ host: "127.0.0.1", port: Number(needed("EAVE_RESP_PORT")) });
+
+export const rest = () => ({ url: needed("EAVE_REST_URL"), token: needed("EAVE_REST_TOKEN") });
+
+/** One that is far away, in seconds and milliseconds: 2100-01-01. */
+export const FAR_S = 4102444800;
+export const FAR_MS = FAR_S * 1000;
+
+/** Checks that a time to live was set a moment ago: never above what was asked for. */
+export function within(actual, most, slack) {
+  if (!(actual <= most && actual > most - slack)) {
+    throw new Error(`${actual} is not within (${most - slack}, ${most}]`);
+  }
+}

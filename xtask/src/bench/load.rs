@@ -1,0 +1,145 @@
+//! The load: one run of redis-benchmark, and what it and the kernel say about it.
+//!
+//! Left out on purpose: a load generator of our own; redis-benchmark is what readers have
+//! and know.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::cores::Cores;
+use super::cpu;
+use super::fill;
+use super::subject::Running;
+
+/// Keys that the load picks from at random.
+pub(super) const KEYS: u64 = 100_000;
+
+/// Requests of a warm-up, which is measured only to size the run after it.
+pub(super) const WARM_UP: u64 = 50_000;
+
+/// Connections of every scenario.
+const CLIENTS: u32 = 50;
+
+/// A take that is never refused, so that every request does the whole work.
+const RULE: &str = "1000000000/60s";
+
+/// What is asked, and how many requests a connection sends at once.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) pipeline: u32,
+    what: What,
+}
+
+#[derive(PartialEq, Eq)]
+enum What {
+    /// One of redis-benchmark's own tests.
+    Own(&'static str),
+    /// A take of Eave's limiter, which redis-benchmark does not know.
+    Take,
+}
+
+const fn scenario(name: &'static str, pipeline: u32, what: What) -> Scenario {
+    Scenario { name, pipeline, what }
+}
+
+/// Everything that is measured. The last four compare Eave's limiter with its own INCR.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario("SET", 1, What::Own("set")),
+    scenario("GET", 1, What::Own("get")),
+    scenario("SET", 16, What::Own("set")),
+    scenario("GET", 16, What::Own("get")),
+    scenario("INCR", 1, What::Own("incr")),
+    scenario("RL.TAKE", 1, What::Take),
+    scenario("INCR", 16, What::Own("incr")),
+    scenario("RL.TAKE", 16, What::Take),
+];
+
+impl Scenario {
+    /// Whether the server knows the command; asked by sending one.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub(super) fn runs_on(&self, server: &Running) -> Result<bool> {
+        match self.what {
+            What::Own(_) => Ok(true),
+            What::Take => {
+                let words = ["RL.TAKE", "limit:probe", RULE].map(str::to_owned);
+                Ok(!fill::reply(server, &words)?.starts_with('-'))
+            }
+        }
+    }
+
+    fn add_arguments(&self, command: &mut Command) {
+        command.args(["-c", &CLIENTS.to_string(), "-P", &self.pipeline.to_string()]);
+        command.args(["-r", &KEYS.to_string(), "-d", "32", "--csv"]);
+        match self.what {
+            What::Own(test) => command.args(["-t", test]),
+            What::Take => command.args(["RL.TAKE", "limit:__rand_int__", RULE]),
+        };
+    }
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub(super) per_second: f64,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    /// The server's CPU time for one request, in microseconds.
+    pub(super) cpu_us: f64,
+}
+
+/// Sends `requests` and measures.
+///
+/// # Errors
+/// When redis-benchmark fails or the server answers it with an error.
+pub(super) fn sample(
+    scenario: &Scenario,
+    server: &Running,
+    cores: &Cores,
+    requests: u64,
+) -> Result<Sample> {
+    let mut command = Cores::pinned(cores.load, Path::new("redis-benchmark"));
+    command.args(["-h", "127.0.0.1", "-p", &server.port.to_string()]);
+    command.args(["-n", &requests.to_string()]);
+    scenario.add_arguments(&mut command);
+    let before = cpu::nanoseconds(server.pid())?;
+    let output = command.stdin(Stdio::null()).output().context("starting redis-benchmark")?;
+    let spent = cpu::nanoseconds(server.pid())?.saturating_sub(before);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || said.contains("Error") || complaint.contains("Error") {
+        bail!("{} on {}: {said}{complaint}", scenario.name, server.name());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "both stay far below 2^53")]
+    let cpu_us = spent as f64 / requests as f64 / 1000.0;
+    parse(&said, cpu_us).with_context(|| format!("redis-benchmark printed {said:?}"))
+}
+
+/// Reads the one data line of `--csv`: test, rps, avg, min, p50, p95, p99, max.
+fn parse(csv: &str, cpu_us: f64) -> Option<Sample> {
+    // Read from the end, because a custom command in the first column may hold commas.
+    let mut columns = csv.lines().last()?.rsplit(',').map(|column| column.trim_matches('"'));
+    let mut number = |skipped: usize| columns.nth(skipped)?.parse::<f64>().ok();
+    let p99_ms = number(1)?;
+    let p50_ms = number(1)?;
+    let per_second = number(2)?;
+    Some(Sample { per_second, p50_ms, p99_ms, cpu_us })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_csv_of_redis_benchmark_is_read() {
+        let csv = "\"test\",\"rps\"\n\"SET\",\"66666.67\",\"0.334\",\"0.040\",\"0.295\",\
+                   \"0.535\",\"0.775\",\"5.015\"\n";
+        let sample = parse(csv, 9.0).unwrap();
+        let wanted = Sample { per_second: 66666.67, p50_ms: 0.295, p99_ms: 0.775, cpu_us: 9.0 };
+        assert_eq!(sample, wanted);
+        assert_eq!(parse("", 9.0), None);
+    }
+}

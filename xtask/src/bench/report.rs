@@ -1,0 +1,179 @@
+//! The figures as tables, on the screen and in BENCHMARKS.md.
+//!
+//! Left out on purpose: verdicts. The targets stand in the text of BENCHMARKS.md.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail};
+
+use super::cores::Cores;
+use super::load::Sample;
+use super::{Measured, Pair, memory, version};
+use crate::process;
+
+/// What and where was measured, and by which command.
+///
+/// # Errors
+/// When a server does not tell its version.
+pub(super) fn heading(date: Option<&str>, cores: &Cores, pair: &Pair) -> Result<String> {
+    let mut text = String::new();
+    if let Some(date) = date {
+        writeln!(text, "Measured on {date} by\n")?;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    writeln!(text, "    cargo xtask {}\n", arguments.join(" "))?;
+    let processor = processor().unwrap_or_else(|| "an unknown processor".to_owned());
+    writeln!(text, "- machine: {} cores, {processor}", cores.count)?;
+    for binary in [&pair.eave.binary, &pair.redis.binary] {
+        writeln!(text, "- {}", version(binary)?)?;
+    }
+    writeln!(text)?;
+    Ok(text)
+}
+
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+/// Both servers, every scenario that both know.
+pub(super) fn speed_table(all: &[Measured]) -> String {
+    let mut text = String::from(
+        "| | pipeline | | requests/s | p50 ms | p99 ms | server CPU, µs/request | CPU ratio |\n\
+         |---|---:|---|---:|---:|---:|---:|---:|\n",
+    );
+    for measured in all {
+        let (Some(eave), Some(redis)) = (median(&measured.eave), median(&measured.redis)) else {
+            continue;
+        };
+        let scenario = measured.scenario;
+        let ratio = ratio(&measured.eave, &measured.redis);
+        let head = format!("| {} | {} ", scenario.name, scenario.pipeline);
+        text.push_str(&format!("{head}| Eave {}| **{ratio:.2}** |\n", columns(&eave)));
+        text.push_str(&format!("| | | redis-server {}| 1 |\n", columns(&redis)));
+    }
+    text + "\n"
+}
+
+/// RL.TAKE held against INCR, both on Eave; nothing when it does not know RL.TAKE.
+pub(super) fn limiter_table(all: &[Measured]) -> String {
+    let mut text = String::new();
+    for take in all.iter().filter(|m| m.scenario.name == "RL.TAKE" && !m.eave.is_empty()) {
+        let same = |m: &&Measured| {
+            m.scenario.name == "INCR" && m.scenario.pipeline == take.scenario.pipeline
+        };
+        let Some(incr) = all.iter().find(same) else { continue };
+        let (Some(taken), Some(incremented)) = (median(&take.eave), median(&incr.eave)) else {
+            continue;
+        };
+        let (pipeline, ratio) = (take.scenario.pipeline, ratio(&take.eave, &incr.eave));
+        text.push_str(&format!("| INCR | {pipeline} {}| 1 |\n", columns(&incremented)));
+        text.push_str(&format!("| RL.TAKE | {pipeline} {}| **{ratio:.2}** |\n", columns(&taken)));
+    }
+    if text.is_empty() {
+        return text;
+    }
+    "| on Eave | pipeline | requests/s | p50 ms | p99 ms | server CPU, µs/request | CPU ratio |\n\
+     |---|---:|---:|---:|---:|---:|---:|\n"
+        .to_owned()
+        + &text
+        + "\n"
+}
+
+/// Bytes a key, side by side.
+pub(super) fn memory_table(all: &[memory::Measured], keys: u64) -> String {
+    let mut text = format!(
+        "| {keys} keys of 16 bytes | Eave, bytes/key | redis-server, bytes/key | ratio |\n\
+         |---|---:|---:|---:|\n"
+    );
+    for measured in all {
+        let each = |bytes: Option<u64>| {
+            bytes.map_or("-".to_owned(), |bytes| format!("{:.1}", per(bytes, keys)))
+        };
+        let ratio = match (measured.eave, measured.redis) {
+            (Some(eave), Some(redis)) if redis > 0 => format!("**{:.2}**", per(eave, redis)),
+            _ => "-".to_owned(),
+        };
+        let (eave, redis) = (each(measured.eave), each(measured.redis));
+        text.push_str(&format!("| {} | {eave} | {redis} | {ratio} |\n", measured.name));
+    }
+    text + "\n"
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes and keys stay far below 2^53")]
+fn per(amount: u64, of: u64) -> f64 {
+    amount as f64 / of as f64
+}
+
+fn columns(sample: &Sample) -> String {
+    let Sample { per_second, p50_ms, p99_ms, cpu_us } = sample;
+    format!("| {per_second:.0} | {p50_ms:.3} | {p99_ms:.3} | {cpu_us:.2} ")
+}
+
+/// The median of each column by itself; nothing when nothing was measured.
+fn median(samples: &[Sample]) -> Option<Sample> {
+    let of = |column: fn(&Sample) -> f64| middle(samples.iter().map(column).collect());
+    Some(Sample {
+        per_second: of(|s| s.per_second)?,
+        p50_ms: of(|s| s.p50_ms)?,
+        p99_ms: of(|s| s.p99_ms)?,
+        cpu_us: of(|s| s.cpu_us)?,
+    })
+}
+
+/// The median of the rounds' own CPU ratios, in which a slow minute cancels out.
+fn ratio(ours: &[Sample], theirs: &[Sample]) -> f64 {
+    let rounds = ours.iter().zip(theirs).map(|(a, b)| a.cpu_us / b.cpu_us);
+    middle(rounds.collect()).unwrap_or(f64::NAN)
+}
+
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    if values.len() % 2 == 1 {
+        return Some(upper);
+    }
+    // An even number has two in the middle.
+    Some(f64::midpoint(upper, *values.get(values.len() / 2 - 1)?))
+}
+
+/// Puts the figures between the markers of their part of BENCHMARKS.md.
+///
+/// # Errors
+/// When the file has a marker that is never closed, or cannot be written.
+pub(super) fn write(part: &str, figures: &str) -> Result<()> {
+    let path = process::root().join("BENCHMARKS.md");
+    let old = std::fs::read_to_string(&path).unwrap_or_else(|_| "# Benchmarks\n".to_owned());
+    std::fs::write(&path, replaced(&old, part, figures)?).context("writing BENCHMARKS.md")
+}
+
+fn replaced(old: &str, part: &str, figures: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {part}: begin -->\n"), format!("<!-- {part}: end -->"));
+    let Some((before, rest)) = old.split_once(&begin) else {
+        return Ok(format!("{old}\n{begin}{figures}{end}\n"));
+    };
+    let Some((_, after)) = rest.split_once(&end) else { bail!("{end} is missing") };
+    Ok(format!("{before}{begin}{figures}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_even_and_no_values() {
+        assert_eq!(middle(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(middle(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(middle(vec![]), None);
+    }
+
+    #[test]
+    fn figures_replace_those_of_their_own_part_only() {
+        let once = replaced("# Benchmarks\n", "speed", "a\n").unwrap();
+        let both = replaced(&once, "memory", "b\n").unwrap();
+        let again = replaced(&both, "speed", "c\n").unwrap();
+        assert_eq!(again, both.replace("a\n", "c\n"));
+        assert!(replaced("<!-- speed: begin -->\n", "speed", "d").is_err());
+    }
+}
