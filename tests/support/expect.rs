@@ -235,13 +235,25 @@ fn fits(shape: &Shape, reply: &Reply, dialect: Dialect) -> bool {
             matches!(reply, Reply::Error(text) if pattern.is_match(text))
         }
         Shape::Range(low, high) => {
-            matches!(reply, Reply::Integer(number) if (low..=high).contains(&number))
+            integer(reply, dialect).is_some_and(|number| (*low..=*high).contains(&number))
         }
         Shape::Exact(exact) => same(exact, reply, dialect),
         Shape::List { kind, items, order } => match list_items(*kind, reply, dialect) {
             Some(replies) => fits_items(items, replies, *kind, *order, dialect),
             None => false,
         },
+    }
+}
+
+/// The number of an integer reply; over REST a large one may arrive in digits.
+fn integer(reply: &Reply, dialect: Dialect) -> Option<i64> {
+    match (reply, dialect) {
+        (Reply::Integer(number), _) => Some(*number),
+        (Reply::Bulk(digits), Dialect::Rest) => {
+            let number: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            (number.unsigned_abs() > JSON_EXACT).then_some(number)
+        }
+        _ => None,
     }
 }
 
