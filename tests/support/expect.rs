@@ -65,7 +65,10 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     AsWritten,
+    /// `~[a b]`.
     Any,
+    /// `~2[k v k v]`: pairs in any order.
+    AnyOfPairs,
 }
 
 impl fmt::Display for Expect {
@@ -125,7 +128,11 @@ fn alternatives(cursor: &mut Cursor<'_>) -> Result<Shape, String> {
 
 fn one(cursor: &mut Cursor<'_>) -> Result<Shape, String> {
     cursor.skip_space();
-    let order = if cursor.take("~") { Order::Any } else { Order::AsWritten };
+    let order = match (cursor.take("~2"), cursor.take("~")) {
+        (true, _) => Order::AnyOfPairs,
+        (_, true) => Order::Any,
+        _ => Order::AsWritten,
+    };
     for (open, close, kind) in [
         ("[", "]", Kind::Array),
         ("<", ">", Kind::Set),
@@ -140,7 +147,7 @@ fn one(cursor: &mut Cursor<'_>) -> Result<Shape, String> {
             return Ok(Shape::List { kind, items, order });
         }
     }
-    if order == Order::Any {
+    if order != Order::AsWritten {
         return Err("~ stands before a list".to_owned());
     }
     scalar(cursor)
@@ -288,7 +295,7 @@ fn fits_items(
         return shapes.iter().zip(replies).all(pair_fits);
     }
     // A map's key keeps its value, whatever the order.
-    let width = if kind == Kind::Map { 2 } else { 1 };
+    let width = if kind == Kind::Map || order == Order::AnyOfPairs { 2 } else { 1 };
     let mut left: Vec<&[Reply]> = replies.chunks(width).collect();
     shapes.chunks(width).all(|wanted| {
         let found = left.iter().position(|got| {
