@@ -141,7 +141,8 @@ fn one(cursor: &mut Cursor<'_>) -> Result<Shape, String> {
     ] {
         if cursor.take(open) {
             let items = items(cursor, close)?;
-            if kind == Kind::Map && items.len() % 2 != 0 {
+            let open_ended = usize::from(matches!(items.last(), Some(Shape::Rest)));
+            if kind == Kind::Map && (items.len() - open_ended) % 2 != 0 {
                 return Err("a map has a key without a value".to_owned());
             }
             return Ok(Shape::List { kind, items, order });
