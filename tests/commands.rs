@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use support::check;
 use support::record::record;
 use support::run::{Door, run};
 use support::script::Script;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     if let Ok(names) = std::env::var(RECORD) {
         return record_all(&paths, &names);
     }
-    let trials = paths.iter().flat_map(|path| trials(path)).collect();
+    let trials = paths.iter().flat_map(|path| trials(path)).chain(harness_trials()).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -70,6 +71,18 @@ fn trials(path: &Path) -> Vec<Trial> {
         }
         Err(why) => vec![Trial::test(format!("script::{name}"), move || Err(Failed::from(why)))],
     }
+}
+
+/// The tests of the tests.
+fn harness_trials() -> [Trial; 3] {
+    let test = |name: &str, check: fn() -> Result<(), String>| {
+        Trial::test(format!("harness::{name}"), move || check().map_err(Failed::from))
+    };
+    [
+        test("a_mismatch_names_everything", check::a_mismatch_names_everything),
+        test("expectations_tell_replies_apart", check::expectations_tell_replies_apart),
+        test("broken_scripts_are_refused", check::broken_scripts_are_refused),
+    ]
 }
 
 fn record_all(paths: &[PathBuf], names: &str) -> ExitCode {

@@ -94,7 +94,8 @@ impl Script {
         path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Script, String> {
+    /// Reads a text; `path` is what errors call it.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Script, String> {
         let script = Script { path: path.to_owned(), options: Vec::new(), sections: Vec::new() };
         let mut reader =
             Reader { script, pending: Pending::default(), file_resp: false, file_eave: false };
