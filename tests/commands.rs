@@ -74,12 +74,13 @@ fn trials(path: &Path) -> Vec<Trial> {
 }
 
 /// The tests of the tests.
-fn harness_trials() -> [Trial; 3] {
+fn harness_trials() -> [Trial; 4] {
     let test = |name: &str, check: fn() -> Result<(), String>| {
         Trial::test(format!("harness::{name}"), move || check().map_err(Failed::from))
     };
     [
         test("a_mismatch_names_everything", check::a_mismatch_names_everything),
+        test("a_difference_is_held_against_redis", check::a_difference_is_held_against_redis),
         test("expectations_tell_replies_apart", check::expectations_tell_replies_apart),
         test("broken_scripts_are_refused", check::broken_scripts_are_refused),
     ]

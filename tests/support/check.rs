@@ -29,6 +29,21 @@ pub(crate) fn a_mismatch_names_everything() -> Result<(), String> {
     Ok(())
 }
 
+/// A deliberate difference keeps redis-server's own answer in sight.
+pub(crate) fn a_difference_is_held_against_redis() -> Result<(), String> {
+    let differing = |redis: &str| {
+        let text = format!("> SET k v\nOK\n@differs: a reason\n> GET k\n\"other\"\n{redis}");
+        let script = Script::parse(Path::new("some.txt"), &text)?;
+        run(&script, Door::Redis)
+    };
+    differing("")?;
+    differing("redis: \"v\"\n")?;
+    match differing("redis: \"w\"\n") {
+        Err(_) => Ok(()),
+        Ok(()) => Err("a wrong redis: line was not found".to_owned()),
+    }
+}
+
 /// Expectations that fit and that do not, one row each.
 pub(crate) fn expectations_tell_replies_apart() -> Result<(), String> {
     let bulk = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
