@@ -1,0 +1,205 @@
+//! Servers of their own for tests: Eave, or redis-server as the oracle, on free ports of
+//! 127.0.0.1, ended when dropped.
+//!
+//! Left out on purpose: sharing. Starting takes some ten milliseconds, and a server that nobody
+//! used before cannot have been left in a bad state.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::reply::Reply;
+use super::resp::Connection;
+
+/// The token that Eave's REST door is started with.
+pub(crate) const REST_TOKEN: &str = "secret-test-token";
+
+/// How long a server may take to accept connections: a loaded machine is slow.
+const START_PAUSES: usize = 1000;
+/// A free port can be taken by somebody else before the server binds it; then try another.
+const START_ATTEMPTS: usize = 5;
+
+/// Numbers the servers of this process, for the names of their directories.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Which program to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Eave,
+    Redis,
+}
+
+/// A running server and its directory.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    directory: PathBuf,
+    /// Where it speaks RESP.
+    pub(crate) resp: SocketAddr,
+    /// Where it speaks REST; redis-server does not.
+    pub(crate) rest: Option<SocketAddr>,
+    password: Option<String>,
+}
+
+impl Server {
+    /// Starts a server with further options (`["--requirepass", "secret"]`) and waits until it
+    /// answers.
+    pub(crate) fn start(program: Program, options: &[String]) -> Result<Server, String> {
+        let mut last = String::new();
+        for _ in 0..START_ATTEMPTS {
+            match Server::attempt(program, options) {
+                Ok(server) => return Ok(server),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    fn attempt(program: Program, options: &[String]) -> Result<Server, String> {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("eave-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+        let [resp, other] = free_ports()?;
+        let (mut command, rest) = match program {
+            Program::Eave => (eave(resp, other), Some(other)),
+            Program::Redis => (redis(resp), None),
+        };
+        let log = File::create(directory.join("log")).map_err(|e| format!("log: {e}"))?;
+        let also = log.try_clone().map_err(|e| format!("log: {e}"))?;
+        let child = command
+            .args(options)
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(also)
+            .spawn()
+            .map_err(|error| {
+                format!("could not run: {} ({error})", command.get_program().display())
+            })?;
+        let password =
+            options.windows(2).find(|pair| pair[0] == "--requirepass").map(|pair| pair[1].clone());
+        let mut server = Server { child, directory, resp, rest, password };
+        server.wait_until_ready()?;
+        if program == Program::Redis {
+            server.check_oracle()?;
+        }
+        Ok(server)
+    }
+
+    /// The process of the server.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the server still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The last lines that the server wrote, for a failure's report.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = fs::read(self.directory.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// A connection that has authenticated when the server asks for it.
+    pub(crate) fn connect(&self) -> Result<Connection, String> {
+        let mut connection = Connection::open(self.resp)?;
+        if let Some(password) = &self.password {
+            match connection.call(&["AUTH", password])? {
+                Reply::Status(_) => {}
+                other => return Err(format!("AUTH: {other}")),
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Resident memory in bytes, as the kernel counts it.
+    pub(crate) fn resident_bytes(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix("kB"))
+            .and_then(|kib| kib.trim().parse::<u64>().ok())
+            .map(|kib| kib * 1024)
+            .ok_or_else(|| format!("{path} has no VmRSS"))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let doors: Vec<SocketAddr> = [Some(self.resp), self.rest].into_iter().flatten().collect();
+        for _ in 0..START_PAUSES {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("could not start, {status}:\n{}", self.log_tail()));
+            }
+            if doors.iter().all(|door| TcpStream::connect(door).is_ok()) {
+                return Ok(());
+            }
+            pause(Duration::from_millis(10));
+        }
+        Err(format!("accepts no connections:\n{}", self.log_tail()))
+    }
+
+    /// Whether it is our redis-server (and not somebody else's on the same port), of the version
+    /// that the scripts were written against.
+    fn check_oracle(&self) -> Result<(), String> {
+        let Reply::Bulk(info) = self.connect()?.call(&["INFO", "server"])? else {
+            return Err("the oracle has no INFO".to_owned());
+        };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        let has = |wanted: &str| info.lines().any(|line| line.starts_with(wanted));
+        if !has(&format!("process_id:{}", self.child.id())) {
+            return Err(format!("port {} belongs to another server", self.resp.port()));
+        }
+        if !has("redis_version:7.0.") {
+            return Err("could not run: the oracle is redis-server 7.0, this is another".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both only fail when the server is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn eave(resp: SocketAddr, rest: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eave"));
+    command.args(["--port", &resp.port().to_string()]);
+    command.args(["--rest-port", &rest.port().to_string()]);
+    command.args(["--bind", "127.0.0.1", "--rest-token", REST_TOKEN]);
+    command
+}
+
+fn redis(resp: SocketAddr) -> Command {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &resp.port().to_string(), "--bind", "127.0.0.1"]);
+    command.args(["--save", "", "--appendonly", "no"]);
+    command
+}
+
+/// Two ports that nobody listens on at this moment.
+fn free_ports() -> Result<[SocketAddr; 2], String> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| format!("bind: {e}"));
+    // Both are held until both are known, or they could be the same.
+    let (first, second) = (bind()?, bind()?);
+    let address = |l: &TcpListener| l.local_addr().map_err(|e| format!("local address: {e}"));
+    Ok([address(&first)?, address(&second)?])
+}
+
+/// Waits; tests have no clock of their own to wait by.
+#[expect(clippy::disallowed_methods, reason = "a test's own thread may be parked")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
