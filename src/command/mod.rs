@@ -271,8 +271,13 @@ impl Command {
 }
 
 /// The rows of all families, in the order of the files.
-pub const FAMILIES: &[&[Command]] =
-    &[string::COMMANDS, string_number::COMMANDS, transaction::COMMANDS, connection::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    string_number::COMMANDS,
+    transaction::COMMANDS,
+    connection::COMMANDS,
+    server::COMMANDS,
+];
 
 /// Every command, containers included, subcommands not.
 pub fn all() -> impl Iterator<Item = &'static Command> {
