@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::command::{self, Argv, Command, Flags};
 use crate::fault::Fault;
 use crate::node::Node;
-use crate::session::{Door, Session};
+use crate::session::{Door, Named, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
@@ -26,8 +26,15 @@ pub(super) fn admit(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let (container, command) = find_both(argv)?;
-    session.last = (container.map_or("", |container| container.name), command.name);
+    let command = match session.last {
+        // Clients mostly say again what they have just said.
+        Some((None, last)) if is_again(last, argv) => last,
+        _ => {
+            let named = find_both(argv)?;
+            session.last = Some(named);
+            named.1
+        }
+    };
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
     }
@@ -63,6 +70,14 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
     Ok(())
 }
 
+/// Whether `argv` names `command`, which has no subcommands, with a fitting arity.
+#[inline]
+fn is_again(command: &Command, argv: Argv<'_>) -> bool {
+    argv[0].eq_ignore_ascii_case(command.name.as_bytes())
+        && command.subcommands.is_empty()
+        && command.takes(argv.len())
+}
+
 /// Finds the row that `argv` names, down to the subcommand, and checks its arity.
 ///
 /// # Errors
@@ -74,7 +89,7 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
 
 /// Likewise, with the container of a subcommand.
 #[inline]
-fn find_both(argv: Argv<'_>) -> Result<(Option<&'static Command>, &'static Command), Fault> {
+fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;

@@ -98,7 +98,7 @@ fn lock<'k>(
     let access = if command.writes() { Access::Exclusive } else { Access::Shared };
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
-            LockSet::one(&node.keyspace, Wanted::key(db, argv[first], access))
+            LockSet::key(&node.keyspace, db, argv[first], access)
         }
         Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
         _ => {
