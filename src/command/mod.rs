@@ -11,7 +11,10 @@
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod hash;
+pub mod hash_random;
 pub mod introspect;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod string_number;
@@ -274,6 +277,7 @@ impl Command {
 pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
+    hash::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
