@@ -15,11 +15,12 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
-use crate::keyspace::{Access, Effects, LockSet, ReadView, Wanted, WriteView};
+use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::limits::STRING_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Session};
+use crate::table::Table;
 use crate::value::hash::HashLimits;
 
 pub use transaction::{execute_all, forget_watches};
@@ -172,8 +173,8 @@ fn log(node: &Node, session: &Session, effects: &Effects) {
 #[inline]
 fn finish(session: &mut Session, mut effects: Effects) {
     session.tally.expired += effects.expired;
-    if !effects.garbage.is_empty() {
-        free(std::mem::take(&mut effects.garbage));
+    if !effects.garbage.is_empty() || !effects.bulky.is_empty() {
+        free(std::mem::take(&mut effects.garbage), std::mem::take(&mut effects.bulky));
     }
     session.scratch = effects.into_buffer();
     // A large MSET must not be kept for as long as the connection is idle.
@@ -183,14 +184,14 @@ fn finish(session: &mut Session, mut effects: Effects) {
 }
 
 /// Frees in a thread of its own what would hold up a worker.
-fn free(garbage: Vec<crate::table::Table<crate::keyspace::Entry>>) {
-    let keys: usize = garbage.iter().map(crate::table::Table::len).sum();
-    if keys < 10_000 {
+fn free(garbage: Vec<Table<Entry>>, bulky: Vec<Entry>) {
+    let keys: usize = garbage.iter().map(Table::len).sum();
+    if keys < 10_000 && bulky.is_empty() {
         return;
     }
     let thread = std::thread::Builder::new().name("free".into());
     // Without a thread, the closure is dropped here, and the garbage with it.
-    let _ = thread.spawn(move || drop(garbage));
+    let _ = thread.spawn(move || drop((garbage, bulky)));
 }
 
 /// Executes from inside the engine: what a transaction has queued.

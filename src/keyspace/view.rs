@@ -135,6 +135,14 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Some(self.shard_mut(place).remove(slot))
     }
 
+    /// Takes a declared key out and away; answers whether it was there. A large value is freed
+    /// after the locks are let go.
+    pub fn discard(&mut self, key: &[u8]) -> bool {
+        let Some(entry) = self.remove(key) else { return false };
+        self.effects.discard(entry);
+        true
+    }
+
     /// Says that a declared key was changed: to those who watch it, and to the log.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
