@@ -58,3 +58,16 @@ pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Keys that one client may watch.
 pub const WATCHED_KEYS: usize = 64 * 1024;
+
+/// Bytes a second at which the body of a REST request has to come at least, after the time that
+/// its head may take: a 1 MiB body over the slowest mobile link that is still of use.
+pub const REST_BODY_PACE: u64 = 16 * 1024;
+
+/// Bytes of the head of a REST request. A token and some headers of proxies take a few hundred.
+pub const REST_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of an answer's buffer that a REST connection keeps for its next one.
+pub const REST_KEPT_BYTES: usize = 16 * 1024;
+
+/// Commands of one REST pipeline that are run before other connections get their turn.
+pub const REST_TURN: usize = 256;

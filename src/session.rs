@@ -22,6 +22,16 @@ pub enum Door {
     Leader,
 }
 
+/// What a session may ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// Everything.
+    #[default]
+    All,
+    /// What only reads, and does not walk the whole keyspace: a read-only token.
+    Read,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Session {
@@ -35,6 +45,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// Whether it has said who it is, or need not.
     pub authenticated: bool,
+    /// What it may ask.
+    pub rights: Rights,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
     /// Commands waiting for EXEC.
@@ -109,6 +121,7 @@ impl Session {
             db: 0,
             protocol: Protocol::V2,
             authenticated: open || door != Door::Resp,
+            rights: Rights::All,
             now: 0,
             queue: None,
             watches: Watches::default(),
