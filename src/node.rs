@@ -68,6 +68,11 @@ impl Replication {
         self.is_replica.load(Ordering::Relaxed)
     }
 
+    /// Whether a full copy from the leader is under way.
+    pub fn is_loading(&self) -> bool {
+        self.status.lock().as_ref().is_some_and(|status| status.state == LinkState::Sync)
+    }
+
     /// Whether the link to the leader stands.
     pub fn is_connected(&self) -> bool {
         self.status.lock().as_ref().is_some_and(|status| status.state == LinkState::Connected)

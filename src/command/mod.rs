@@ -11,6 +11,8 @@
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod introspect;
+pub mod server;
 pub mod string;
 pub mod string_number;
 pub mod transaction;
@@ -162,6 +164,10 @@ bitflags! {
         const DANGEROUS = 1 << 15;
         /// Not over REST: it is about a connection.
         const NO_REST = 1 << 16;
+        /// In the ACL category of the keyspace, whatever its group.
+        const KEYSPACE = 1 << 18;
+        /// In the ACL category of connections, whatever its group.
+        const CONNECTION = 1 << 19;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
     }
@@ -265,8 +271,13 @@ impl Command {
 }
 
 /// The rows of all families, in the order of the files.
-pub const FAMILIES: &[&[Command]] =
-    &[string::COMMANDS, string_number::COMMANDS, transaction::COMMANDS, connection::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    string_number::COMMANDS,
+    transaction::COMMANDS,
+    connection::COMMANDS,
+    server::COMMANDS,
+];
 
 /// Every command, containers included, subcommands not.
 pub fn all() -> impl Iterator<Item = &'static Command> {

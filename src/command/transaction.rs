@@ -5,7 +5,14 @@ use super::{Command, Control, Flags, Group, Keys, Run};
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
     row("multi", "", "Starts a transaction.", "1.2.0", 1, Control::Begin),
-    row("exec", "", "Executes all commands in a transaction.", "1.2.0", 1, Control::Execute),
+    Command {
+        flags: flags()
+            .difference(Flags::FAST)
+            .difference(Flags::ALLOW_BUSY)
+            .union(Flags::SKIP_SLOWLOG),
+        complexity: "Depends on commands in the transaction",
+        ..row("exec", "", "Executes all commands in a transaction.", "1.2.0", 1, Control::Execute)
+    },
     row("discard", "", "Discards a transaction.", "2.0.0", 1, Control::Discard),
     Command {
         keys: Keys::ALL,

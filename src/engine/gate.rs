@@ -26,11 +26,12 @@ pub(super) fn admit(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let command = match find(argv) {
-        Ok(command) => command,
+    let (container, command) = match find_both(argv) {
+        Ok(found) => found,
         Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
         Err(fault) => return Err(fault),
     };
+    session.last = (container.map_or("", |container| container.name), command.name);
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
     }
@@ -77,7 +78,9 @@ fn only_reads(command: &Command) -> bool {
     }
     match command.run {
         Run::Read(_) => !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything),
-        Run::Session(_) => command.group == Group::Connection,
+        Run::Session(_) => {
+            command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
+        }
         _ => false,
     }
 }
@@ -88,10 +91,16 @@ fn only_reads(command: &Command) -> bool {
 /// Unknown command, unknown subcommand, wrong number of arguments.
 #[inline]
 pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
+    find_both(argv).map(|(_, command)| command)
+}
+
+/// Likewise, with the container of a subcommand.
+#[inline]
+fn find_both(argv: Argv<'_>) -> Result<(Option<&'static Command>, &'static Command), Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;
-    if let (Run::Container, Some(word)) = (command.run, argv.get(1)) {
+    if let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) {
         let Some(subcommand) = command::subcommand(command, word) else {
             return Err(unknown_subcommand(command, word));
         };
@@ -101,7 +110,7 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
     if !command.takes(argv.len()) {
         return Err(Fault::arity(&command::full_name(container, command)));
     }
-    Ok(command)
+    Ok((container, command))
 }
 
 #[cold]

@@ -5,7 +5,7 @@
 //! writer that comes across one removes it and tells the log.
 
 use super::locks::{Contended, ShardRef};
-use super::{Effects, Entry, LockSet, Place, Shard};
+use super::{Count, Effects, Entry, LockSet, Place, Shard};
 use crate::table::Table;
 use crate::value::hash::HashLimits;
 
@@ -46,6 +46,11 @@ impl<'a, 'k> ReadView<'a, 'k> {
         let shard = self.locks.held(self.db, place.shard);
         let entry = shard.at(shard.find(place.hash, key)?);
         (!entry.is_expired(self.around.now)).then_some(entry)
+    }
+
+    /// Keys of the database.
+    pub fn count(&self) -> Count {
+        self.locks.keyspace().count(self.db)
     }
 
     /// A whole shard, for the commands that look at all keys.

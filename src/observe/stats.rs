@@ -41,6 +41,45 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Starts to count anew.
+    pub fn reset(&self) {
+        let Stats {
+            connections,
+            rejected,
+            commands,
+            errors,
+            input_bytes,
+            output_bytes,
+            expired,
+            hits,
+            misses,
+            panics,
+            output_cut,
+            auth_failures,
+            rest_requests,
+            limits_allowed,
+            limits_refused,
+        } = self;
+        let all = [
+            connections,
+            rejected,
+            commands,
+            errors,
+            input_bytes,
+            output_bytes,
+            expired,
+            hits,
+            misses,
+            panics,
+            output_cut,
+            auth_failures,
+            rest_requests,
+            limits_allowed,
+            limits_refused,
+        ];
+        all.into_iter().for_each(|counter| counter.store(0, Ordering::Relaxed));
+    }
+
     /// Adds what a session has gathered, and empties it.
     pub fn add(&self, tally: &mut Tally) {
         let Tally { commands, errors, expired, hits, misses } = std::mem::take(tally);

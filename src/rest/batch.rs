@@ -150,7 +150,7 @@ impl Desk {
         };
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
-        node.stats.add(&mut session.tally);
+        self.close(node);
         if pipeline.next == pipeline.commands.len() { Progress::Done } else { Progress::More }
     }
 
@@ -165,7 +165,7 @@ impl Desk {
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
         let mut reply = JsonReply::items(&mut out, encoding);
         let ran = engine::execute_all(node, session, commands, &mut reply);
-        node.stats.add(&mut session.tally);
+        self.close(node);
         ran.map(|()| out.into())
     }
 }

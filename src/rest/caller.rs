@@ -5,7 +5,6 @@
 //! fixed names; whatever is none of them is a command, known or not.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -178,11 +177,16 @@ impl Caller {
 }
 
 impl Desk {
+    /// Makes known what the session has done since it was opened.
+    pub(super) fn close(&mut self, node: &Node) {
+        node.stats.add(&mut self.session.tally);
+        self.session.publish();
+    }
+
     /// Makes the session ready for commands of this moment.
     pub(super) fn open(&mut self, rights: Rights) -> &mut Session {
         self.session.now = clock::unix_ms();
         self.session.rights = rights;
-        self.session.client.active.store(self.session.now, Ordering::Relaxed);
         &mut self.session
     }
 
@@ -208,9 +212,10 @@ impl Desk {
                 (out.first() == Some(&b'-'), OCTETS)
             }
         };
-        node.stats.add(&mut session.tally);
         let status = if failed { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        Ok(answer::with_body(status, kind, take_bytes(out)))
+        let answer = answer::with_body(status, kind, take_bytes(out));
+        self.close(node);
+        Ok(answer)
     }
 }
 

@@ -160,7 +160,7 @@ impl Caller {
         let session = desk.open(rights);
         let mut collected = Collected::default();
         engine::execute(&self.node, session, argv, &mut collected)?;
-        self.node.stats.add(&mut session.tally);
+        desk.close(&self.node);
         Ok(collected.status())
     }
 }
