@@ -17,6 +17,7 @@ pub mod node;
 pub mod observe;
 pub mod rdb;
 pub mod resp;
+pub mod rest;
 pub mod server;
 pub mod session;
 pub mod table;

@@ -23,6 +23,16 @@ pub enum Door {
     Leader,
 }
 
+/// What a session may ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// Everything.
+    #[default]
+    All,
+    /// What only reads, and does not walk the whole keyspace: a read-only token.
+    Read,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Session {
@@ -36,6 +46,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// Whether it has said who it is, or need not.
     pub authenticated: bool,
+    /// What it may ask.
+    pub rights: Rights,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
     /// The last command, with its container if it is a subcommand.
@@ -119,6 +131,7 @@ impl Session {
             db: 0,
             protocol: Protocol::V2,
             authenticated: open || door != Door::Resp,
+            rights: Rights::All,
             now: 0,
             last: None,
             shown: None,
