@@ -12,6 +12,7 @@ pub mod args;
 pub mod client;
 pub mod connection;
 pub mod introspect;
+pub mod replication;
 pub mod server;
 pub mod string;
 pub mod string_number;
@@ -271,8 +272,13 @@ impl Command {
 }
 
 /// The rows of all families, in the order of the files.
-pub const FAMILIES: &[&[Command]] =
-    &[string::COMMANDS, string_number::COMMANDS, transaction::COMMANDS, connection::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    string_number::COMMANDS,
+    transaction::COMMANDS,
+    connection::COMMANDS,
+    replication::COMMANDS,
+];
 
 /// Every command, containers included, subcommands not.
 pub fn all() -> impl Iterator<Item = &'static Command> {
