@@ -34,6 +34,8 @@ pub struct Client {
     pub query_bytes: AtomicUsize,
     /// Bytes of replies that it has not taken yet.
     pub output_bytes: AtomicUsize,
+    /// Its last command: the container, or nothing, and the name.
+    pub last: Mutex<(&'static str, &'static str)>,
     /// What it has said of itself.
     pub words: Mutex<Words>,
     /// Whether it is this node's replica.
@@ -51,8 +53,6 @@ pub struct Words {
     pub library: Vec<u8>,
     /// CLIENT SETINFO LIB-VER.
     pub version: Vec<u8>,
-    /// Its last command.
-    pub command: String,
 }
 
 impl Client {
@@ -84,13 +84,17 @@ impl Client {
             (false, false) => "N",
         };
         let output = self.output_bytes.load(Ordering::Relaxed);
+        let command = match *self.last.lock() {
+            ("", name) => name.to_owned(),
+            (container, name) => format!("{container}|{name}"),
+        };
         let mut line = format!("id={} addr={} laddr={} fd=0", self.id, self.peer, self.local);
         // Writing to a String does not fail.
         let _ = write!(
             line,
             " name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} \
+             omem={output} tot-mem={} events=r cmd={command} user=default redir=-1 resp={} lib-name={} \
              lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -100,7 +104,6 @@ impl Client {
             self.query_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
             output + size_of::<Client>(),
-            words.command,
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
             words.version.escape_ascii(),
@@ -132,6 +135,7 @@ impl Clients {
             watched: AtomicUsize::new(0),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            last: Mutex::default(),
             words: Mutex::default(),
             follower: AtomicBool::new(false),
             closing: AtomicBool::new(false),

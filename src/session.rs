@@ -38,8 +38,12 @@ pub struct Session {
     pub authenticated: bool,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
+    /// The last command: its container, or nothing, and its name.
+    pub last: (&'static str, &'static str),
     /// Commands waiting for EXEC.
     pub queue: Option<Queue>,
+    /// How many commands the EXEC that is running has.
+    pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
     /// Whether the connection ends after the present reply.
@@ -122,7 +126,9 @@ impl Session {
             protocol: Protocol::V2,
             authenticated: open || door != Door::Resp,
             now: 0,
+            last: ("", ""),
             queue: None,
+            executing: None,
             watches: Watches::default(),
             closing: false,
             introduction: None,
@@ -130,6 +136,17 @@ impl Session {
             scratch: Vec::new(),
             config,
         }
+    }
+
+    /// Shows others what has changed since the last request.
+    pub fn publish(&self) {
+        let client = &self.client;
+        client.active.store(self.now, Ordering::Relaxed);
+        client.db.store(self.db, Ordering::Relaxed);
+        let queued = self.queue.as_ref().map(|queue| queue.commands.len()).or(self.executing);
+        client.queued.store(queued.map_or(-1, |count| count as i64), Ordering::Relaxed);
+        client.watched.store(self.watches.keys.len(), Ordering::Relaxed);
+        *client.last.lock() = self.last;
     }
 
     /// The settings as they are now.

@@ -123,20 +123,14 @@ fn setinfo(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
 }
 
 fn info(_: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    refresh(session);
+    session.publish();
     let line = session.client.line(session.now) + "\n";
     reply.verbatim(&line);
     Ok(())
 }
 
-/// Brings what others see up to date before it is shown to the client itself.
-fn refresh(session: &Session) {
-    session.client.db.store(session.db, Ordering::Relaxed);
-    session.client.active.store(session.now, Ordering::Relaxed);
-}
-
 fn list(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    refresh(session);
+    session.publish();
     let mut clients = node.clients.list();
     match &argv[2..] {
         [] => {}
@@ -152,14 +146,11 @@ fn list(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
             }
         }
         [word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
-            let ids: Vec<u64> = ids
+            let ids: Vec<i64> = ids
                 .iter()
-                .map(|id| {
-                    integer(id).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
-                })
-                .collect::<Option<_>>()
-                .ok_or(Fault::new("ERR Invalid client ID"))?;
-            clients.retain(|client| ids.contains(&client.id));
+                .map(|id| integer(id).map_err(|_| Fault::new("ERR Invalid client ID")))
+                .collect::<Result<_, _>>()?;
+            clients.retain(|client| ids.iter().any(|id| u64::try_from(*id) == Ok(client.id)));
         }
         _ => return Err(Fault::SYNTAX),
     }

@@ -101,7 +101,7 @@ fn info(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
     for name in &argv[2..] {
         match find(name) {
             Some((container, command)) => describe(container, command, reply),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
     Ok(())

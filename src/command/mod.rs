@@ -278,6 +278,7 @@ pub const FAMILIES: &[&[Command]] = &[
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
+    server::COMMANDS,
 ];
 
 /// Every command, containers included, subcommands not.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{self, Argv, Command, Flags, Run};
+use crate::command::{self, Argv, Command, Flags};
 use crate::fault::Fault;
 use crate::node::Node;
 use crate::session::{Door, Session};
@@ -26,7 +26,8 @@ pub(super) fn admit(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let command = find(argv)?;
+    let (container, command) = find_both(argv)?;
+    session.last = (container.map_or("", |container| container.name), command.name);
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
     }
@@ -68,10 +69,16 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
 /// Unknown command, unknown subcommand, wrong number of arguments.
 #[inline]
 pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
+    find_both(argv).map(|(_, command)| command)
+}
+
+/// Likewise, with the container of a subcommand.
+#[inline]
+fn find_both(argv: Argv<'_>) -> Result<(Option<&'static Command>, &'static Command), Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;
-    if let (Run::Container, Some(word)) = (command.run, argv.get(1)) {
+    if let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) {
         let Some(subcommand) = command::subcommand(command, word) else {
             return Err(unknown_subcommand(command, word));
         };
@@ -81,7 +88,7 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
     if !command.takes(argv.len()) {
         return Err(Fault::arity(&command::full_name(container, command)));
     }
-    Ok(command)
+    Ok((container, command))
 }
 
 #[cold]

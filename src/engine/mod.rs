@@ -36,13 +36,7 @@ pub fn execute(
 ) -> Result<(), Contended> {
     let outcome = match gate::admit(node, session, argv) {
         Ok(command) => run_or_queue(node, session, command, argv, reply),
-        Err(fault) => {
-            // EXEC refuses a transaction in which something was refused.
-            if let Some(queue) = &mut session.queue {
-                queue.broken = true;
-            }
-            Err(fault)
-        }
+        Err(fault) => Err(transaction::refused(node, session, argv, fault)),
     };
     match outcome {
         Ok(()) => {}

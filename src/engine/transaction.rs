@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::{effects, finish, gate, log, run_locked, want};
+use crate::command::args::is;
 use crate::command::{Argv, Command, Control, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Access, LockSet, Place, Wanted, WriteView};
@@ -73,6 +74,23 @@ pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
     Ok(())
 }
 
+/// Notes that the gate has refused a request: EXEC will refuse the transaction, and if this was
+/// EXEC itself, the transaction ends here.
+#[cold]
+pub(super) fn refused(node: &Node, session: &mut Session, argv: Argv<'_>, fault: Fault) -> Fault {
+    let Some(queue) = &mut session.queue else { return fault };
+    queue.broken = true;
+    match fault {
+        Fault::Text(text) if argv.first().is_some_and(|name| is(name, "EXEC")) => {
+            session.queue = None;
+            forget_watches(node, session);
+            let why = text.split_once(' ').map_or(&*text, |(_, why)| why);
+            Fault::text(format!("EXECABORT Transaction discarded because of: {why}"))
+        }
+        fault => fault,
+    }
+}
+
 fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     if session.watches.keys.len() + keys.len() > limits::WATCHED_KEYS {
         return Err(Fault::new("ERR too many watched keys"));
@@ -132,7 +150,9 @@ fn exec(node: &Node, session: &mut Session, reply: &mut dyn Reply) -> Outcome {
     let borrowed: Vec<SmallVec<[&[u8]; 8]>> =
         queue.commands.iter().map(|argv| argv.iter().map(|a| &**a).collect()).collect();
     let commands: Vec<Argv<'_>> = borrowed.iter().map(SmallVec::as_slice).collect();
+    session.executing = Some(commands.len());
     let outcome = run_all(node, session, &commands, reply);
+    session.executing = None;
     if outcome == Err(Fault::Contended) {
         // Nothing has happened: keep the queue for the next attempt.
         drop(borrowed);

@@ -192,6 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
             let stop = self.execute(input, from, output);
+            self.session.publish();
             self.node.stats.add(&mut self.session.tally);
             if output.len() > KEPT_BYTES || !self.output.is_empty() {
                 self.output.append(output);
@@ -218,7 +219,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
         self.session.now = clock::unix_ms();
-        self.session.client.active.store(self.session.now, Ordering::Relaxed);
         let limits = self.request_limits();
         self.taken = from;
         let mut since_clock = 0;

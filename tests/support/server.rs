@@ -134,7 +134,8 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> Result<(), String> {
-        let doors: Vec<SocketAddr> = [Some(self.resp), self.rest].into_iter().flatten().collect();
+        let doors: Vec<SocketAddr> =
+            [Some(self.resp), None::<SocketAddr>].into_iter().flatten().collect();
         for _ in 0..START_PAUSES {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("could not start, {status}:\n{}", self.log_tail()));
