@@ -58,3 +58,10 @@ pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Keys that one client may watch.
 pub const WATCHED_KEYS: usize = 64 * 1024;
+
+/// Elements that HRANDFIELD picks with repeats: unlike any other answer, this one is not
+/// bounded by what has been stored.
+pub const RANDOM_COUNT: usize = 1024 * 1024;
+
+/// Bytes of those elements, names and values.
+pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;

@@ -11,8 +11,11 @@
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod hash;
+pub mod hash_random;
 pub mod introspect;
 pub mod replication;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod string_number;
@@ -275,6 +278,7 @@ impl Command {
 pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
+    hash::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
