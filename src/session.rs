@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use eave_replication::wire::{Replconf, Request};
 
 use crate::clients::Client;
 use crate::command::Command;
@@ -62,6 +63,8 @@ pub struct Session {
     pub watches: Watches,
     /// Whether the connection ends after the present reply.
     pub closing: bool,
+    /// What a client has said of itself that may become this node's replica.
+    pub introduction: Option<Box<Introduction>>,
     /// Counts of the present batch, which the door adds to the node's.
     pub tally: Tally,
     /// Room for effects, reused.
@@ -71,6 +74,15 @@ pub struct Session {
 
 /// A command, with its container if it is a subcommand.
 pub type Named = (Option<&'static Command>, &'static Command);
+
+/// REPLCONF, and what came of it.
+#[derive(Debug, Default)]
+pub struct Introduction {
+    /// Every REPLCONF so far, as one.
+    pub options: Replconf,
+    /// PSYNC or SYNC, with which the connection becomes a replica's.
+    pub request: Option<Request>,
+}
 
 /// Commands that wait for EXEC.
 #[derive(Debug, Default)]
@@ -139,6 +151,7 @@ impl Session {
             executing: None,
             watches: Watches::default(),
             closing: false,
+            introduction: None,
             tally: Tally::default(),
             scratch: Vec::new(),
             config,

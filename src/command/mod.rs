@@ -18,6 +18,7 @@ pub mod hash_random;
 pub mod introspect;
 pub mod keys;
 pub mod object;
+pub mod replication;
 pub mod scan;
 pub mod server;
 pub mod string;
@@ -286,6 +287,7 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
 ];
 
