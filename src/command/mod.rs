@@ -19,6 +19,7 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod object;
+pub mod replication;
 pub mod scan;
 pub mod server;
 pub mod string;
@@ -290,6 +291,7 @@ pub const FAMILIES: &[&[Command]] = &[
     limiter::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
 ];
 

@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::effects::Logging;
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
@@ -76,7 +75,7 @@ fn run_or_queue(
             let mut view = WriteView::new(&mut locks, session.db, around, &mut effects);
             let outcome = run(&mut view, argv, reply);
             effects.settle(session.db, argv);
-            log(node, session, &effects);
+            log(node, &effects);
             drop(locks);
             finish(session, effects);
             outcome
@@ -99,7 +98,7 @@ fn lock<'k>(
     let access = if command.writes() { Access::Exclusive } else { Access::Shared };
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
-            LockSet::one(&node.keyspace, Wanted::key(db, argv[first], access))
+            LockSet::key(&node.keyspace, db, argv[first], access)
         }
         Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
         _ => {
@@ -156,17 +155,13 @@ fn surroundings(session: &mut Session) -> Surroundings {
 
 #[inline]
 fn effects(node: &Node, session: &mut Session) -> Effects {
-    // A replica's log is its leader's, byte for byte: what it applies is not logged again.
-    let logging = if session.door == Door::Leader { Logging::Off } else { node.log.logging() };
-    Effects::new(logging, std::mem::take(&mut session.scratch))
+    Effects::new(node.logging(), std::mem::take(&mut session.scratch))
 }
 
 /// Puts effects into the log; the locks of what was changed are still held.
 #[inline]
-fn log(node: &Node, session: &Session, effects: &Effects) {
-    if session.door != Door::Leader {
-        node.log.append(effects);
-    }
+fn log(node: &Node, effects: &Effects) {
+    node.log.append(effects);
 }
 
 /// Keeps the buffer, and frees what was taken out, after the locks are gone.
@@ -184,7 +179,7 @@ fn finish(session: &mut Session, mut effects: Effects) {
 }
 
 /// Frees in a thread of its own what would hold up a worker.
-fn free(garbage: Vec<Table<Entry>>, bulky: Vec<Entry>) {
+pub(crate) fn free(garbage: Vec<Table<Entry>>, bulky: Vec<Entry>) {
     let keys: usize = garbage.iter().map(Table::len).sum();
     if keys < 10_000 && bulky.is_empty() {
         return;

@@ -15,6 +15,8 @@ pub enum Logging {
     On,
     /// Only that there were some is noted.
     Off,
+    /// Nothing is noted: the log is another node's, which this one follows.
+    Foreign,
 }
 
 /// Collects the effects of one command, or of one transaction.
@@ -77,6 +79,9 @@ impl Effects {
 
     /// Puts a command into the log that comes before the one that was sent.
     pub fn append(&mut self, db: usize, argv: &[&[u8]]) {
+        if self.logging == Logging::Foreign {
+            return;
+        }
         self.commands += 1;
         if self.logging == Logging::Off {
             return;
