@@ -51,6 +51,9 @@ pub(super) fn admit(
         return Err(no_permission(argv));
     }
     if session.door != Door::Leader {
+        if command.flags.contains(Flags::INTERNAL) {
+            return Err(unknown(argv));
+        }
         let limit = session.config().maxmemory;
         if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
             return Err(OUT_OF_MEMORY);

@@ -129,6 +129,16 @@ impl<'a, 'k> WriteView<'a, 'k> {
         }
     }
 
+    /// Makes a declared key the state of a rate limit, whatever it was, as `put_string` does.
+    pub fn put_rate_limit(&mut self, key: &[u8], state: &[u8], expires_at: u64) {
+        let place = Place::of(key);
+        let shard = self.shard_mut(place);
+        match shard.find(place.hash, key) {
+            Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),
+            None => shard.insert(place.hash, Entry::rate_limit(key, state, expires_at)),
+        }
+    }
+
     /// Takes a declared key out; `None` when it is absent.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (place, slot) = self.present(key)?;
