@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Microseconds since the Unix epoch.
@@ -24,6 +25,12 @@ pub fn unix_ms() -> u64 {
 /// A point of the monotonic clock, for durations.
 pub fn instant() -> Instant {
     Instant::now()
+}
+
+/// Milliseconds on a clock that never goes back; it starts near 0 with the process.
+pub fn monotonic_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A random number, uniform over all 64 bits, not for secrets.

@@ -16,6 +16,7 @@ pub mod net;
 pub mod node;
 pub mod observe;
 pub mod rdb;
+pub mod replicate;
 pub mod resp;
 pub mod rest;
 pub mod server;

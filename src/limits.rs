@@ -59,6 +59,17 @@ pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Keys that one client may watch.
 pub const WATCHED_KEYS: usize = 64 * 1024;
 
+/// Elements that HRANDFIELD picks with repeats: unlike any other answer, this one is not
+/// bounded by what has been stored.
+pub const RANDOM_COUNT: usize = 1024 * 1024;
+
+/// Bytes of those elements, names and values.
+pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of a structured value above which it is freed in another thread: some thousand
+/// fields, which take about as long to free as a thread takes to start.
+pub const BULKY_BYTES: usize = 256 * 1024;
+
 /// Bytes a second at which the body of a REST request has to come at least, after the time that
 /// its head may take: a 1 MiB body over the slowest mobile link that is still of use.
 pub const REST_BODY_PACE: u64 = 16 * 1024;

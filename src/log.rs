@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use eave_replication::{Backlog, Position};
+use eave_replication::{Backlog, Position, ReplicationId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -49,6 +49,11 @@ impl Log {
     #[inline]
     pub fn logging(&self) -> Logging {
         if self.active.load(Ordering::Relaxed) { Logging::On } else { Logging::Off }
+    }
+
+    /// Whether bytes are kept.
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
     }
 
     /// Bytes of history so far.
@@ -96,9 +101,8 @@ impl Log {
     /// has not written its effects down.
     pub fn activate(&self) {
         let mut inner = self.inner.lock();
-        if !inner.backlog.is_active() {
-            let moved = self.offset().saturating_sub(inner.backlog.offset());
-            inner.backlog.advance(moved);
+        if !self.is_active() {
+            inner.catch_up(self.offset());
             inner.backlog.activate();
         }
         // A follower starts with database 0 after a full copy; name the database again.
@@ -109,12 +113,25 @@ impl Log {
     /// Appends bytes as they came from the leader: a replica's log is its leader's.
     pub fn append_raw(&self, bytes: &[u8]) {
         let mut inner = self.inner.lock();
-        if inner.backlog.is_active() {
+        if self.is_active() {
             inner.backlog.append(bytes);
         } else {
+            inner.catch_up(self.offset());
             inner.backlog.advance(bytes.len() as u64);
         }
         self.publish(&inner);
+    }
+
+    /// Goes on with the same history under another name: after a promotion, or when the leader
+    /// says that it has been promoted.
+    pub fn change_id(&self, id: ReplicationId) {
+        let mut inner = self.inner.lock();
+        if !self.is_active() {
+            inner.catch_up(self.offset());
+        }
+        inner.backlog.change_id(id);
+        // What the leader has selected last is not known here.
+        inner.selected = None;
     }
 
     /// Starts another history at `position`: after a full copy from a leader.
@@ -128,8 +145,12 @@ impl Log {
     /// The backlog, to read it or to ask for its position. While this is held no write ends,
     /// so it is to be let go soon.
     pub fn lock(&self) -> LogGuard<'_> {
-        let inner = self.inner.lock();
-        LogGuard { log: self, inner }
+        let mut inner = self.inner.lock();
+        if !self.is_active() {
+            inner.catch_up(self.offset());
+        }
+        let from = inner.backlog.offset();
+        LogGuard { log: self, inner, from }
     }
 
     /// Waits until something has been appended since `offset`.
@@ -151,28 +172,40 @@ impl Log {
     }
 }
 
+impl Inner {
+    /// Brings the backlog's offset to that of a log that has kept nothing.
+    fn catch_up(&mut self, offset: u64) {
+        self.backlog.advance(offset.saturating_sub(self.backlog.offset()));
+    }
+}
+
 /// The locked log; what was appended through it is made known when it is let go.
 #[derive(Debug)]
 pub struct LogGuard<'a> {
     log: &'a Log,
     inner: MutexGuard<'a, Inner>,
+    /// The offset when it was locked.
+    from: u64,
 }
 
 impl LogGuard<'_> {
-    /// The backlog. When inactive, its offset is brought up to date first.
+    /// The backlog.
     pub fn backlog(&mut self) -> &mut Backlog {
-        let moved = self.log.offset().saturating_sub(self.inner.backlog.offset());
-        if moved > 0 && !self.inner.backlog.is_active() {
-            self.inner.backlog.advance(moved);
-        }
         &mut self.inner.backlog
     }
 }
 
 impl Drop for LogGuard<'_> {
     fn drop(&mut self) {
-        if self.inner.backlog.is_active() {
+        let appended = self.inner.backlog.offset().saturating_sub(self.from);
+        if appended == 0 {
+            return;
+        }
+        if self.log.is_active() {
             self.log.publish(&self.inner);
+        } else {
+            // Writers may have moved it meanwhile: they do not ask for the lock.
+            self.log.offset.fetch_add(appended, Ordering::AcqRel);
         }
     }
 }

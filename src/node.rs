@@ -18,9 +18,11 @@ use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::Keyspace;
+use crate::keyspace::effects::Logging;
 use crate::log::Log;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
+use crate::replicate::{Outlets, Term};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -54,8 +56,12 @@ pub struct Node {
 pub struct Replication {
     /// The side towards followers.
     pub leader: Mutex<Leader>,
+    /// The connections of those who follow.
+    pub outlets: Outlets,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
+    /// What that task has applied, and whether it still may.
+    pub term: Mutex<Term>,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
     is_replica: AtomicBool,
@@ -78,8 +84,8 @@ impl Replication {
         self.status.lock().as_ref().is_some_and(|status| status.state == LinkState::Connected)
     }
 
-    /// Follows another node from now on, or nobody.
-    pub fn follow(&self, target: Option<config::Leader>) {
+    /// Names whom to follow; see [`crate::replicate::follow`] for what else a change takes.
+    pub(crate) fn aim(&self, target: Option<config::Leader>) {
         self.is_replica.store(target.is_some(), Ordering::Relaxed);
         self.target.send_replace(target);
     }
@@ -96,15 +102,17 @@ impl Node {
         let mut id = [0; 20];
         clock::secret_bytes(&mut id);
         let position = Position { id: ReplicationId::from_random(id), offset: 0 };
-        let history = BacklogConfig { size: config.repl_backlog_size, ..BacklogConfig::default() };
+        let history = backlog_config(&config);
         let (target, _) = watch::channel(None);
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
+            outlets: Outlets::default(),
             target,
+            term: Mutex::default(),
             status: Mutex::new(None),
             is_replica: AtomicBool::new(false),
         };
-        replication.follow(config.replicaof.clone());
+        replication.aim(config.replicaof.clone());
         Arc::new(Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
@@ -120,6 +128,12 @@ impl Node {
         })
     }
 
+    /// Whether effects have to be written down. A replica's log is its leader's, byte for byte.
+    #[inline]
+    pub fn logging(&self) -> Logging {
+        if self.replication.is_replica() { Logging::Foreign } else { self.log.logging() }
+    }
+
     /// Changes settings.
     ///
     /// # Errors
@@ -128,11 +142,18 @@ impl Node {
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
         self.replication.leader.lock().configure(leader_config(&next));
-        let history = BacklogConfig { size: next.repl_backlog_size, ..BacklogConfig::default() };
-        self.log.lock().backlog().configure(history);
+        self.log.lock().backlog().configure(backlog_config(&next));
         self.config.store(Arc::new(next));
         Ok(())
     }
+}
+
+fn backlog_config(config: &Config) -> BacklogConfig {
+    let limit = match config.client_output_buffer_limit.replica.hard {
+        0 => u64::MAX,
+        limit => limit,
+    };
+    BacklogConfig { size: config.repl_backlog_size, limit }
 }
 
 fn leader_config(config: &Config) -> LeaderConfig {

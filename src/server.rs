@@ -14,6 +14,7 @@ use crate::net::connection::{Connection, End};
 use crate::net::listener;
 use crate::node::Node;
 use crate::observe::stats;
+use crate::replicate;
 use crate::rest;
 use crate::session::{Door, Session};
 use crate::upkeep;
@@ -69,6 +70,7 @@ impl Server {
     pub async fn run(self) {
         let Server { node, tasks, resp, rest } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
+        replicate::start(&node, &tasks);
         for listener in resp {
             let keepalive = node.config.load().tcp_keepalive;
             let serve = {
@@ -160,9 +162,11 @@ fn admit_rest(
 async fn serve(node: Arc<Node>, stream: TcpStream, session: Session) {
     let id = session.client.id;
     let _registered = Registered { node: Arc::clone(&node), id };
-    let (_stream, _session, end) = Connection::new(stream, node, session).run().await;
+    let connection = Connection::new(stream, Arc::clone(&node), session);
+    let (stream, session, end) = connection.run().await;
     match end {
-        End::Closed | End::Follow(_) => {}
+        End::Closed => {}
+        End::Follow(rest) => replicate::follower::serve(node, stream, session, rest).await,
         End::Io(error) => tracing::debug!("client {id}: {error}"),
     }
 }

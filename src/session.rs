@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use eave_replication::wire::{Replconf, Request};
 
 use crate::clients::Client;
+use crate::command::Command;
 use crate::config::Config;
 use crate::keyspace::shard::WatchFlag;
 use crate::resp::reply::Protocol;
@@ -49,8 +51,10 @@ pub struct Session {
     pub rights: Rights,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
-    /// The last command: its container, or nothing, and its name.
-    pub last: (&'static str, &'static str),
+    /// The last command, with its container if it is a subcommand.
+    pub last: Option<Named>,
+    /// The one that others have been shown.
+    shown: Option<Named>,
     /// Commands waiting for EXEC.
     pub queue: Option<Queue>,
     /// How many commands the EXEC that is running has.
@@ -59,11 +63,25 @@ pub struct Session {
     pub watches: Watches,
     /// Whether the connection ends after the present reply.
     pub closing: bool,
+    /// What a client has said of itself that may become this node's replica.
+    pub introduction: Option<Box<Introduction>>,
     /// Counts of the present batch, which the door adds to the node's.
     pub tally: Tally,
     /// Room for effects, reused.
     pub scratch: Vec<u8>,
     config: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
+}
+
+/// A command, with its container if it is a subcommand.
+pub type Named = (Option<&'static Command>, &'static Command);
+
+/// REPLCONF, and what came of it.
+#[derive(Debug, Default)]
+pub struct Introduction {
+    /// Every REPLCONF so far, as one.
+    pub options: Replconf,
+    /// PSYNC or SYNC, with which the connection becomes a replica's.
+    pub request: Option<Request>,
 }
 
 /// Commands that wait for EXEC.
@@ -127,11 +145,13 @@ impl Session {
             authenticated: open || door != Door::Resp,
             rights: Rights::All,
             now: 0,
-            last: ("", ""),
+            last: None,
+            shown: None,
             queue: None,
             executing: None,
             watches: Watches::default(),
             closing: false,
+            introduction: None,
             tally: Tally::default(),
             scratch: Vec::new(),
             config,
@@ -139,14 +159,20 @@ impl Session {
     }
 
     /// Shows others what has changed since the last request.
-    pub fn publish(&self) {
+    pub fn publish(&mut self) {
         let client = &self.client;
         client.active.store(self.now, Ordering::Relaxed);
         client.db.store(self.db, Ordering::Relaxed);
         let queued = self.queue.as_ref().map(|queue| queue.commands.len()).or(self.executing);
         client.queued.store(queued.map_or(-1, |count| count as i64), Ordering::Relaxed);
         client.watched.store(self.watches.keys.len(), Ordering::Relaxed);
-        *client.last.lock() = self.last;
+        let row = |named: Option<Named>| named.map(|(_, command)| std::ptr::from_ref(command));
+        if row(self.last) != row(self.shown) {
+            self.shown = self.last;
+            *client.last.lock() = self.last.map_or(("", ""), |(container, command)| {
+                (container.map_or("", |container| container.name), command.name)
+            });
+        }
     }
 
     /// The settings as they are now.

@@ -49,7 +49,7 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let now = clock::unix_ms();
     let mut buffer = Vec::new();
     while start.elapsed() < SLICE {
-        let logging = || Effects::new(node.log.logging(), std::mem::take(&mut buffer));
+        let logging = || Effects::new(node.logging(), std::mem::take(&mut buffer));
         let step = sweep.step(&node.keyspace, now, logging, |effects| node.log.append(effects));
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,

@@ -92,8 +92,7 @@ impl Follower {
     pub(crate) fn introduce(&mut self, replconf: Replconf) {
         self.port = replconf.listening_port.unwrap_or(self.port);
         self.announced = replconf.ip_address.or_else(|| self.announced.take());
-        self.capabilities.eof |= replconf.capabilities.eof;
-        self.capabilities.psync2 |= replconf.capabilities.psync2;
+        self.capabilities.merge(replconf.capabilities);
         match replconf.rdb_only {
             Some(true) => self.purpose = Purpose::SnapshotOnly,
             Some(false) => self.purpose = Purpose::Follow,

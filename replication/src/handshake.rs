@@ -135,7 +135,10 @@ impl Handshake {
             bytes.extend(wire::replconf("ip-address", address));
             self.awaited.push_back(Step::Replconf);
         }
-        bytes.extend(wire::command(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]));
+        let capabilities = [b"eof".as_slice(), b"psync2", b"eave"];
+        let options = capabilities.into_iter().flat_map(|word| [b"capa".as_slice(), word]);
+        let argv: Vec<&[u8]> = std::iter::once(b"REPLCONF".as_slice()).chain(options).collect();
+        bytes.extend(wire::command(&argv));
         self.awaited.extend([Step::Replconf, Step::Replconf]);
         Outcome::Send(bytes)
     }

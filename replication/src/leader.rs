@@ -22,7 +22,7 @@ pub use crate::follower::{FollowerId, FollowerState};
 use crate::id::Position;
 use crate::payload::EofMark;
 use crate::status::{FollowerStatus, LeaderStatus};
-use crate::wire::{self, Replconf, Request};
+use crate::wire::{self, Capabilities, Replconf, Request};
 
 /// Milliseconds between the newlines that a follower gets while it waits for a snapshot.
 const HEARTBEAT_MS: u64 = 1000;
@@ -123,6 +123,8 @@ pub enum Action {
         snapshot: SnapshotId,
         /// How its end is told.
         transfer: Transfer,
+        /// What the follower can take: who is no Eave node refuses what Redis does not know.
+        capabilities: Capabilities,
     },
     /// Nobody receives this snapshot any longer: stop making it and free it.
     ReleaseSnapshot(SnapshotId),
@@ -392,7 +394,12 @@ impl Leader {
             if follower.protocol == Protocol::Psync {
                 send(follower_id, wire::full_resync(at), actions);
             }
-            actions.push(Action::SendSnapshot { follower: follower_id, snapshot: id, transfer });
+            actions.push(Action::SendSnapshot {
+                follower: follower_id,
+                snapshot: id,
+                transfer,
+                capabilities: follower.capabilities,
+            });
         }
     }
 

@@ -28,8 +28,8 @@
 //! # Left out on purpose
 //!
 //! The RDB format and the commands of the stream (the server has readers for both), what Eave
-//! nodes negotiate among themselves (compression, forwarded writes, regional counters), WAIT,
-//! failover and epochs.
+//! nodes negotiate among themselves beyond knowing each other by `capa eave` (compression,
+//! forwarded writes, regional counters), WAIT, failover and epochs.
 
 pub mod backlog;
 mod follower;

@@ -181,6 +181,12 @@ impl Replica {
         }
     }
 
+    /// Changes the directives (CONFIG SET); what was told to the leader stays told until the
+    /// next connection.
+    pub fn configure(&mut self, config: ReplicaConfig) {
+        self.config = config;
+    }
+
     /// Takes an event at `now_ms`, milliseconds on any clock that never goes back, and
     /// returns what to do about it. An event that does not fit the state is ignored.
     pub fn step(&mut self, event: Event, now_ms: u64) -> Vec<Action<'static>> {

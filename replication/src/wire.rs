@@ -61,6 +61,18 @@ pub struct Capabilities {
     pub eof: bool,
     /// It takes a new replication id with `+CONTINUE` (`psync2`).
     pub psync2: bool,
+    /// It is an Eave node, and takes what Redis has no type for (`eave`). A redis-server
+    /// ignores the word, and never says it.
+    pub eave: bool,
+}
+
+impl Capabilities {
+    /// Adds what `later` says, as REPLCONF does: what was told once stays true.
+    pub fn merge(&mut self, later: Self) {
+        self.eof |= later.eof;
+        self.psync2 |= later.psync2;
+        self.eave |= later.eave;
+    }
 }
 
 /// The options of one REPLCONF, each as given last.
@@ -78,6 +90,19 @@ pub struct Replconf {
     pub getack: bool,
     /// The client wants a snapshot and no stream (`redis-cli --rdb`).
     pub rdb_only: Option<bool>,
+}
+
+impl Replconf {
+    /// Adds the options of a later REPLCONF of the same connection, so that however many there
+    /// are, what they say together takes no more memory than one.
+    pub fn merge(&mut self, later: Self) {
+        self.listening_port = later.listening_port.or(self.listening_port);
+        self.ip_address = later.ip_address.or_else(|| self.ip_address.take());
+        self.capabilities.merge(later.capabilities);
+        self.ack = later.ack.or(self.ack);
+        self.getack |= later.getack;
+        self.rdb_only = later.rdb_only.or(self.rdb_only);
+    }
 }
 
 /// A request by which a connection becomes, or acts as, a follower.
@@ -128,6 +153,7 @@ fn set_option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), 
         b"ip-address" => replconf.ip_address = Some(parse_address(value)?),
         b"capa" if value.eq_ignore_ascii_case(b"eof") => replconf.capabilities.eof = true,
         b"capa" if value.eq_ignore_ascii_case(b"psync2") => replconf.capabilities.psync2 = true,
+        b"capa" if value.eq_ignore_ascii_case(b"eave") => replconf.capabilities.eave = true,
         // Redis: capabilities that are not understood are ignored.
         b"capa" => {}
         b"ack" => replconf.ack = Some(parse_number(value)?),
@@ -336,7 +362,8 @@ mod tests {
             Some("fra1.example")
         );
         let capabilities = replconf_of("REPLCONF capa eof capa psync2 capa more").capabilities;
-        assert_eq!(capabilities, Capabilities { eof: true, psync2: true });
+        assert_eq!(capabilities, Capabilities { eof: true, psync2: true, eave: false });
+        assert!(replconf_of("REPLCONF capa eave").capabilities.eave);
         assert_eq!(replconf_of("REPLCONF ACK 12 FACK 11").ack, Some(12));
         assert!(replconf_of("REPLCONF GETACK *").getack);
         assert_eq!(replconf_of("REPLCONF rdb-only 1").rdb_only, Some(true));

@@ -7,7 +7,7 @@ use eave_replication::leader::{
     Transfer,
 };
 use eave_replication::payload::EofMark;
-use eave_replication::wire::{self, Request};
+use eave_replication::wire::{self, Capabilities, Request};
 use eave_replication::{Backlog, BacklogConfig, Position, ReplicationId};
 
 const ID: ReplicationId = ReplicationId::from_random([7; 20]);
@@ -88,11 +88,13 @@ fn a_full_sync_from_introduction_to_stream() {
     assert_eq!(node.request(A, "PSYNC ? -1"), [Action::StartSnapshot(ONE)]);
     assert_eq!(node.states(), ["wait_bgsave"]);
     node.log.append(b"before");
-    let transfer = Transfer::EofMark(mark());
-    assert_eq!(
-        node.cut(ONE),
-        [send(A, &full_resync(106)), Action::SendSnapshot { follower: A, snapshot: ONE, transfer }]
-    );
+    let snapshot = Action::SendSnapshot {
+        follower: A,
+        snapshot: ONE,
+        transfer: Transfer::EofMark(mark()),
+        capabilities: Capabilities { eof: true, psync2: true, eave: false },
+    };
+    assert_eq!(node.cut(ONE), [send(A, &full_resync(106)), snapshot]);
     assert_eq!(node.states(), ["send_bulk"]);
     node.log.append(b"after");
     assert_eq!(node.poll(A).0, Poll::NotStreaming);
@@ -120,7 +122,8 @@ fn those_who_ask_before_the_cut_share_a_snapshot() {
     assert!(sent.contains(&Action::SendSnapshot {
         follower: B,
         snapshot,
-        transfer: Transfer::Length
+        transfer: Transfer::Length,
+        capabilities: Capabilities::default(),
     }));
     assert_eq!(sent.len(), 4);
     // Too late for this one; the next begins when this one is done.

@@ -87,7 +87,7 @@ fn a_session_is_the_same_however_it_is_split() {
             whole,
             [
                 "send *3 $8 REPLCONF $14 listening-port $4 6380 \
-                 *5 $8 REPLCONF $4 capa $3 eof $4 capa $6 psync2 ",
+                 *7 $8 REPLCONF $4 capa $3 eof $4 capa $6 psync2 $4 capa $4 eave ",
                 "send *3 $5 PSYNC $1 ? $2 -1 ",
                 "begin 100",
                 "load REDIS0011",

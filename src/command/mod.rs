@@ -8,10 +8,18 @@
 //! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
 //! *Invariant*: a handler that fails has changed nothing and answered nothing.
 
+pub mod all_keys;
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod expire;
+pub mod hash;
+pub mod hash_random;
 pub mod introspect;
+pub mod keys;
+pub mod object;
+pub mod replication;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod string_number;
@@ -274,8 +282,12 @@ impl Command {
 pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
+    hash::COMMANDS,
+    keys::COMMANDS,
+    expire::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
 ];
 

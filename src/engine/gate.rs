@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
 use crate::fault::Fault;
 use crate::node::Node;
-use crate::session::{Door, Rights, Session};
+use crate::session::{Door, Named, Rights, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
@@ -26,12 +26,18 @@ pub(super) fn admit(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let (container, command) = match find_both(argv) {
-        Ok(found) => found,
-        Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
-        Err(fault) => return Err(fault),
+    let command = match session.last {
+        // Clients mostly say again what they have just said.
+        Some((None, last)) if is_again(last, argv) => last,
+        _ => {
+            let named = match find_both(argv) {
+                Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
+                named => named?,
+            };
+            session.last = Some(named);
+            named.1
+        }
     };
-    session.last = (container.map_or("", |container| container.name), command.name);
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
     }
@@ -70,6 +76,14 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
     Ok(())
 }
 
+/// Whether `argv` names `command`, which has no subcommands, with a fitting arity.
+#[inline]
+fn is_again(command: &Command, argv: Argv<'_>) -> bool {
+    argv[0].eq_ignore_ascii_case(command.name.as_bytes())
+        && command.subcommands.is_empty()
+        && command.takes(argv.len())
+}
+
 /// Whether a read-only token may ask for this. Reads of given keys, and what says something of
 /// the connection only; not what walks all keys, and not what tells of the server or of others.
 fn only_reads(command: &Command) -> bool {
@@ -96,7 +110,7 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
 
 /// Likewise, with the container of a subcommand.
 #[inline]
-fn find_both(argv: Argv<'_>) -> Result<(Option<&'static Command>, &'static Command), Fault> {
+fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;

@@ -12,14 +12,14 @@ use smallvec::SmallVec;
 
 use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::effects::Logging;
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
-use crate::keyspace::{Access, Effects, LockSet, ReadView, Wanted, WriteView};
+use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::limits::STRING_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Session};
+use crate::table::Table;
 use crate::value::hash::HashLimits;
 
 pub use transaction::{execute_all, forget_watches};
@@ -75,7 +75,7 @@ fn run_or_queue(
             let mut view = WriteView::new(&mut locks, session.db, around, &mut effects);
             let outcome = run(&mut view, argv, reply);
             effects.settle(session.db, argv);
-            log(node, session, &effects);
+            log(node, &effects);
             drop(locks);
             finish(session, effects);
             outcome
@@ -98,7 +98,7 @@ fn lock<'k>(
     let access = if command.writes() { Access::Exclusive } else { Access::Shared };
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
-            LockSet::one(&node.keyspace, Wanted::key(db, argv[first], access))
+            LockSet::key(&node.keyspace, db, argv[first], access)
         }
         Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
         _ => {
@@ -155,25 +155,21 @@ fn surroundings(session: &mut Session) -> Surroundings {
 
 #[inline]
 fn effects(node: &Node, session: &mut Session) -> Effects {
-    // A replica's log is its leader's, byte for byte: what it applies is not logged again.
-    let logging = if session.door == Door::Leader { Logging::Off } else { node.log.logging() };
-    Effects::new(logging, std::mem::take(&mut session.scratch))
+    Effects::new(node.logging(), std::mem::take(&mut session.scratch))
 }
 
 /// Puts effects into the log; the locks of what was changed are still held.
 #[inline]
-fn log(node: &Node, session: &Session, effects: &Effects) {
-    if session.door != Door::Leader {
-        node.log.append(effects);
-    }
+fn log(node: &Node, effects: &Effects) {
+    node.log.append(effects);
 }
 
 /// Keeps the buffer, and frees what was taken out, after the locks are gone.
 #[inline]
 fn finish(session: &mut Session, mut effects: Effects) {
     session.tally.expired += effects.expired;
-    if !effects.garbage.is_empty() {
-        free(std::mem::take(&mut effects.garbage));
+    if !effects.garbage.is_empty() || !effects.bulky.is_empty() {
+        free(std::mem::take(&mut effects.garbage), std::mem::take(&mut effects.bulky));
     }
     session.scratch = effects.into_buffer();
     // A large MSET must not be kept for as long as the connection is idle.
@@ -183,14 +179,14 @@ fn finish(session: &mut Session, mut effects: Effects) {
 }
 
 /// Frees in a thread of its own what would hold up a worker.
-fn free(garbage: Vec<crate::table::Table<crate::keyspace::Entry>>) {
-    let keys: usize = garbage.iter().map(crate::table::Table::len).sum();
-    if keys < 10_000 {
+pub(crate) fn free(garbage: Vec<Table<Entry>>, bulky: Vec<Entry>) {
+    let keys: usize = garbage.iter().map(Table::len).sum();
+    if keys < 10_000 && bulky.is_empty() {
         return;
     }
     let thread = std::thread::Builder::new().name("free".into());
     // Without a thread, the closure is dropped here, and the garbage with it.
-    let _ = thread.spawn(move || drop(garbage));
+    let _ = thread.spawn(move || drop((garbage, bulky)));
 }
 
 /// Executes from inside the engine: what a transaction has queued.

@@ -16,7 +16,7 @@ use crate::keyspace::{Access, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::session::{Queue, Session};
+use crate::session::{Door, Queue, Session};
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -61,9 +61,10 @@ pub(super) fn control(
 pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let Some(queue) = &mut session.queue else { return Ok(()) };
     let bytes: usize = argv.iter().map(|argument| argument.len()).sum();
-    if queue.commands.len() >= limits::QUEUED_COMMANDS
-        || queue.bytes.saturating_add(bytes) > limits::QUEUED_BYTES
-    {
+    let too_large = queue.commands.len() >= limits::QUEUED_COMMANDS
+        || queue.bytes.saturating_add(bytes) > limits::QUEUED_BYTES;
+    // What the leader has done its replica must be able to do.
+    if too_large && session.door != Door::Leader {
         queue.broken = true;
         return Err(Fault::new("ERR transaction is too large, send several smaller ones"));
     }
@@ -105,7 +106,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     for key in keys {
         view.exists(key);
     }
-    log(node, session, &effects);
+    log(node, &effects);
     for key in keys {
         let watched = session.watches.keys.iter().any(|(d, k)| *d == db && **k == **key);
         if !watched {
@@ -192,7 +193,7 @@ fn run_all(
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
     let mut effects = effects(node, session);
     if watched_changed(session, &mut locks, &mut effects) {
-        log(node, session, &effects);
+        log(node, &effects);
         drop(locks);
         finish(session, effects);
         reply.null_array();
@@ -211,7 +212,7 @@ fn run_all(
             });
         }
     }
-    log(node, session, &effects);
+    log(node, &effects);
     drop(locks);
     finish(session, effects);
     Ok(())

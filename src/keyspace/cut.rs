@@ -81,14 +81,29 @@ impl Keyspace {
             return Err(Contended);
         }
         let databases = self.used_databases();
-        let mut wanted: SmallVec<[Wanted; 8]> =
-            databases.iter().flat_map(|db| Wanted::database(*db, Access::Exclusive)).collect();
-        let _locks = LockSet::all(self, &mut wanted)?;
+        let _locks = self.lock_all(&databases)?;
         let epoch = self.cut.epoch() + 1;
         let cut = Arc::new(Cut { epoch, serialize, parts: Mutex::default(), databases });
         *self.cut.current.lock() = Some(Arc::clone(&cut));
         self.cut.epoch.store(epoch, Ordering::Release);
         Ok((cut, at()))
+    }
+
+    /// Runs `at` in an instant in which no writer is under way.
+    ///
+    /// # Errors
+    /// When somebody holds a shard for longer than a moment.
+    pub fn standstill<T>(&self, at: impl FnOnce() -> T) -> Result<T, Contended> {
+        let _creation = self.creation.lock();
+        let _locks = self.lock_all(&self.used_databases())?;
+        Ok(at())
+    }
+
+    /// Every shard of these databases, exclusively. The caller holds `creation`.
+    pub(super) fn lock_all(&self, databases: &[usize]) -> Result<LockSet<'_>, Contended> {
+        let mut wanted: SmallVec<[Wanted; 8]> =
+            databases.iter().flat_map(|db| Wanted::database(*db, Access::Exclusive)).collect();
+        LockSet::all(self, &mut wanted)
     }
 
     /// Copies one shard of a cut, unless a writer has done so; `step` counts from 0.

@@ -3,7 +3,8 @@
 //! Absolute times instead of relative ones, results instead of random choices. A command that
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
-use super::Entry;
+use super::{Entry, Kind};
+use crate::limits::BULKY_BYTES;
 use crate::resp::reply::encode_command;
 use crate::table::Table;
 
@@ -14,6 +15,8 @@ pub enum Logging {
     On,
     /// Only that there were some is noted.
     Off,
+    /// Nothing is noted: the log is another node's, which this one follows.
+    Foreign,
 }
 
 /// Collects the effects of one command, or of one transaction.
@@ -33,6 +36,8 @@ pub struct Effects {
     pub expired: u64,
     /// What FLUSHALL and the like have taken out, to be freed after the locks.
     pub garbage: Vec<Table<Entry>>,
+    /// Values whose parts are so many that they are freed after the locks, in another thread.
+    pub bulky: Vec<Entry>,
 }
 
 impl Effects {
@@ -48,6 +53,7 @@ impl Effects {
             reworded: false,
             expired: 0,
             garbage: Vec::new(),
+            bulky: Vec::new(),
         }
     }
 
@@ -55,6 +61,14 @@ impl Effects {
     #[inline]
     pub fn changed(&mut self) {
         self.dirty += 1;
+    }
+
+    /// Frees an entry that was taken out, now or after the locks are let go.
+    pub fn discard(&mut self, entry: Entry) {
+        // A string is one allocation, however long; a structure is many.
+        if entry.kind() != Kind::String && entry.heap_bytes() > BULKY_BYTES {
+            self.bulky.push(entry);
+        }
     }
 
     /// Puts a command into the log in place of the one that was sent.
@@ -65,6 +79,9 @@ impl Effects {
 
     /// Puts a command into the log that comes before the one that was sent.
     pub fn append(&mut self, db: usize, argv: &[&[u8]]) {
+        if self.logging == Logging::Foreign {
+            return;
+        }
         self.commands += 1;
         if self.logging == Logging::Off {
             return;

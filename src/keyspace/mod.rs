@@ -15,6 +15,7 @@ pub mod effects;
 pub mod entry;
 pub mod locks;
 pub mod shard;
+pub mod staging;
 pub mod sweep;
 pub mod view;
 
@@ -30,6 +31,7 @@ pub use effects::Effects;
 pub use entry::{Entry, Kind, NEVER, StrRef, Value};
 pub use locks::{Access, LockSet, Wanted};
 pub use shard::Shard;
+pub use staging::Staging;
 pub use view::{ReadView, WriteView};
 
 /// All databases of a node.

@@ -121,6 +121,23 @@ impl Shard {
         std::mem::take(&mut self.table)
     }
 
+    /// Takes the keys of `staged` in place of its own; answers the old ones, so that the caller
+    /// can free them after it has unlocked.
+    pub(super) fn exchange(&mut self, staged: &mut Shard) -> Table<Entry> {
+        let old = self.clear();
+        if let Some(watchers) = &self.watchers {
+            for (key, flags) in watchers.iter() {
+                if staged.find(crate::hashing::hash_bytes(key), key).is_some() {
+                    raise(flags);
+                }
+            }
+        }
+        self.table = std::mem::take(&mut staged.table);
+        self.expiring = std::mem::take(&mut staged.expiring);
+        self.soonest = staged.soonest;
+        old
+    }
+
     /// Marks a key as changed to those who watch it.
     #[inline]
     pub fn touch(&self, key: &[u8]) {

@@ -6,6 +6,7 @@ use super::stats::get;
 use crate::clock;
 use crate::command::Argv;
 use crate::node::Node;
+use crate::replicate;
 
 /// The version of Redis whose commands and words are spoken.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -137,12 +138,9 @@ fn stats(node: &Node, lines: &mut Lines) {
 }
 
 fn replication(node: &Node, lines: &mut Lines) {
-    lines.put("role", if node.replication.is_replica() { "slave" } else { "master" });
-    lines.put("connected_slaves", 0);
-    let mut log = node.log.lock();
-    let backlog = log.backlog();
-    lines.put("master_replid", backlog.id());
-    lines.put("master_repl_offset", backlog.offset());
+    for (name, value) in replicate::status::info_lines(node) {
+        lines.put(&name, value);
+    }
 }
 
 fn cpu(_: &Node, lines: &mut Lines) {

@@ -49,6 +49,12 @@ pub trait Reply {
         }
     }
 
+    /// The version that the answer is read as, for the few commands whose answers differ in
+    /// more than RESP3's extra types. JSON has the shapes of RESP2.
+    fn protocol(&self) -> Protocol {
+        Protocol::V2
+    }
+
     /// Switches the form of what follows; only HELLO does. Doors with one form ignore it.
     fn set_protocol(&mut self, protocol: Protocol) {
         let _ = protocol;
@@ -177,6 +183,10 @@ impl Reply for RespReply<'_> {
                 self.out.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     fn set_protocol(&mut self, protocol: Protocol) {

@@ -218,7 +218,7 @@ impl LeaderNode {
                     let at_ms = now_ms + rng.below(300);
                     assert!(self.snapshots.insert(id, Snapshot::Due { at_ms }).is_none());
                 }
-                Action::SendSnapshot { follower, snapshot, transfer } => {
+                Action::SendSnapshot { follower, snapshot, transfer, .. } => {
                     self.send_snapshot(follower, snapshot, transfer);
                 }
                 Action::ReleaseSnapshot(id) => _ = self.snapshots.remove(&id),

@@ -1,0 +1,424 @@
+//! Hashes: fields and values under one key.
+//!
+//! A hash is made by its first field and goes away with its last one.
+
+use super::args::integer;
+use super::scan::{self, Options, Subject};
+use super::{Argv, Command, Flags, Group, Keys, Run, hash_random};
+use crate::fault::{Fault, Outcome};
+use crate::keyspace::{Entry, NEVER, ReadView, Value, WriteView};
+use crate::resp::Reply;
+use crate::value::hash::{Hash, HashLimits};
+use crate::value::long_double::LongDouble;
+use crate::value::number::parse_integer;
+
+/// The rows of this family.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        complexity: "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is called with multiple field/value pairs.",
+        ..row(
+            "hset",
+            "key field value [field value ...]",
+            "Creates or modifies the value of a field in a hash.",
+            "2.0.0",
+            -4,
+            GROW,
+            Run::Write(hset),
+        )
+    },
+    row(
+        "hsetnx",
+        "key field value",
+        "Sets the value of a field in a hash only when the field doesn't exist.",
+        "2.0.0",
+        4,
+        GROW,
+        Run::Write(hsetnx),
+    ),
+    row(
+        "hget",
+        "key field",
+        "Returns the value of a field in a hash.",
+        "2.0.0",
+        3,
+        Flags::FAST,
+        Run::Read(hget),
+    ),
+    Command {
+        complexity: "O(N) where N is the number of fields being set.",
+        ..row(
+            "hmset",
+            "key field value [field value ...]",
+            "Sets the values of multiple fields.",
+            "2.0.0",
+            -4,
+            GROW,
+            Run::Write(hmset),
+        )
+    },
+    Command {
+        complexity: "O(N) where N is the number of fields being requested.",
+        ..row(
+            "hmget",
+            "key field [field ...]",
+            "Returns the values of all fields in a hash.",
+            "2.0.0",
+            -3,
+            Flags::FAST,
+            Run::Read(hmget),
+        )
+    },
+    Command {
+        complexity: WHOLE,
+        ..row(
+            "hgetall",
+            "key",
+            "Returns all fields and values in a hash.",
+            "2.0.0",
+            2,
+            Flags::empty(),
+            Run::Read(hgetall),
+        )
+    },
+    Command {
+        complexity: "O(N) where N is the number of fields to be removed.",
+        ..row(
+            "hdel",
+            "key field [field ...]",
+            "Deletes one or more fields and their values from a hash. Deletes the hash if no fields remain.",
+            "2.0.0",
+            -3,
+            Flags::FAST,
+            Run::Write(hdel),
+        )
+    },
+    row(
+        "hlen",
+        "key",
+        "Returns the number of fields in a hash.",
+        "2.0.0",
+        2,
+        Flags::FAST,
+        Run::Read(hlen),
+    ),
+    row(
+        "hexists",
+        "key field",
+        "Determines whether a field exists in a hash.",
+        "2.0.0",
+        3,
+        Flags::FAST,
+        Run::Read(hexists),
+    ),
+    Command {
+        complexity: WHOLE,
+        ..row(
+            "hkeys",
+            "key",
+            "Returns all fields in a hash.",
+            "2.0.0",
+            2,
+            Flags::empty(),
+            Run::Read(hkeys),
+        )
+    },
+    Command {
+        complexity: WHOLE,
+        ..row(
+            "hvals",
+            "key",
+            "Returns all values in a hash.",
+            "2.0.0",
+            2,
+            Flags::empty(),
+            Run::Read(hvals),
+        )
+    },
+    row(
+        "hstrlen",
+        "key field",
+        "Returns the length of the value of a field.",
+        "3.2.0",
+        3,
+        Flags::FAST,
+        Run::Read(hstrlen),
+    ),
+    row(
+        "hincrby",
+        "key field increment",
+        "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if the field doesn't exist.",
+        "2.0.0",
+        4,
+        GROW,
+        Run::Write(hincrby),
+    ),
+    row(
+        "hincrbyfloat",
+        "key field increment",
+        "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
+        "2.6.0",
+        4,
+        GROW,
+        Run::Write(hincrbyfloat),
+    ),
+    Command {
+        complexity: "O(N) where N is the number of fields returned",
+        ..row(
+            "hrandfield",
+            "key [count [WITHVALUES]]",
+            "Returns one or more random fields from a hash.",
+            "6.2.0",
+            -2,
+            Flags::empty(),
+            Run::Read(hash_random::hrandfield),
+        )
+    },
+    Command {
+        complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        ..row(
+            "hscan",
+            "key cursor [MATCH pattern] [COUNT count]",
+            "Iterates over fields and values of a hash.",
+            "2.8.0",
+            -3,
+            Flags::empty(),
+            Run::Read(hscan),
+        )
+    },
+];
+
+const GROW: Flags = Flags::DENYOOM.union(Flags::FAST);
+const WHOLE: &str = "O(N) where N is the size of the hash.";
+
+const fn row(
+    name: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+    since: &'static str,
+    arity: isize,
+    flags: Flags,
+    run: Run,
+) -> Command {
+    Command {
+        name,
+        syntax,
+        summary,
+        since,
+        complexity: "O(1)",
+        group: Group::Hash,
+        arity,
+        keys: Keys::FIRST,
+        flags,
+        run,
+        subcommands: &[],
+    }
+}
+
+/// The hash under a key to be read; `None` when there is no key.
+///
+/// # Errors
+/// `WRONGTYPE` when the key holds something else.
+pub fn hash_of<'a>(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Option<&'a Hash>, Fault> {
+    view.get(key).map(|entry| entry.as_hash().ok_or(Fault::WRONG_TYPE)).transpose()
+}
+
+/// Edits the hash under `key`, or a new one that then takes its place there. An edit that fails
+/// changes nothing; one that succeeds leaves at least one field.
+fn edit<R>(
+    view: &mut WriteView<'_, '_>,
+    key: &[u8],
+    mut edit: impl FnMut(&mut Hash, HashLimits) -> Result<R, Fault>,
+) -> Result<R, Fault> {
+    let limits = view.around.hash_limits;
+    let edited =
+        view.change(key, |entry| edit(entry.as_hash_mut().ok_or(Fault::WRONG_TYPE)?, limits));
+    match edited {
+        Some(result) => result,
+        None => {
+            let mut hash = Hash::new();
+            let result = edit(&mut hash, limits)?;
+            view.insert(key, Entry::object(key, Value::Hash(hash), NEVER));
+            Ok(result)
+        }
+    }
+}
+
+fn hset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let created = set_pairs(view, argv, "hset")?;
+    reply.integer(created as i64);
+    Ok(())
+}
+
+fn hmset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    set_pairs(view, argv, "hmset")?;
+    reply.ok();
+    Ok(())
+}
+
+/// Sets the pairs behind the key; answers how many of the fields are new.
+fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result<usize, Fault> {
+    let (key, pairs) = (argv[1], &argv[2..]);
+    if pairs.len() % 2 == 1 {
+        return Err(Fault::arity(name));
+    }
+    let created = edit(view, key, |hash, limits| {
+        Ok(pairs.chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1], limits)).count())
+    })?;
+    view.modified(key);
+    Ok(created)
+}
+
+fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let created = edit(view, argv[1], |hash, limits| {
+        let fresh = !hash.contains(argv[2]);
+        if fresh {
+            hash.set(argv[2], argv[3], limits);
+        }
+        Ok(fresh)
+    })?;
+    if created {
+        view.modified(argv[1]);
+    }
+    reply.integer(i64::from(created));
+    Ok(())
+}
+
+fn hget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    answer_field(hash_of(view, argv[1])?, argv[2], reply);
+    Ok(())
+}
+
+fn hmget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let hash = hash_of(view, argv[1])?;
+    reply.array(argv.len() - 2);
+    argv[2..].iter().for_each(|field| answer_field(hash, field, reply));
+    Ok(())
+}
+
+fn answer_field(hash: Option<&Hash>, field: &[u8], reply: &mut dyn Reply) {
+    match hash.and_then(|hash| hash.get(field)) {
+        Some(value) => reply.bulk(&value),
+        None => reply.null(),
+    }
+}
+
+fn hgetall(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let hash = hash_of(view, argv[1])?;
+    reply.map(hash.map_or(0, Hash::len));
+    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+        reply.bulk(&field);
+        reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let (key, fields) = (argv[1], &argv[2..]);
+    let changed = view.change(key, |entry| {
+        let hash = entry.as_hash_mut().ok_or(Fault::WRONG_TYPE)?;
+        let removed = fields.iter().filter(|field| hash.remove(field)).count();
+        Ok::<_, Fault>((removed, hash.is_empty()))
+    });
+    let (removed, emptied) = changed.unwrap_or(Ok((0, false)))?;
+    if emptied {
+        view.remove(key);
+    }
+    if removed > 0 {
+        view.modified(key);
+    }
+    reply.integer(removed as i64);
+    Ok(())
+}
+
+fn hlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    reply.integer(hash_of(view, argv[1])?.map_or(0, Hash::len) as i64);
+    Ok(())
+}
+
+fn hexists(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let exists = hash_of(view, argv[1])?.is_some_and(|hash| hash.contains(argv[2]));
+    reply.integer(i64::from(exists));
+    Ok(())
+}
+
+fn hkeys(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let hash = hash_of(view, argv[1])?;
+    reply.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| reply.bulk(&field));
+    Ok(())
+}
+
+fn hvals(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let hash = hash_of(view, argv[1])?;
+    reply.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| reply.bulk(&value));
+    Ok(())
+}
+
+fn hstrlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let value = hash_of(view, argv[1])?.and_then(|hash| hash.get(argv[2]));
+    reply.integer(value.map_or(0, |value| value.len()) as i64);
+    Ok(())
+}
+
+fn hincrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let (key, field) = (argv[1], argv[2]);
+    let amount = integer(argv[3])?;
+    let sum = edit(view, key, |hash, limits| {
+        let value = match hash.get(field) {
+            Some(text) => parse_integer(&text).ok_or(Fault::HASH_NOT_INTEGER)?,
+            None => 0,
+        };
+        let sum = value.checked_add(amount).ok_or(Fault::OVERFLOW)?;
+        hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
+        Ok(sum)
+    })?;
+    view.modified(key);
+    reply.integer(sum);
+    Ok(())
+}
+
+fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let (key, field) = (argv[1], argv[2]);
+    let amount = LongDouble::parse(argv[3]).ok_or(Fault::NOT_FLOAT)?;
+    if !amount.is_finite() {
+        return Err(Fault::new("ERR value is NaN or Infinity"));
+    }
+    let text = edit(view, key, |hash, limits| {
+        let value = match hash.get(field) {
+            Some(text) => LongDouble::parse(&text).ok_or(Fault::HASH_NOT_FLOAT)?,
+            None => LongDouble::from(0),
+        };
+        let sum = value + amount;
+        if !sum.is_finite() {
+            return Err(Fault::NOT_FINITE);
+        }
+        let text = sum.to_string();
+        hash.set(field, text.as_bytes(), limits);
+        Ok(text)
+    })?;
+    view.modified(key);
+    // The result, so that no other arithmetic comes to another one.
+    view.reword(&[b"HSET", key, field, text.as_bytes()]);
+    reply.bulk(text.as_bytes());
+    Ok(())
+}
+
+fn hscan(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let cursor = scan::cursor(argv[2])?;
+    // Redis does not look at the options when there is nothing to scan.
+    let Some(hash) = hash_of(view, argv[1])? else {
+        scan::answer(0, 0, reply);
+        return Ok(());
+    };
+    let options = Options::parse(&argv[3..], Subject::Elements)?;
+    let mut found: Vec<Box<[u8]>> = Vec::new();
+    let next = hash.scan(cursor, options.count, |field, value| {
+        if options.wants(field) {
+            found.extend([Box::from(field), Box::from(value)]);
+        }
+    });
+    scan::answer(next, found.len(), reply);
+    found.iter().for_each(|text| reply.bulk(text));
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! One follower's connection, from its PSYNC to its end.
+//!
+//! Two halves run side by side in one task: one reads what the follower says
+//! (acknowledgements, mostly), the other writes what its outlet is ordered to write and, once
+//! it streams, what the log has for it. A follower that takes nothing holds up neither
+//! writers nor other followers: the log is copied from the backlog, which has its own bound.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll as Polled;
+use std::time::Duration;
+
+use eave_replication::leader::{Event, FollowerId, Poll, Transfer};
+use eave_replication::payload::Framing;
+use eave_replication::wire::{self, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+use super::outlet::{self, Order};
+use super::snapshot::Part;
+use crate::clients::Client;
+use crate::limits::READ_BYTES;
+use crate::node::Node;
+use crate::resp::request::Decoded;
+use crate::resp::{RequestDecoder, RequestLimits};
+use crate::session::Session;
+
+/// Bytes of the stream that one write takes to a follower: the log is locked for one copy of
+/// that many.
+const STREAM_BYTES: usize = READ_BYTES;
+
+/// A follower has nothing long to say.
+const LIMITS: RequestLimits = RequestLimits {
+    arguments: 16,
+    argument_bytes: 1024,
+    request_bytes: 16 * 1024,
+    before_auth: false,
+};
+
+/// Time between two signs of life while a snapshot is put together.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Serves a connection whose session has said PSYNC or SYNC; `rest` is what came behind that.
+pub async fn serve(node: Arc<Node>, stream: TcpStream, mut session: Session, rest: Vec<u8>) {
+    let Some(introduction) = session.introduction.take() else { return };
+    let Some(request) = introduction.request else { return };
+    let peer = session.client.peer.clone();
+    let id = FollowerId(session.client.id);
+    let (mut orders, cut) = node.replication.outlets.add(id);
+    let _attached = Attached { node: &node, id };
+    outlet::step(&node, Event::Accepted { follower: id, peer: address(&peer) });
+    let told = Request::Replconf(introduction.options);
+    outlet::step(&node, Event::Requested { follower: id, request: told });
+    // That was answered when it was said.
+    while orders.try_recv().is_ok() {}
+    tracing::info!("replica {peer} asks to follow ({})", describe(&request));
+    activate(&node).await;
+    outlet::step(&node, Event::Requested { follower: id, request });
+    let (reader, writer) = stream.into_split();
+    let why = tokio::select! {
+        why = listen(&node, id, reader, rest) => why,
+        why = feed(&node, id, writer, &mut orders) => why,
+        reason = cut => reason.map_or_else(|_| "closed".into(), |reason| reason.to_string()),
+        () = closing(&session.client) => "closed by this node".into(),
+    };
+    tracing::info!("replica {peer} does not follow any longer: {why}");
+}
+
+/// A follower in the machine and among the outlets: taken out however its task ends.
+struct Attached<'a> {
+    node: &'a Node,
+    id: FollowerId,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.node.replication.outlets.remove(self.id);
+        outlet::step(self.node, Event::Closed(self.id));
+    }
+}
+
+fn address(peer: &str) -> String {
+    let ip = peer.parse().map(|peer: std::net::SocketAddr| peer.ip().to_canonical().to_string());
+    ip.unwrap_or_else(|_| peer.to_owned())
+}
+
+fn describe(request: &Request) -> String {
+    match request {
+        Request::Psync(Some(at)) => format!("from offset {} of history {}", at.offset, at.id),
+        _ => "from the beginning".to_owned(),
+    }
+}
+
+/// Has the log kept before somebody asks for a part of it.
+async fn activate(node: &Node) {
+    while !node.log.is_active() {
+        if node.keyspace.standstill(|| node.log.activate()).is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Ends when the client is asked to.
+async fn closing(client: &Client) {
+    poll_fn(|context| {
+        client.register(context.waker());
+        if client.is_closing() { Polled::Ready(()) } else { Polled::Pending }
+    })
+    .await;
+}
+
+/// Reads what a follower says until it has nothing more to say; answers why.
+async fn listen(node: &Node, id: FollowerId, mut reader: OwnedReadHalf, rest: Vec<u8>) -> String {
+    let mut decoder = RequestDecoder::default();
+    let mut buffer = rest;
+    loop {
+        if let Err(error) = hear(node, id, &mut decoder, &mut buffer) {
+            return error;
+        }
+        match reader.read_buf(&mut buffer).await {
+            Ok(0) => return "it hung up".into(),
+            Ok(_) => {}
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+/// Takes the whole requests out of `buffer`.
+fn hear(
+    node: &Node,
+    id: FollowerId,
+    decoder: &mut RequestDecoder,
+    buffer: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut taken = 0;
+    loop {
+        let rest = &buffer[taken..];
+        match decoder.decode(rest, &LIMITS).map_err(|error| error.to_string())? {
+            Decoded::Incomplete(_) => break,
+            Decoded::Nothing(consumed) => {
+                outlet::step(node, Event::Heartbeat(id));
+                taken += consumed;
+            }
+            Decoded::Request(consumed) => {
+                let argv: Vec<&[u8]> = decoder.arguments(rest).collect();
+                match Request::parse(&argv) {
+                    Some(Ok(request)) => {
+                        outlet::step(node, Event::Requested { follower: id, request });
+                    }
+                    // A reply would stand in the middle of the stream.
+                    Some(Err(error)) => return Err(error.to_string()),
+                    None => tracing::debug!("a replica's command was left out"),
+                }
+                taken += consumed;
+            }
+        }
+    }
+    buffer.drain(..taken);
+    Ok(())
+}
+
+/// Writes what is ordered, and the stream; answers why it stops.
+async fn feed(
+    node: &Node,
+    id: FollowerId,
+    mut writer: OwnedWriteHalf,
+    orders: &mut mpsc::Receiver<Order>,
+) -> String {
+    loop {
+        let done = match orders.recv().await {
+            // The end of the connection is on its way by another path, with its reason.
+            None => std::future::pending().await,
+            Some(Order::Send(line)) => writer.write_all(&line).await,
+            Some(Order::Snapshot(transfer, parts)) => {
+                send_snapshot(node, id, &mut writer, transfer, parts).await
+            }
+            Some(Order::Stream) => return stream(node, id, writer).await,
+        };
+        if let Err(error) = done {
+            return error.to_string();
+        }
+    }
+}
+
+/// Writes the log from where the follower is. Lines that are ordered from now on are dropped:
+/// they would stand in the middle of a command.
+async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> String {
+    let mut buffer = Vec::with_capacity(STREAM_BYTES);
+    loop {
+        buffer.clear();
+        let (poll, end) = {
+            let mut leader = node.replication.leader.lock();
+            let mut log = node.log.lock();
+            let poll = leader.poll(id, log.backlog(), STREAM_BYTES, &mut buffer);
+            (poll, log.backlog().offset())
+        };
+        match poll {
+            Poll::Ready(_) => {
+                if let Err(error) = writer.write_all(&buffer).await {
+                    return error.to_string();
+                }
+            }
+            Poll::CaughtUp => node.log.appended_since(end).await,
+            Poll::Cut(reason) => return reason.to_string(),
+            // It was closed; the reason is on its way.
+            Poll::NotStreaming => std::future::pending().await,
+        }
+    }
+}
+
+/// Writes header, snapshot and mark.
+async fn send_snapshot(
+    node: &Node,
+    id: FollowerId,
+    writer: &mut OwnedWriteHalf,
+    transfer: Transfer,
+    mut parts: mpsc::Receiver<Part>,
+) -> io::Result<()> {
+    match transfer {
+        Transfer::EofMark(mark) => {
+            writer.write_all(&Framing::EofMark(mark).header()).await?;
+            while let Some(bytes) = next_part(&mut parts).await {
+                writer.write_all(&bytes).await?;
+                outlet::step(node, Event::SnapshotProgress(id));
+            }
+            writer.write_all(mark.as_bytes()).await?;
+        }
+        Transfer::Length => {
+            let whole = gather(node, id, writer, parts).await?;
+            let length: usize = whole.iter().map(|bytes| bytes.len()).sum();
+            writer.write_all(&Framing::Length(length as u64).header()).await?;
+            for bytes in whole {
+                writer.write_all(&bytes).await?;
+                outlet::step(node, Event::SnapshotProgress(id));
+            }
+        }
+    }
+    outlet::step(node, Event::SnapshotSent(id));
+    Ok(())
+}
+
+/// All parts, for a follower that needs to know the length first; it is kept waiting meanwhile.
+async fn gather(
+    node: &Node,
+    id: FollowerId,
+    writer: &mut OwnedWriteHalf,
+    mut parts: mpsc::Receiver<Part>,
+) -> io::Result<Vec<Arc<Vec<u8>>>> {
+    let mut whole = Vec::new();
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    loop {
+        tokio::select! {
+            part = next_part(&mut parts) => match part {
+                Some(bytes) => whole.push(bytes),
+                None => return Ok(whole),
+            },
+            _ = heartbeat.tick() => writer.write_all(wire::HEARTBEAT).await?,
+        }
+        outlet::step(node, Event::SnapshotProgress(id));
+    }
+}
+
+/// The next bytes of a snapshot; `None` at its end. One that breaks off has no end: the
+/// machine closes the connection then.
+async fn next_part(parts: &mut mpsc::Receiver<Part>) -> Option<Arc<Vec<u8>>> {
+    match parts.recv().await {
+        Some(Part::Bytes(bytes)) => Some(bytes),
+        Some(Part::End) => None,
+        None => std::future::pending().await,
+    }
+}

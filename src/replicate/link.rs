@@ -1,0 +1,366 @@
+//! The link to the node that this one follows.
+//!
+//! One task connects, copies, follows, and starts again, as the replica's machine says. When
+//! REPLICAOF names another node the present link is dropped where it waits; what it has
+//! applied by then is in `Term`, where the next link finds it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eave_replication::Replica;
+use eave_replication::replica::{
+    Action, Credentials, Event, Introduction, LinkError, ReplicaConfig,
+};
+use eave_replication::{Position, payload::Framing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::MissedTickBehavior;
+
+use super::apply::{Applier, Stop, Superseded};
+use super::load::Loader;
+use crate::clock;
+use crate::config::{self, Config};
+use crate::engine;
+use crate::keyspace::Staging;
+use crate::limits::READ_BYTES;
+use crate::node::Node;
+use crate::value::hash::HashLimits;
+
+/// Time between two looks at the clock.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Milliseconds before a leader is tried again whose stream was not understood.
+const BROKEN_PAUSE_MS: u64 = 5000;
+
+/// Follows whomever the node is told to follow, until the node stops.
+pub(super) async fn run(node: Arc<Node>) {
+    let mut target = node.replication.target.subscribe();
+    let mut applier = Applier::new(&node);
+    loop {
+        let link = {
+            // Target and term change together, under this lock.
+            let term = node.replication.term.lock();
+            let leader = target.borrow_and_update().clone();
+            leader.map(|leader| (leader, term.number, term.position))
+        };
+        let following = async {
+            match link {
+                None => std::future::pending().await,
+                Some((leader, number, position)) => {
+                    applier.forget();
+                    let config = replica_config(&node.config.load());
+                    let replica = Replica::new(config, position, clock::monotonic_ms());
+                    let link = Link::new(&node, leader, number, replica, &mut applier);
+                    let Superseded = link.follow().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = node.shutdown.cancelled() => return,
+            changed = target.changed() => if changed.is_err() { return },
+            // The change that ended it may have been seen already.
+            () = following => {}
+        }
+    }
+}
+
+fn replica_config(config: &Config) -> ReplicaConfig {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let credentials = (!config.masterauth.is_empty()).then(|| Credentials {
+        user: (!config.masteruser.is_empty()).then(|| config.masteruser.clone()),
+        password: text(config.masterauth.reveal()),
+    });
+    ReplicaConfig {
+        introduction: Introduction { listening_port: config.port, ip_address: None, credentials },
+        timeout_ms: timeout_ms(config),
+        ..ReplicaConfig::default()
+    }
+}
+
+fn timeout_ms(config: &Config) -> u64 {
+    u64::from(config.repl_timeout) * 1000
+}
+
+struct Link<'a> {
+    node: &'a Node,
+    leader: config::Leader,
+    /// The term in which this link is wanted.
+    number: u64,
+    replica: Replica,
+    applier: &'a mut Applier,
+    stream: Option<TcpStream>,
+    loader: Option<Loading>,
+}
+
+/// A full copy on its way in.
+struct Loading {
+    loader: Loader,
+    position: Position,
+    since_ms: u64,
+    bytes: u64,
+}
+
+impl<'a> Link<'a> {
+    fn new(
+        node: &'a Node,
+        leader: config::Leader,
+        number: u64,
+        replica: Replica,
+        applier: &'a mut Applier,
+    ) -> Self {
+        Link { node, leader, number, replica, applier, stream: None, loader: None }
+    }
+
+    /// Follows until the term is over.
+    async fn follow(mut self) -> Superseded {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let done = tokio::select! {
+                _ = tick.tick() => self.tell(Event::Tick).await,
+                read = read(self.stream.as_mut(), &mut buffer) => match read {
+                    Ok(1..) if self.stream.is_none() => Ok(()),
+                    Ok(length @ 1..) => self.receive(&buffer[..length]).await,
+                    Ok(0) | Err(_) => self.tell(Event::Closed).await,
+                },
+            };
+            if let Err(superseded) = done.and_then(|()| self.publish()) {
+                return superseded;
+            }
+        }
+    }
+
+    /// Says how the link is.
+    fn publish(&self) -> Result<(), Superseded> {
+        let term = self.node.replication.term.lock();
+        if term.number != self.number {
+            return Err(Superseded);
+        }
+        let status = self.replica.status(clock::monotonic_ms());
+        *self.node.replication.status.lock() = Some(status);
+        Ok(())
+    }
+
+    async fn tell(&mut self, event: Event) -> Result<(), Superseded> {
+        let actions = self.replica.step(event, clock::monotonic_ms());
+        self.perform(actions).await
+    }
+
+    async fn receive(&mut self, mut input: &[u8]) -> Result<(), Superseded> {
+        while !input.is_empty() && self.stream.is_some() {
+            let mut actions = Vec::new();
+            let taken = self.replica.receive(input, clock::monotonic_ms(), &mut actions);
+            input = &input[taken..];
+            self.perform(actions).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what the machine says, and what it says to what comes of that.
+    async fn perform(&mut self, actions: Vec<Action<'_>>) -> Result<(), Superseded> {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            let event = match action {
+                Action::Connect => Some(self.connect().await),
+                Action::Send(bytes) => self.send(&bytes).await,
+                Action::BeginLoad { position, framing } => {
+                    self.begin_load(position, framing);
+                    None
+                }
+                Action::Load(bytes) => self.load(&bytes),
+                Action::Install => Some(self.install().await?),
+                Action::DiscardLoad => {
+                    self.loader = None;
+                    None
+                }
+                Action::Resumed(position) => {
+                    self.resume(position)?;
+                    None
+                }
+                Action::Apply(bytes) => {
+                    queue.extend(self.apply(bytes).await?);
+                    None
+                }
+                Action::Close(error) => {
+                    self.close(&error);
+                    // What came before the end, and was not applied, is forgotten.
+                    queue.clear();
+                    None
+                }
+            };
+            if let Some(event) = event {
+                queue.extend(self.replica.step(event, clock::monotonic_ms()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn connect(&mut self) -> Event {
+        let config = self.node.config.load_full();
+        self.replica.configure(replica_config(&config));
+        let address = (self.leader.host.as_str(), self.leader.port);
+        let patience = Duration::from_millis(timeout_ms(&config));
+        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Acknowledgements should not wait for each other.
+                let _ = stream.set_nodelay(true);
+                self.stream = Some(stream);
+                tracing::info!("connected to the leader {}", self.leader);
+                Event::Connected
+            }
+            Ok(Err(error)) => {
+                tracing::debug!("cannot connect to the leader {}: {error}", self.leader);
+                Event::ConnectFailed
+            }
+            Err(_) => Event::ConnectFailed,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Option<Event> {
+        let stream = self.stream.as_mut()?;
+        let patience = Duration::from_millis(timeout_ms(&self.node.config.load()));
+        match tokio::time::timeout(patience, stream.write_all(bytes)).await {
+            Ok(Ok(())) => None,
+            _ => Some(Event::Closed),
+        }
+    }
+
+    fn begin_load(&mut self, position: Position, framing: Framing) {
+        let config = self.node.config.load();
+        let limits = HashLimits {
+            entries: config.hash_max_listpack_entries,
+            value_bytes: config.hash_max_listpack_value,
+        };
+        let loader = Loader::new(self.node.keyspace.databases(), limits);
+        let since_ms = clock::monotonic_ms();
+        self.loader = Some(Loading { loader, position, since_ms, bytes: 0 });
+        let size = match framing {
+            Framing::Length(bytes) => format!("{bytes} bytes"),
+            Framing::EofMark(_) => "sent as it is made".to_owned(),
+        };
+        tracing::info!(
+            "full copy of {} begins ({size}), offset {} of history {}",
+            self.leader,
+            position.offset,
+            position.id
+        );
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Option<Event> {
+        let loading = self.loader.as_mut()?;
+        loading.bytes += bytes.len() as u64;
+        let error = loading.loader.feed(bytes).err()?;
+        tracing::error!("the full copy of {} cannot be loaded: {error}", self.leader);
+        Some(Event::Closed)
+    }
+
+    /// Puts the full copy in the place of the data.
+    async fn install(&mut self) -> Result<Event, Superseded> {
+        let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
+        let Loading { loader, position, since_ms, bytes } = loading;
+        let mut staged = match loader.finish() {
+            Ok(staged) => staged,
+            Err(error) => {
+                tracing::error!("the full copy of {} is not whole: {error}", self.leader);
+                return Ok(Event::InstallFailed);
+            }
+        };
+        let keys = staged.keys();
+        while !self.replace(&mut staged, position)? {
+            tokio::task::yield_now().await;
+        }
+        self.applier.restart();
+        let took = clock::monotonic_ms().saturating_sub(since_ms);
+        tracing::info!("full copy of {} done: {keys} keys, {bytes} bytes, {took} ms", self.leader);
+        Ok(Event::Installed)
+    }
+
+    /// Tries once to replace the data; answers whether it did.
+    fn replace(&self, staged: &mut Staging, position: Position) -> Result<bool, Superseded> {
+        let mut term = self.node.replication.term.lock();
+        if term.number != self.number {
+            return Err(Superseded);
+        }
+        let log = &self.node.log;
+        let replaced = self.node.keyspace.replace(staged, || {
+            log.reset(position);
+            // Kept from here on, so that others can resume from this node once it leads.
+            log.activate();
+        });
+        let Ok(garbage) = replaced else { return Ok(false) };
+        term.position = Some(position);
+        drop(term);
+        engine::free(garbage, Vec::new());
+        Ok(true)
+    }
+
+    /// The stream goes on where it broke off, perhaps under another name.
+    fn resume(&self, position: Position) -> Result<(), Superseded> {
+        let mut term = self.node.replication.term.lock();
+        if term.number != self.number {
+            return Err(Superseded);
+        }
+        term.position = Some(position);
+        let id = self.node.log.lock().backlog().id();
+        if id != position.id {
+            self.node.log.change_id(position.id);
+        }
+        tracing::info!("resumed from {} at offset {}", self.leader, position.offset);
+        Ok(())
+    }
+
+    async fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Action<'static>>, Superseded> {
+        let mut actions = Vec::new();
+        self.applier.push(bytes);
+        loop {
+            let (applied, stop) = self.applier.run(self.node, self.number)?;
+            let now_ms = clock::monotonic_ms();
+            self.replica.step(Event::Applied(applied), now_ms);
+            match stop {
+                Stop::Drained => return Ok(actions),
+                Stop::Contended => tokio::task::yield_now().await,
+                Stop::AckRequested => {
+                    actions.extend(self.replica.step(Event::AckRequested, now_ms));
+                }
+                Stop::Broken(error) => {
+                    tracing::error!("the stream of {} is not understood: {error}", self.leader);
+                    self.start_over()?;
+                    return Ok(vec![Action::Close(LinkError::Closed)]);
+                }
+            }
+        }
+    }
+
+    /// Gives up the place in the history: whatever led here would lead here again.
+    fn start_over(&mut self) -> Result<(), Superseded> {
+        let mut term = self.node.replication.term.lock();
+        if term.number != self.number {
+            return Err(Superseded);
+        }
+        term.position = None;
+        let config = replica_config(&self.node.config.load());
+        let later_ms = clock::monotonic_ms() + BROKEN_PAUSE_MS;
+        self.replica = Replica::new(config, None, later_ms);
+        Ok(())
+    }
+
+    fn close(&mut self, error: &LinkError) {
+        self.stream = None;
+        self.loader = None;
+        self.applier.forget();
+        let status = self.replica.status(clock::monotonic_ms());
+        let retry_ms = status.retry_in_ms.unwrap_or(0);
+        tracing::warn!("no link to the leader {}: {error}; next try in {retry_ms} ms", self.leader);
+    }
+}
+
+/// Reads what has come; without a connection, nothing ever comes.
+async fn read(stream: Option<&mut TcpStream>, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream {
+        Some(stream) => stream.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,333 @@
+//! A full copy: the keyspace as it was in one instant, as an RDB stream, while writes go on.
+//!
+//! Each shard is serialized by whoever comes first, this task or a writer (see `keyspace::cut`);
+//! its keys are written in two sections, what Redis has a type for and what only Eave has. So
+//! one cut serves both kinds of followers, each with its own form of the stream. The parts go
+//! to all receivers at the pace of the slowest; one that takes nothing is cut off by the
+//! leader's machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eave_replication::leader::{Event, SnapshotId};
+use eave_replication::payload::EofMark;
+use eave_replication::wire::Capabilities;
+
+use super::outlet::{self, Receiver};
+use crate::clock;
+use crate::keyspace::cut::Cut;
+use crate::keyspace::{Entry, Keyspace, NEVER, Shard, StrRef};
+use crate::node::Node;
+use crate::observe::info::REDIS_VERSION;
+use crate::rdb::{
+    Checksum, Compression, HashTable, IntegerValue, KeyMeta, LimiterState, Preamble, Purpose,
+    StreamPosition, StringValue, Writer,
+};
+use crate::value::hash::Text;
+
+/// Bytes that are gathered before they are sent on.
+const PART_BYTES: usize = 256 * 1024;
+
+/// Shards that are copied before others may work.
+const STEPS: usize = 4;
+
+/// Time before a shard that somebody holds is tried again.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// A piece of a snapshot on its way to a follower.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The next bytes; followers share them.
+    Bytes(Arc<Vec<u8>>),
+    /// All bytes have come.
+    End,
+}
+
+/// Which types a follower knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Redis' own.
+    Plain,
+    /// Those and Eave's.
+    Eave,
+}
+
+impl Form {
+    /// The form for a follower that can do this.
+    pub(super) fn of(capabilities: Capabilities) -> Form {
+        if capabilities.eave { Form::Eave } else { Form::Plain }
+    }
+}
+
+/// Makes the snapshots that are asked for until the node stops.
+pub(super) async fn run(node: Arc<Node>) {
+    let mut wanted = node.replication.outlets.wanted_snapshot();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.shutdown.cancelled() => return,
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+        let Some(id) = *wanted.borrow_and_update() else { continue };
+        // In a task of its own, so that a panic in it is the end of this snapshot only.
+        let made = tokio::spawn(make(Arc::clone(&node), id));
+        let stop = made.abort_handle();
+        let made = tokio::select! {
+            made = made => made,
+            () = node.shutdown.cancelled() => return stop.abort(),
+        };
+        if made.is_err() {
+            tracing::error!("a full copy ended by a bug in this server");
+            outlet::step(&node, Event::SnapshotFailed(id));
+        }
+    }
+}
+
+/// Makes one snapshot and sends it to all who wait for it.
+async fn make(node: Arc<Node>, id: SnapshotId) {
+    let start = clock::monotonic_ms();
+    let (cut, offset) = begin(&node).await;
+    let cut = OpenCut { keyspace: &node.keyspace, cut };
+    let mut random = [0; 20];
+    clock::secret_bytes(&mut random);
+    let mark = EofMark::from_random(random);
+    let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
+    let mut sender = Sender::new(receivers);
+    tracing::info!("full copy for {} replicas begins at offset {offset}", sender.receivers.len());
+    sender.begin(&preamble(&node, offset));
+    copy(&node, &cut.cut, &mut sender).await;
+    sender.end().await;
+    let took = clock::monotonic_ms().saturating_sub(start);
+    tracing::info!("full copy made: {} bytes in {took} ms", sender.bytes);
+}
+
+/// Cuts the keyspace, as soon as nobody holds a shard of it.
+async fn begin(node: &Node) -> (Arc<Cut>, u64) {
+    loop {
+        let cut = node.keyspace.begin_cut(serialize, || {
+            node.log.activate();
+            node.log.offset()
+        });
+        match cut {
+            Ok(begun) => return begun,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Ends its cut however its task ends.
+struct OpenCut<'a> {
+    keyspace: &'a Keyspace,
+    cut: Arc<Cut>,
+}
+
+impl Drop for OpenCut<'_> {
+    fn drop(&mut self) {
+        self.keyspace.end_cut(&self.cut);
+    }
+}
+
+/// Copies shard after shard, as long as somebody wants them.
+async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
+    let mut step = 0;
+    while !sender.receivers.is_empty() {
+        match node.keyspace.copy_step(cut, step) {
+            Ok(true) => step += 1,
+            Ok(false) => break,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+        if step % STEPS == 0 {
+            sender.take(cut).await;
+            tokio::task::yield_now().await;
+        }
+    }
+    sender.take(cut).await;
+}
+
+fn preamble(node: &Node, offset: u64) -> Vec<u8> {
+    let id = node.log.lock().backlog().id().to_string();
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes, Compression::None).preamble(&Preamble {
+        redis_version: REDIS_VERSION,
+        created_at_s: clock::unix_ms() / 1000,
+        used_memory_bytes: node.memory.used(),
+        position: Some(StreamPosition { database: 0, replication_id: &id, offset }),
+        purpose: Purpose::Snapshot,
+    });
+    bytes
+}
+
+/// One form of the stream, and who gets it.
+#[derive(Debug)]
+struct Stream {
+    form: Form,
+    checksum: Checksum,
+    pending: Vec<u8>,
+}
+
+impl Stream {
+    fn add(&mut self, bytes: &[u8]) {
+        self.checksum.update(bytes);
+        self.pending.extend_from_slice(bytes);
+    }
+}
+
+/// Puts the parts together, in each form that somebody wants.
+#[derive(Debug)]
+struct Sender {
+    receivers: Vec<Receiver>,
+    streams: Vec<Stream>,
+    /// Bytes sent, of all forms.
+    bytes: u64,
+}
+
+impl Sender {
+    fn new(receivers: Vec<Receiver>) -> Sender {
+        let wanted = |form: &Form| receivers.iter().any(|receiver| receiver.form == *form);
+        let streams = [Form::Plain, Form::Eave].into_iter().filter(wanted);
+        let streams = streams
+            .map(|form| Stream { form, checksum: Checksum::new(), pending: Vec::new() })
+            .collect();
+        Sender { receivers, streams, bytes: 0 }
+    }
+
+    fn begin(&mut self, preamble: &[u8]) {
+        for stream in &mut self.streams {
+            stream.add(preamble);
+        }
+    }
+
+    /// Takes what has been serialized, and sends it on when it is enough.
+    async fn take(&mut self, cut: &Cut) {
+        for part in cut.take_parts() {
+            let (plain, eave) = sections(&part);
+            for stream in &mut self.streams {
+                stream.add(plain);
+                if stream.form == Form::Eave {
+                    stream.add(eave);
+                }
+            }
+            self.flush(PART_BYTES).await;
+        }
+    }
+
+    /// Ends the streams.
+    async fn end(&mut self) {
+        for stream in &mut self.streams {
+            let mut end = Vec::new();
+            Writer::new(&mut end, Compression::None).eof();
+            stream.add(&end);
+            stream.pending.extend_from_slice(&stream.checksum.trailer());
+        }
+        self.flush(1).await;
+        for receiver in std::mem::take(&mut self.receivers) {
+            let _ = receiver.parts.send(Part::End).await;
+        }
+    }
+
+    /// Sends what has gathered, where it is `enough` bytes. Who does not take it any longer is
+    /// sent nothing more.
+    async fn flush(&mut self, enough: usize) {
+        for stream in &mut self.streams {
+            if stream.pending.len() < enough {
+                continue;
+            }
+            let bytes = Arc::new(std::mem::take(&mut stream.pending));
+            self.bytes += bytes.len() as u64;
+            let mut gone = Vec::new();
+            for (index, receiver) in self.receivers.iter().enumerate() {
+                let part = Part::Bytes(Arc::clone(&bytes));
+                if receiver.form == stream.form && receiver.parts.send(part).await.is_err() {
+                    gone.push(index);
+                }
+            }
+            for index in gone.into_iter().rev() {
+                self.receivers.swap_remove(index);
+            }
+        }
+    }
+}
+
+/// Bytes in front of a part that tell the length of its first section.
+const SECTION_HEADER: usize = 8;
+
+/// Writes a shard down: the length of the first section, what Redis has a type for, what it
+/// has not.
+fn serialize(db: usize, shard: &Shard, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; SECTION_HEADER]);
+    section(db, shard, out, |entry| entry.as_rate_limit().is_none());
+    let length = (out.len() - start - SECTION_HEADER) as u64;
+    out[start..start + SECTION_HEADER].copy_from_slice(&length.to_le_bytes());
+    section(db, shard, out, |entry| entry.as_rate_limit().is_some());
+}
+
+/// A part's two sections.
+fn sections(part: &[u8]) -> (&[u8], &[u8]) {
+    let (length, sections) = part.split_first_chunk().unwrap_or((&[0; SECTION_HEADER], &[]));
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    sections.split_at(length.min(sections.len()))
+}
+
+fn section(db: usize, shard: &Shard, out: &mut Vec<u8>, belongs: impl Fn(&Entry) -> bool) {
+    let mut writer = Writer::new(out, Compression::None);
+    let mut selected = false;
+    for entry in shard.table().iter().filter(|entry| belongs(entry)) {
+        if !selected {
+            selected = true;
+            // `databases` is a directive of 32 bits.
+            writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
+        }
+        write(&mut writer, entry);
+    }
+}
+
+fn write(writer: &mut Writer<'_>, entry: &Entry) {
+    let at = entry.expires_at();
+    let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
+    let meta = KeyMeta { expire_at_ms, usage: None };
+    let key = entry.key();
+    if let Some(state) = entry.as_rate_limit() {
+        writer.key(key, &meta, LimiterState(state));
+    } else if let Some(hash) = entry.as_hash() {
+        let pairs = Pairs { left: hash.len(), pairs: hash.iter() };
+        writer.key(key, &meta, HashTable(pairs));
+    } else {
+        match entry.as_string() {
+            Some(StrRef::Integer(value)) => writer.key(key, &meta, IntegerValue(value)),
+            Some(StrRef::Bytes(bytes)) => writer.key(key, &meta, StringValue(bytes)),
+            None => debug_assert!(false, "every kind of value is written"),
+        }
+    }
+}
+
+/// A hash's fields with their number in front, as RDB wants it.
+struct Pairs<I> {
+    left: usize,
+    pairs: I,
+}
+
+/// A field or a value, as the writer takes it.
+struct Bytes<'a>(Text<'a>);
+
+impl AsRef<[u8]> for Bytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
+    type Item = (Bytes<'a>, Bytes<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (field, value) = self.pairs.next()?;
+        self.left = self.left.saturating_sub(1);
+        Some((Bytes(field), Bytes(value)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> ExactSizeIterator for Pairs<I> {}
