@@ -3,6 +3,7 @@
 //! Commands themselves are not tested here; tests/commands runs them over this door too. Left out
 //! on purpose: malformed requests by the dozen, which tests/hostile has, and real clients, which
 //! tests/clients has.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;
