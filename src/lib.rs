@@ -18,6 +18,7 @@ pub mod observe;
 pub mod rdb;
 pub mod replicate;
 pub mod resp;
+pub mod rest;
 pub mod server;
 pub mod session;
 pub mod table;

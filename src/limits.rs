@@ -65,3 +65,20 @@ pub const RANDOM_COUNT: usize = 1024 * 1024;
 
 /// Bytes of those elements, names and values.
 pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of a structured value above which it is freed in another thread: some thousand
+/// fields, which take about as long to free as a thread takes to start.
+pub const BULKY_BYTES: usize = 256 * 1024;
+
+/// Bytes a second at which the body of a REST request has to come at least, after the time that
+/// its head may take: a 1 MiB body over the slowest mobile link that is still of use.
+pub const REST_BODY_PACE: u64 = 16 * 1024;
+
+/// Bytes of the head of a REST request. A token and some headers of proxies take a few hundred.
+pub const REST_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of an answer's buffer that a REST connection keeps for its next one.
+pub const REST_KEPT_BYTES: usize = 16 * 1024;
+
+/// Commands of one REST pipeline that are run before other connections get their turn.
+pub const REST_TURN: usize = 256;

@@ -15,6 +15,7 @@ use crate::net::listener;
 use crate::node::Node;
 use crate::observe::stats;
 use crate::replicate;
+use crate::rest;
 use crate::session::{Door, Session};
 use crate::upkeep;
 
@@ -27,6 +28,7 @@ pub struct Server {
     node: Arc<Node>,
     tasks: TaskTracker,
     resp: Vec<TcpListener>,
+    rest: Vec<TcpListener>,
 }
 
 impl Server {
@@ -40,7 +42,12 @@ impl Server {
         } else {
             listener::open(&config.bind, config.port, config.tcp_backlog)?
         };
-        Ok(Server { node: Node::new(config), tasks: TaskTracker::new(), resp })
+        let rest = if config.rest_port == 0 {
+            Vec::new()
+        } else {
+            listener::open(config.rest_addresses(), config.rest_port, config.tcp_backlog)?
+        };
+        Ok(Server { node: Node::new(config), tasks: TaskTracker::new(), resp, rest })
     }
 
     /// The node behind the doors.
@@ -53,10 +60,15 @@ impl Server {
         self.resp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
+    /// Where REST is answered.
+    pub fn rest_addresses(&self) -> Vec<SocketAddr> {
+        self.rest.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
     /// Serves until the node's `shutdown` is cancelled, then ends in order: no new
     /// connections, running requests answered, tasks ended.
     pub async fn run(self) {
-        let Server { node, tasks, resp } = self;
+        let Server { node, tasks, resp, rest } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
         for listener in resp {
@@ -64,6 +76,15 @@ impl Server {
             let serve = {
                 let (node, tasks) = (Arc::clone(&node), tasks.clone());
                 move |stream, peer| admit(&node, &tasks, stream, peer)
+            };
+            tasks.spawn(listener::accept(listener, node.shutdown.clone(), keepalive, serve));
+        }
+        let requests = Arc::new(rest::Connections::default());
+        for listener in rest {
+            let keepalive = node.config.load().tcp_keepalive;
+            let serve = {
+                let (node, tasks, open) = (Arc::clone(&node), tasks.clone(), Arc::clone(&requests));
+                move |stream, peer| admit_rest(&node, &tasks, &open, stream, peer)
             };
             tasks.spawn(listener::accept(listener, node.shutdown.clone(), keepalive, serve));
         }
@@ -107,6 +128,34 @@ for the default user. Only connections from this machine are accepted. Set 'requ
 
 fn is_local(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
+}
+
+/// Lets an HTTP connection in, or says why not. Protected mode is no question here: this door
+/// always asks for a token.
+fn admit_rest(
+    node: &Arc<Node>,
+    tasks: &TaskTracker,
+    open: &Arc<rest::Connections>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let config = node.config.load();
+    let place = open.take_place(config.rest_max_connections as usize);
+    let Some(place) = place.filter(|_| node.clients.len() < config.maxclients as usize) else {
+        stats::add(&node.stats.rejected, 1);
+        // A fresh socket takes a few lines at once; if it does not, it learns nothing.
+        let _ = stream.try_write(rest::FULL.as_bytes());
+        return;
+    };
+    stats::add(&node.stats.connections, 1);
+    let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let client = node.clients.add(peer.to_string(), local, clock::unix_ms());
+    let node = Arc::clone(node);
+    tasks.spawn(async move {
+        let _place = place;
+        let _registered = Registered { node: Arc::clone(&node), id: client.id };
+        rest::connection::serve(node, stream, client).await;
+    });
 }
 
 /// One connection, from its first byte to its last. A panic in it ends it and nothing else.

@@ -8,6 +8,7 @@ use arc_swap::cache::Cache;
 use eave_replication::wire::{Replconf, Request};
 
 use crate::clients::Client;
+use crate::command::Command;
 use crate::config::Config;
 use crate::keyspace::shard::WatchFlag;
 use crate::resp::reply::Protocol;
@@ -23,6 +24,16 @@ pub enum Door {
     Leader,
 }
 
+/// What a session may ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// Everything.
+    #[default]
+    All,
+    /// What only reads, and does not walk the whole keyspace: a read-only token.
+    Read,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Session {
@@ -36,10 +47,14 @@ pub struct Session {
     pub protocol: Protocol,
     /// Whether it has said who it is, or need not.
     pub authenticated: bool,
+    /// What it may ask.
+    pub rights: Rights,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
-    /// The last command: its container, or nothing, and its name.
-    pub last: (&'static str, &'static str),
+    /// The last command, with its container if it is a subcommand.
+    pub last: Option<Named>,
+    /// The one that others have been shown.
+    shown: Option<Named>,
     /// Commands waiting for EXEC.
     pub queue: Option<Queue>,
     /// How many commands the EXEC that is running has.
@@ -56,6 +71,9 @@ pub struct Session {
     pub scratch: Vec<u8>,
     config: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
 }
+
+/// A command, with its container if it is a subcommand.
+pub type Named = (Option<&'static Command>, &'static Command);
 
 /// REPLCONF, and what came of it.
 #[derive(Debug, Default)]
@@ -125,8 +143,10 @@ impl Session {
             db: 0,
             protocol: Protocol::V2,
             authenticated: open || door != Door::Resp,
+            rights: Rights::All,
             now: 0,
-            last: ("", ""),
+            last: None,
+            shown: None,
             queue: None,
             executing: None,
             watches: Watches::default(),
@@ -139,14 +159,20 @@ impl Session {
     }
 
     /// Shows others what has changed since the last request.
-    pub fn publish(&self) {
+    pub fn publish(&mut self) {
         let client = &self.client;
         client.active.store(self.now, Ordering::Relaxed);
         client.db.store(self.db, Ordering::Relaxed);
         let queued = self.queue.as_ref().map(|queue| queue.commands.len()).or(self.executing);
         client.queued.store(queued.map_or(-1, |count| count as i64), Ordering::Relaxed);
         client.watched.store(self.watches.keys.len(), Ordering::Relaxed);
-        *client.last.lock() = self.last;
+        let row = |named: Option<Named>| named.map(|(_, command)| std::ptr::from_ref(command));
+        if row(self.last) != row(self.shown) {
+            self.shown = self.last;
+            *client.last.lock() = self.last.map_or(("", ""), |(container, command)| {
+                (container.map_or("", |container| container.name), command.name)
+            });
+        }
     }
 
     /// The settings as they are now.

@@ -8,12 +8,17 @@
 //! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
 //! *Invariant*: a handler that fails has changed nothing and answered nothing.
 
+pub mod all_keys;
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod expire;
 pub mod hash;
 pub mod hash_random;
 pub mod introspect;
+pub mod keys;
+pub mod limiter;
+pub mod object;
 pub mod replication;
 pub mod scan;
 pub mod server;
@@ -174,6 +179,8 @@ bitflags! {
         const CONNECTION = 1 << 19;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
+        /// Only in the log, from a leader to its replicas: to clients it is no command.
+        const INTERNAL = 1 << 20;
     }
 }
 
@@ -279,14 +286,22 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    keys::COMMANDS,
+    expire::COMMANDS,
+    limiter::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
 ];
 
-/// Every command, containers included, subcommands not.
+/// Every command that clients may ask, containers included, subcommands not.
 pub fn all() -> impl Iterator<Item = &'static Command> {
+    rows().filter(|command| !command.flags.contains(Flags::INTERNAL))
+}
+
+/// Likewise, with what only the log carries.
+fn rows() -> impl Iterator<Item = &'static Command> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
@@ -296,7 +311,7 @@ struct Row(Option<&'static Command>);
 
 static BY_NAME: LazyLock<Table<Row>> = LazyLock::new(|| {
     let mut table = Table::with_capacity(512);
-    for command in all() {
+    for command in rows() {
         table.insert(hash_bytes(command.name.as_bytes()), Row(Some(command)));
     }
     table

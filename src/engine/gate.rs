@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{self, Argv, Command, Flags};
+use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
 use crate::fault::Fault;
 use crate::node::Node;
-use crate::session::{Door, Session};
+use crate::session::{Door, Named, Rights, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
@@ -26,8 +26,18 @@ pub(super) fn admit(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let (container, command) = find_both(argv)?;
-    session.last = (container.map_or("", |container| container.name), command.name);
+    let command = match session.last {
+        // Clients mostly say again what they have just said.
+        Some((None, last)) if is_again(last, argv) => last,
+        _ => {
+            let named = match find_both(argv) {
+                Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
+                named => named?,
+            };
+            session.last = Some(named);
+            named.1
+        }
+    };
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
     }
@@ -37,7 +47,13 @@ pub(super) fn admit(
     if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
         return Err(not_over_rest(argv));
     }
+    if session.rights == Rights::Read && !only_reads(command) {
+        return Err(no_permission(argv));
+    }
     if session.door != Door::Leader {
+        if command.flags.contains(Flags::INTERNAL) {
+            return Err(unknown(argv));
+        }
         let limit = session.config().maxmemory;
         if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
             return Err(OUT_OF_MEMORY);
@@ -63,6 +79,29 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
     Ok(())
 }
 
+/// Whether `argv` names `command`, which has no subcommands, with a fitting arity.
+#[inline]
+fn is_again(command: &Command, argv: Argv<'_>) -> bool {
+    argv[0].eq_ignore_ascii_case(command.name.as_bytes())
+        && command.subcommands.is_empty()
+        && command.takes(argv.len())
+}
+
+/// Whether a read-only token may ask for this. Reads of given keys, and what says something of
+/// the connection only; not what walks all keys, and not what tells of the server or of others.
+fn only_reads(command: &Command) -> bool {
+    if command.flags.intersects(Flags::ADMIN.union(Flags::DANGEROUS)) {
+        return false;
+    }
+    match command.run {
+        Run::Read(_) => !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything),
+        Run::Session(_) => {
+            command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
+        }
+        _ => false,
+    }
+}
+
 /// Finds the row that `argv` names, down to the subcommand, and checks its arity.
 ///
 /// # Errors
@@ -74,7 +113,7 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
 
 /// Likewise, with the container of a subcommand.
 #[inline]
-fn find_both(argv: Argv<'_>) -> Result<(Option<&'static Command>, &'static Command), Fault> {
+fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
     let name = argv.first().copied().unwrap_or_default();
     let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
     let mut container = None;
@@ -113,6 +152,36 @@ fn unknown(argv: Argv<'_>) -> Fault {
 fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     let upper = container.name.to_ascii_uppercase();
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", show(word, 128)))
+}
+
+/// Commands of a connection that have no row yet; over REST they have paths of their own.
+const CONTEXT_PATHS: [&str; 5] =
+    ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "monitor"];
+
+/// What Upstash says where Redis finds no row, or finds the arguments wrong.
+#[cold]
+fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
+    let name = argv.first().copied().unwrap_or_default();
+    match command::lookup(name) {
+        // That it is not for REST comes before its number of arguments.
+        Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
+        Some(_) => fault,
+        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
+            not_over_rest(argv)
+        }
+        None => Fault::text(format!(
+            "ERR Command is not available: '{}'. See docs/commands.md",
+            show(name, 128)
+        )),
+    }
+}
+
+#[cold]
+fn no_permission(argv: Argv<'_>) -> Fault {
+    let name = show(argv[0], 128).to_ascii_lowercase();
+    Fault::text(format!(
+        "NOPERM this user has no permissions to run the '{name}' command or its subcommand"
+    ))
 }
 
 #[cold]

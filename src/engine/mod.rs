@@ -14,11 +14,12 @@ use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
-use crate::keyspace::{Access, Effects, LockSet, ReadView, Wanted, WriteView};
+use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::limits::STRING_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Session};
+use crate::table::Table;
 use crate::value::hash::HashLimits;
 
 pub use transaction::{execute_all, forget_watches};
@@ -97,7 +98,7 @@ fn lock<'k>(
     let access = if command.writes() { Access::Exclusive } else { Access::Shared };
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
-            LockSet::one(&node.keyspace, Wanted::key(db, argv[first], access))
+            LockSet::key(&node.keyspace, db, argv[first], access)
         }
         Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
         _ => {
@@ -167,8 +168,8 @@ fn log(node: &Node, effects: &Effects) {
 #[inline]
 fn finish(session: &mut Session, mut effects: Effects) {
     session.tally.expired += effects.expired;
-    if !effects.garbage.is_empty() {
-        free(std::mem::take(&mut effects.garbage));
+    if !effects.garbage.is_empty() || !effects.bulky.is_empty() {
+        free(std::mem::take(&mut effects.garbage), std::mem::take(&mut effects.bulky));
     }
     session.scratch = effects.into_buffer();
     // A large MSET must not be kept for as long as the connection is idle.
@@ -178,14 +179,14 @@ fn finish(session: &mut Session, mut effects: Effects) {
 }
 
 /// Frees in a thread of its own what would hold up a worker.
-pub(crate) fn free(garbage: Vec<crate::table::Table<crate::keyspace::Entry>>) {
-    let keys: usize = garbage.iter().map(crate::table::Table::len).sum();
-    if keys < 10_000 {
+pub(crate) fn free(garbage: Vec<Table<Entry>>, bulky: Vec<Entry>) {
+    let keys: usize = garbage.iter().map(Table::len).sum();
+    if keys < 10_000 && bulky.is_empty() {
         return;
     }
     let thread = std::thread::Builder::new().name("free".into());
     // Without a thread, the closure is dropped here, and the garbage with it.
-    let _ = thread.spawn(move || drop(garbage));
+    let _ = thread.spawn(move || drop((garbage, bulky)));
 }
 
 /// Executes from inside the engine: what a transaction has queued.

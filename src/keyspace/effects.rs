@@ -3,7 +3,8 @@
 //! Absolute times instead of relative ones, results instead of random choices. A command that
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
-use super::Entry;
+use super::{Entry, Kind};
+use crate::limits::BULKY_BYTES;
 use crate::resp::reply::encode_command;
 use crate::table::Table;
 
@@ -35,6 +36,8 @@ pub struct Effects {
     pub expired: u64,
     /// What FLUSHALL and the like have taken out, to be freed after the locks.
     pub garbage: Vec<Table<Entry>>,
+    /// Values whose parts are so many that they are freed after the locks, in another thread.
+    pub bulky: Vec<Entry>,
 }
 
 impl Effects {
@@ -50,6 +53,7 @@ impl Effects {
             reworded: false,
             expired: 0,
             garbage: Vec::new(),
+            bulky: Vec::new(),
         }
     }
 
@@ -57,6 +61,14 @@ impl Effects {
     #[inline]
     pub fn changed(&mut self) {
         self.dirty += 1;
+    }
+
+    /// Frees an entry that was taken out, now or after the locks are let go.
+    pub fn discard(&mut self, entry: Entry) {
+        // A string is one allocation, however long; a structure is many.
+        if entry.kind() != Kind::String && entry.heap_bytes() > BULKY_BYTES {
+            self.bulky.push(entry);
+        }
     }
 
     /// Puts a command into the log in place of the one that was sent.

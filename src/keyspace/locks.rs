@@ -54,6 +54,8 @@ pub struct Contended;
 #[derive(Debug)]
 pub struct LockSet<'k> {
     keyspace: &'k Keyspace,
+    /// The only declared key, as it lies in the request, and its place.
+    declared: Option<(*const u8, usize, Place)>,
     held: SmallVec<[Held<'k>; 1]>,
 }
 
@@ -106,7 +108,7 @@ impl std::ops::Deref for ShardRef<'_> {
 impl<'k> LockSet<'k> {
     /// No locks: see the type's description.
     pub fn roaming(keyspace: &'k Keyspace) -> LockSet<'k> {
-        LockSet { keyspace, held: SmallVec::new() }
+        LockSet { keyspace, declared: None, held: SmallVec::new() }
     }
 
     /// One lock.
@@ -116,7 +118,34 @@ impl<'k> LockSet<'k> {
     #[inline]
     pub fn one(keyspace: &'k Keyspace, wanted: Wanted) -> Result<LockSet<'k>, Contended> {
         let held = take(keyspace, wanted)?;
-        Ok(LockSet { keyspace, held: smallvec::smallvec![held] })
+        Ok(LockSet { keyspace, declared: None, held: smallvec::smallvec![held] })
+    }
+
+    /// The lock of one key, whose place is remembered: it is asked for several times.
+    ///
+    /// # Errors
+    /// When somebody holds it for longer than a moment.
+    #[inline]
+    pub fn key(
+        keyspace: &'k Keyspace,
+        db: usize,
+        key: &[u8],
+        access: Access,
+    ) -> Result<LockSet<'k>, Contended> {
+        let place = Place::of(key);
+        let held = take(keyspace, Wanted { db, shard: place.shard, access })?;
+        let declared = Some((key.as_ptr(), key.len(), place));
+        Ok(LockSet { keyspace, declared, held: smallvec::smallvec![held] })
+    }
+
+    /// The place of a key.
+    #[inline]
+    pub fn place(&self, key: &[u8]) -> Place {
+        match self.declared {
+            // The request outlives the set, so nothing else can lie where its key lies.
+            Some((at, len, place)) if at == key.as_ptr() && len == key.len() => place,
+            _ => Place::of(key),
+        }
     }
 
     /// All locks of `wanted`, which is put in order and freed of repetitions on the way.
@@ -134,7 +163,7 @@ impl<'k> LockSet<'k> {
         for wanted in wanted.iter().rev() {
             held.push(take(keyspace, *wanted)?);
         }
-        Ok(LockSet { keyspace, held })
+        Ok(LockSet { keyspace, declared: None, held })
     }
 
     /// The keyspace whose locks these are.

@@ -42,7 +42,7 @@ impl<'a, 'k> ReadView<'a, 'k> {
     /// The entry of a declared key, unless it is absent or due.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'a Entry> {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
         let entry = shard.at(shard.find(place.hash, key)?);
         (!entry.is_expired(self.around.now)).then_some(entry)
@@ -110,7 +110,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// Replaces the entry of a declared key, or adds it.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |old| *old = entry),
@@ -121,11 +121,21 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Makes a declared key a string, whatever it was; reuses the allocation when it fits.
     #[inline]
     pub fn put_string(&mut self, key: &[u8], bytes: &[u8], expires_at: u64) {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |entry| entry.put_string(bytes, expires_at)),
             None => shard.insert(place.hash, Entry::string(key, bytes, expires_at)),
+        }
+    }
+
+    /// Makes a declared key the state of a rate limit, whatever it was, as `put_string` does.
+    pub fn put_rate_limit(&mut self, key: &[u8], state: &[u8], expires_at: u64) {
+        let place = Place::of(key);
+        let shard = self.shard_mut(place);
+        match shard.find(place.hash, key) {
+            Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),
+            None => shard.insert(place.hash, Entry::rate_limit(key, state, expires_at)),
         }
     }
 
@@ -135,10 +145,18 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Some(self.shard_mut(place).remove(slot))
     }
 
+    /// Takes a declared key out and away; answers whether it was there. A large value is freed
+    /// after the locks are let go.
+    pub fn discard(&mut self, key: &[u8]) -> bool {
+        let Some(entry) = self.remove(key) else { return false };
+        self.effects.discard(entry);
+        true
+    }
+
     /// Says that a declared key was changed: to those who watch it, and to the log.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         self.locks.held(self.db, place.shard).touch(key);
         self.effects.changed();
     }
@@ -175,7 +193,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Finds a key, and removes it if it is due.
     #[inline]
     fn present(&mut self, key: &[u8]) -> Option<(Place, usize)> {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
         let slot = shard.find(place.hash, key)?;
         if shard.at(slot).is_expired(self.around.now) {

@@ -12,7 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -63,6 +63,9 @@ pub struct Connection<S> {
     written: usize,
     /// Whether `input` may hold a whole request.
     more: bool,
+    /// What wakes this connection from outside, as last registered. A wake takes it off the
+    /// client, which is enough as long as `close` is the only reason for one.
+    waker: Option<Waker>,
 }
 
 /// Why execution of what was read stopped.
@@ -88,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Vec::new(),
             written: 0,
             more: false,
+            waker: None,
         }
     }
 
@@ -99,7 +103,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        self.session.client.register(context.waker());
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.session.client.register(context.waker());
+            self.waker = Some(context.waker().clone());
+        }
         loop {
             if let Err(error) = ready!(self.poll_flush(context)) {
                 return Poll::Ready(End::Io(error));
@@ -206,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Tries to write at once, without a buffer of the connection's own.
     fn write_now(&mut self, output: &[u8]) {
-        let waker = std::task::Waker::noop();
+        let waker = Waker::noop();
         let mut context = Context::from_waker(waker);
         let written = match Pin::new(&mut self.stream).poll_write(&mut context, output) {
             Poll::Ready(Ok(written)) => written,

@@ -293,7 +293,7 @@ impl<'a> Link<'a> {
         let Ok(garbage) = replaced else { return Ok(false) };
         term.position = Some(position);
         drop(term);
-        engine::free(garbage);
+        engine::free(garbage, Vec::new());
         Ok(true)
     }
 

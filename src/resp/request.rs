@@ -166,10 +166,9 @@ impl RequestDecoder {
         let mut remaining = match self.remaining {
             Some(remaining) => remaining,
             None => {
-                let Some(line) = self.line(buffer, ProtocolError::ArrayLineTooLong)? else {
+                let Some(count) = self.array_header(buffer, limits)? else {
                     return Ok(Decoded::Incomplete(buffer.len() + 1));
                 };
-                let count = array_length(&buffer[line.start + 1..line.end], limits)?;
                 if count == 0 {
                     return Ok(Decoded::Nothing(self.finish()));
                 }
@@ -209,16 +208,44 @@ impl RequestDecoder {
         Ok(Decoded::Request(self.finish()))
     }
 
+    /// Reads `*<length>`; `None` when its line is not there yet.
+    fn array_header(
+        &mut self,
+        buffer: &[u8],
+        limits: &RequestLimits,
+    ) -> Result<Option<usize>, ProtocolError> {
+        if let Some((count, used)) = short_length(&buffer[1..])
+            && count <= limits.arguments
+        {
+            self.position = 1 + used;
+            self.searched = 0;
+            return Ok(Some(count));
+        }
+        let Some(line) = self.line(buffer, ProtocolError::ArrayLineTooLong)? else {
+            return Ok(None);
+        };
+        array_length(&buffer[line.start + 1..line.end], limits).map(Some)
+    }
+
     /// Reads `$<length>`; `None` when its line is not there yet.
     fn bulk_header(
         &mut self,
         buffer: &[u8],
         limits: &RequestLimits,
     ) -> Result<Option<usize>, ProtocolError> {
-        match buffer.get(self.position) {
-            None => return Ok(None),
-            Some(b'$') => {}
-            Some(other) => return Err(ProtocolError::ExpectedBulk(*other)),
+        match buffer.get(self.position..) {
+            None | Some([]) => return Ok(None),
+            Some([b'$', tail @ ..]) => {
+                if let Some((length, used)) = short_length(tail)
+                    && length <= limits.argument_bytes
+                {
+                    self.position += 1 + used;
+                    self.searched = 0;
+                    self.bulk = Some(length);
+                    return Ok(Some(length));
+                }
+            }
+            Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
         }
         let Some(line) = self.line(buffer, ProtocolError::BulkLineTooLong)? else {
             return Ok(None);
@@ -236,10 +263,7 @@ impl RequestDecoder {
     ) -> Result<Option<Range<usize>>, ProtocolError> {
         let start = self.position;
         let from = start + self.searched;
-        // Lengths are short: look at the next few bytes before calling into memchr.
-        let near = buffer[from..].iter().take(8).position(|byte| *byte == b'\r');
-        let found = near.or_else(|| memchr(b'\r', &buffer[from..]));
-        match found {
+        match memchr(b'\r', &buffer[from..]) {
             Some(at) if from + at + 1 < buffer.len() => {
                 self.position = from + at + 2;
                 self.searched = 0;
@@ -328,6 +352,23 @@ fn bulk_length(text: &[u8], limits: &RequestLimits) -> Result<usize, ProtocolErr
         });
     }
     Ok(length)
+}
+
+/// A length of a few digits with its CRLF, and the bytes it takes: what nearly every length
+/// is. `None` says that a closer look is needed, not that it is wrong.
+#[inline]
+fn short_length(text: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (at, byte) in text.iter().take(8).enumerate() {
+        match byte {
+            b'0'..=b'9' if at < 7 && (value > 0 || at == 0) => {
+                value = value * 10 + usize::from(byte - b'0');
+            }
+            b'\r' if at > 0 && text.get(at + 1) == Some(&b'\n') => return Some((value, at + 2)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// A length as Redis reads it: decimal digits, a minus sign allowed, no plus, no blanks, no

@@ -1,0 +1,98 @@
+//! OBJECT: how a value is kept.
+//!
+//! REFCOUNT is always 1, since values are not shared here. IDLETIME is 0 as long as keys carry
+//! no access clock, and FREQ refuses as Redis does without an LFU policy; both come with
+//! eviction.
+
+use super::keys::row;
+use super::{Argv, Command, Flags, Keys, Run, help};
+use crate::fault::{Fault, Outcome};
+use crate::keyspace::{Entry, ReadView};
+use crate::node::Node;
+use crate::resp::Reply;
+use crate::session::Session;
+
+/// The subcommands.
+pub const SUBCOMMANDS: &[Command] = &[
+    sub("encoding", "Returns the internal encoding of an object.", "2.2.3", encoding),
+    sub("freq", "Returns the logarithmic access frequency counter of an object.", "4.0.0", freq),
+    sub("idletime", "Returns the time since the last access to an object.", "2.2.3", idletime),
+    sub("refcount", "Returns the reference count of a value of a key.", "2.2.3", refcount),
+    Command {
+        keys: Keys::None,
+        flags: Flags::LOADING.union(Flags::STALE),
+        run: Run::Session(show_help),
+        arity: 2,
+        syntax: "",
+        ..sub("help", "Returns helpful text about the different subcommands.", "6.2.0", encoding)
+    },
+];
+
+const fn sub(
+    name: &'static str,
+    summary: &'static str,
+    since: &'static str,
+    run: super::ReadRun,
+) -> Command {
+    let keys = Keys::At { first: 2, last: 2, step: 1 };
+    Command { keys, ..row(name, "key", summary, since, 3, Flags::empty(), Run::Read(run)) }
+}
+
+/// Answers what `say` says of the entry, or null when there is no key.
+fn of_entry(
+    view: &ReadView<'_, '_>,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+    say: impl FnOnce(&Entry, &mut dyn Reply) -> Outcome,
+) -> Outcome {
+    match view.get(argv[2]) {
+        Some(entry) => say(entry, reply),
+        None => {
+            reply.null();
+            Ok(())
+        }
+    }
+}
+
+fn encoding(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    of_entry(view, argv, reply, |entry, reply| {
+        reply.bulk(entry.encoding().as_bytes());
+        Ok(())
+    })
+}
+
+fn freq(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    of_entry(view, argv, reply, |_, _| {
+        Err(Fault::new(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+        ))
+    })
+}
+
+fn idletime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    of_entry(view, argv, reply, |_, reply| {
+        reply.integer(0);
+        Ok(())
+    })
+}
+
+fn refcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    of_entry(view, argv, reply, |_, reply| {
+        reply.integer(1);
+        Ok(())
+    })
+}
+
+fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    help(
+        "OBJECT",
+        &[
+            ("ENCODING <key>", "Return how the value of <key> is kept in memory."),
+            ("FREQ <key>", "Return how often the <key> is accessed, on a logarithmic scale."),
+            ("IDLETIME <key>", "Return the seconds since the <key> was last accessed."),
+            ("REFCOUNT <key>", "Return the number of references to the value of <key>."),
+        ],
+        reply,
+    );
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Several commands in one request: `/pipeline`, in order, and `/multi-exec`, all at once.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+
+use super::answer::{self, Answer, JSON, OCTETS};
+use super::asked::Format;
+use super::caller::{Caller, Desk};
+use super::json;
+use super::refusal::Refusal;
+use super::reply::{Encoding, JsonReply};
+use crate::command::Argv;
+use crate::engine;
+use crate::fault::Fault;
+use crate::keyspace::locks::Contended;
+use crate::limits::REST_TURN;
+use crate::node::Node;
+use crate::resp::reply::Protocol;
+use crate::resp::{Reply, RespReply};
+use crate::session::{Rights, Session};
+
+/// Bytes that an answer's buffer starts with for each command: a status, a number, a small value.
+const ANSWER_BYTES: usize = 32;
+
+const ANSWER_TOO_LARGE: &str = "ERR max response size exceeded, the command was not run";
+
+impl Caller {
+    /// Runs commands in order. Others may run in between; one that fails does not stop the rest.
+    pub(super) async fn pipeline(
+        &self,
+        rights: Rights,
+        body: &[u8],
+        format: Format,
+    ) -> Result<Answer, Refusal> {
+        let commands = json::commands(body, self.longest_pipeline())?;
+        let arguments = commands.arguments();
+        let commands = commands.split(&arguments);
+        let mut pipeline = Pipeline::new(&commands, format);
+        while self.desk.lock().run_some(&self.node, rights, &mut pipeline) == Progress::More {
+            tokio::task::yield_now().await;
+        }
+        let kind = if format == Format::Resp { OCTETS } else { JSON };
+        Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
+    }
+
+    /// Runs commands as one transaction, or none of them.
+    pub(super) async fn transaction(
+        &self,
+        rights: Rights,
+        body: &[u8],
+        encoding: Encoding,
+    ) -> Result<Answer, Refusal> {
+        let commands = json::commands(body, self.longest_pipeline())?;
+        let arguments = commands.arguments();
+        let argvs: Vec<Argv<'_>> = commands
+            .split(&arguments)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(Refusal::bad_request)?;
+        loop {
+            match self.desk.lock().run_all(&self.node, rights, &argvs, encoding) {
+                Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
+                Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
+                Err(Fault::Contended) => {}
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn longest_pipeline(&self) -> usize {
+        self.node.config.load().rest_max_pipeline as usize
+    }
+}
+
+/// How far a pipeline has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Done,
+    More,
+}
+
+/// A pipeline that is being run.
+#[derive(Debug)]
+struct Pipeline<'b> {
+    commands: &'b [Result<Argv<'b>, &'static str>],
+    format: Format,
+    next: usize,
+    out: Vec<u8>,
+}
+
+impl<'b> Pipeline<'b> {
+    fn new(commands: &'b [Result<Argv<'b>, &'static str>], format: Format) -> Pipeline<'b> {
+        let out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
+        Pipeline { commands, format, next: 0, out }
+    }
+
+    /// Runs the next command.
+    fn step(&mut self, node: &Node, session: &mut Session, most: usize) -> Result<(), Contended> {
+        let start = self.out.len();
+        let ran = match self.format {
+            Format::Json(encoding) => {
+                self.out.push(if self.next == 0 { b'[' } else { b',' });
+                let mut reply = JsonReply::new(&mut self.out, encoding);
+                run(node, session, self.commands[self.next], start < most, &mut reply)
+            }
+            Format::Resp => {
+                let mut reply = RespReply::new(&mut self.out, Protocol::V2);
+                run(node, session, self.commands[self.next], start < most, &mut reply)
+            }
+        };
+        match ran {
+            Ok(()) => self.next += 1,
+            Err(Contended) => self.out.truncate(start),
+        }
+        ran
+    }
+
+    fn finish(mut self) -> Bytes {
+        if self.format != Format::Resp {
+            self.out.push(b']');
+        }
+        self.out.into()
+    }
+}
+
+/// Runs one command of a pipeline, unless it is none, or there is no more room for answers.
+fn run(
+    node: &Node,
+    session: &mut Session,
+    command: Result<Argv<'_>, &'static str>,
+    has_room: bool,
+    reply: &mut dyn Reply,
+) -> Result<(), Contended> {
+    match command {
+        Ok(argv) if has_room => return engine::execute(node, session, argv, reply),
+        Ok(_) => reply.error(ANSWER_TOO_LARGE),
+        Err(why) => reply.error(why),
+    }
+    session.tally.errors += 1;
+    Ok(())
+}
+
+impl Desk {
+    /// Runs commands until the pipeline is done, or others should have their turn.
+    fn run_some(&mut self, node: &Node, rights: Rights, pipeline: &mut Pipeline<'_>) -> Progress {
+        let session = self.open(rights);
+        let most = match session.config().client_output_buffer_limit.normal.hard {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
+        while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
+        self.close(node);
+        if pipeline.next == pipeline.commands.len() { Progress::Done } else { Progress::More }
+    }
+
+    fn run_all(
+        &mut self,
+        node: &Node,
+        rights: Rights,
+        commands: &[Argv<'_>],
+        encoding: Encoding,
+    ) -> Result<Bytes, Fault> {
+        let session = self.open(rights);
+        let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
+        let mut reply = JsonReply::items(&mut out, encoding);
+        let ran = engine::execute_all(node, session, commands, &mut reply);
+        self.close(node);
+        ran.map(|()| out.into())
+    }
+}

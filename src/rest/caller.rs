@@ -1,0 +1,258 @@
+//! One HTTP client: its requests, from head to answer.
+//!
+//! The requests of a connection come one after the other, so they share a session and a buffer.
+//! In this dialect the path *is* the command, so what looks like routing is one `match` of a few
+//! fixed names; whatever is none of them is a command, known or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::access;
+use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
+use super::asked::{Asked, Format};
+use super::body::{self, BodyLimits};
+use super::refusal::Refusal;
+use super::reply::JsonReply;
+use super::{health, json, path, take};
+use crate::clients::Client;
+use crate::clock;
+use crate::command::Argv;
+use crate::engine;
+use crate::keyspace::locks::Contended;
+use crate::limits::REST_KEPT_BYTES;
+use crate::node::Node;
+use crate::observe::stats;
+use crate::resp::RespReply;
+use crate::resp::reply::Protocol;
+use crate::session::{Door, Rights, Session};
+
+/// The client at the other end of a connection.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) node: Arc<Node>,
+    /// Locked while a command runs, and never while something is waited for.
+    pub(super) desk: Mutex<Desk>,
+}
+
+/// What the requests of a connection share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) session: Session,
+    /// Where answers are written.
+    out: Vec<u8>,
+    /// The offset that the last answer named, and its text.
+    sync: (u64, HeaderValue),
+}
+
+impl Caller {
+    /// A client that has just connected.
+    pub(super) fn new(node: Arc<Node>, client: Arc<Client>) -> Caller {
+        let session = Session::new(client, Door::Rest, Arc::clone(&node.config));
+        let sync = (u64::MAX, HeaderValue::from_static(""));
+        Caller { node, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        stats::add(&self.node.stats.rest_requests, 1);
+        let (head, body) = request.into_parts();
+        let asked = Asked::of(&head);
+        let mut answer = match self.route(&head, &asked, body).await {
+            Ok(answer) => answer,
+            Err(refusal) => answer::refuse(&refusal),
+        };
+        if let Some(origin) = asked.origin
+            && self.node.config.load().rest_cors
+        {
+            answer::allow_origin(&mut answer, origin);
+            if head.method == Method::OPTIONS {
+                answer::allow_requests(&mut answer);
+            }
+        }
+        answer
+    }
+
+    /// What needs no token, and then the rest.
+    async fn route(
+        &self,
+        head: &Parts,
+        asked: &Asked<'_>,
+        body: Incoming,
+    ) -> Result<Answer, Refusal> {
+        match head.method {
+            Method::GET | Method::HEAD | Method::POST | Method::PUT => {}
+            Method::OPTIONS => return Ok(answer::empty(StatusCode::OK)),
+            _ => return Err(Refusal::METHOD),
+        }
+        match head.uri.path() {
+            "/health" => return Ok(health::alive()),
+            "/ready" => return Ok(health::ready(&self.node)),
+            _ => {}
+        }
+        let rights = access::rights(&self.node, asked)?;
+        let mut answer = match self.dispatch(head, asked, body, rights).await {
+            Ok(answer) => answer,
+            Err(refusal) => answer::refuse(&refusal),
+        };
+        answer.headers_mut().insert(SYNC_TOKEN, self.sync_token());
+        Ok(answer)
+    }
+
+    /// Who asks may ask; now for what.
+    async fn dispatch(
+        &self,
+        head: &Parts,
+        asked: &Asked<'_>,
+        body: Incoming,
+        rights: Rights,
+    ) -> Result<Answer, Refusal> {
+        let body = match head.method {
+            Method::POST | Method::PUT => body::read(body, self.body_limits()).await?,
+            _ => Bytes::new(),
+        };
+        match head.uri.path() {
+            "/" | "" => {
+                let arguments = json::command(&body)?;
+                let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
+                Ok(self.command(rights, &argv, asked.format()?).await)
+            }
+            "/pipeline" => self.pipeline(rights, &body, asked.format()?).await,
+            "/multi-exec" => self.transaction(rights, &body, asked.encoding).await,
+            "/v1/take" => take::answer(self, rights, take::Verb::Take, head, asked, &body).await,
+            "/v1/peek" => take::answer(self, rights, take::Verb::Peek, head, asked, &body).await,
+            path => {
+                let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
+                    path::segments(path).collect();
+                if !body.is_empty() {
+                    arguments.push((&*body).into());
+                }
+                arguments.extend(path::arguments(asked.query));
+                let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
+                Ok(self.command(rights, &argv, asked.format()?).await)
+            }
+        }
+    }
+
+    /// Runs one command. A busy shard is waited for by letting others run.
+    async fn command(&self, rights: Rights, argv: Argv<'_>, format: Format) -> Answer {
+        if argv.is_empty() {
+            return answer::refuse(&Refusal::EMPTY_COMMAND);
+        }
+        loop {
+            if let Ok(answer) = self.desk.lock().command(&self.node, rights, argv, format) {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn body_limits(&self) -> BodyLimits {
+        let config = self.node.config.load();
+        BodyLimits {
+            bytes: config.rest_max_body,
+            patience: Duration::from_millis(config.rest_header_timeout_ms),
+        }
+    }
+
+    /// Names the present state of the keyspace. The text is made anew when that has moved.
+    fn sync_token(&self) -> HeaderValue {
+        let offset = self.node.log.offset();
+        let mut desk = self.desk.lock();
+        if desk.sync.0 != offset {
+            let text = sync_text(&self.node.run_id, offset);
+            // Digits and letters make a header.
+            let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"));
+            desk.sync = (offset, value);
+        }
+        desk.sync.1.clone()
+    }
+}
+
+impl Desk {
+    /// Makes known what the session has done since it was opened.
+    pub(super) fn close(&mut self, node: &Node) {
+        node.stats.add(&mut self.session.tally);
+        self.session.publish();
+    }
+
+    /// Makes the session ready for commands of this moment.
+    pub(super) fn open(&mut self, rights: Rights) -> &mut Session {
+        self.session.now = clock::unix_ms();
+        self.session.rights = rights;
+        &mut self.session
+    }
+
+    fn command(
+        &mut self,
+        node: &Node,
+        rights: Rights,
+        argv: Argv<'_>,
+        format: Format,
+    ) -> Result<Answer, Contended> {
+        self.open(rights);
+        let Desk { session, out, .. } = self;
+        // An attempt that met a busy shard has left nothing worth keeping.
+        out.clear();
+        let (failed, kind) = match format {
+            Format::Json(encoding) => {
+                let mut reply = JsonReply::new(out, encoding);
+                engine::execute(node, session, argv, &mut reply)?;
+                (reply.failed(), JSON)
+            }
+            Format::Resp => {
+                engine::execute(node, session, argv, &mut RespReply::new(out, Protocol::V2))?;
+                (out.first() == Some(&b'-'), OCTETS)
+            }
+        };
+        let status = if failed { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        let answer = answer::with_body(status, kind, take_bytes(out));
+        self.close(node);
+        Ok(answer)
+    }
+}
+
+/// The bytes of an answer. A small one is copied out, and its buffer serves the next; a large
+/// one leaves with its buffer.
+fn take_bytes(out: &mut Vec<u8>) -> Bytes {
+    if out.capacity() <= REST_KEPT_BYTES {
+        Bytes::copy_from_slice(out)
+    } else {
+        std::mem::take(out).into()
+    }
+}
+
+/// A state of the keyspace as text: which run of the server, and how far its log was. Clients
+/// treat it as opaque; a counter in base 32 is what Upstash sends.
+fn sync_text(run_id: &str, offset: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let mut text = String::with_capacity(8 + 1 + 13);
+    text.push_str(run_id.get(..8).unwrap_or(run_id));
+    text.push('-');
+    let digits = (64 - offset.leading_zeros()).div_ceil(5).max(1);
+    for place in (0..digits).rev() {
+        let digit = usize::try_from((offset >> (place * 5)) & 31).unwrap_or(0);
+        text.push(char::from(DIGITS[digit]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_token_is_a_run_and_an_offset() {
+        assert_eq!(sync_text("0123456789abcdef", 0), "01234567-0");
+        assert_eq!(sync_text("0123456789abcdef", 31), "01234567-v");
+        assert_eq!(sync_text("0123456789abcdef", 32), "01234567-10");
+        assert_eq!(sync_text("short", u64::MAX), "short-fvvvvvvvvvvvv");
+    }
+}
