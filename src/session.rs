@@ -11,6 +11,7 @@ use crate::clients::Client;
 use crate::command::Command;
 use crate::config::Config;
 use crate::keyspace::shard::WatchFlag;
+use crate::keyspace::view::Lookups;
 use crate::resp::reply::Protocol;
 
 /// By which door a session came in: it decides what it may ask.
@@ -130,6 +131,19 @@ pub struct Tally {
     pub hits: u64,
     /// Reads that did not.
     pub misses: u64,
+    /// Rate-limit decisions that admitted.
+    pub allowed: u64,
+    /// Rate-limit decisions that refused.
+    pub refused: u64,
+}
+
+impl Tally {
+    /// Adds a reader's lookups.
+    #[inline]
+    pub fn count(&mut self, lookups: Lookups) {
+        self.hits += lookups.hits;
+        self.misses += lookups.misses;
+    }
 }
 
 impl Session {
