@@ -209,3 +209,85 @@ impl Drop for LogGuard<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eave_replication::BacklogConfig;
+
+    const ID: ReplicationId = ReplicationId::from_random([1; 20]);
+
+    fn log() -> Log {
+        Log::new(Backlog::new(BacklogConfig::default(), Position { id: ID, offset: 0 }))
+    }
+
+    fn write(log: &Log, db: usize, commands: &[&[&[u8]]]) {
+        let mut effects = Effects::new(log.logging(), Vec::new());
+        for argv in commands {
+            effects.append(db, argv);
+        }
+        log.append(&effects);
+    }
+
+    fn read(log: &Log, from: u64) -> String {
+        let mut bytes = Vec::new();
+        log.lock().backlog().read(from, usize::MAX, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap().replace("\r\n", " ")
+    }
+
+    #[test]
+    fn an_inactive_log_names_states_and_keeps_its_place_when_it_becomes_active() {
+        let log = log();
+        write(&log, 0, &[&[b"SET", b"a", b"1"]]);
+        write(&log, 0, &[&[b"SET", b"a", b"2"]]);
+        assert_eq!((log.offset(), log.lock().backlog().offset()), (2, 2));
+        log.lock().backlog().append(b"ping");
+        assert_eq!(log.offset(), 6);
+        log.append_raw(b"raw");
+        assert_eq!((log.offset(), log.lock().backlog().offset()), (9, 9));
+        log.activate();
+        assert_eq!((log.offset(), log.lock().backlog().start()), (9, Some(9)));
+        write(&log, 2, &[&[b"DEL", b"a"]]);
+        assert_eq!(read(&log, 9), "*2 $6 SELECT $1 2 *2 $3 DEL $1 a ");
+    }
+
+    #[test]
+    fn the_database_is_named_when_it_changes_or_a_copy_was_cut() {
+        let log = log();
+        log.activate();
+        write(&log, 0, &[&[b"A"]]);
+        write(&log, 0, &[&[b"B"]]);
+        write(&log, 1, &[&[b"C"], &[b"D"]]);
+        log.activate();
+        write(&log, 1, &[&[b"E"]]);
+        let expected = "*2 $6 SELECT $1 0 *1 $1 A *1 $1 B *2 $6 SELECT $1 1 *1 $5 MULTI \
+                        *1 $1 C *1 $1 D *1 $4 EXEC *2 $6 SELECT $1 1 *1 $1 E ";
+        assert_eq!(read(&log, 0), expected);
+    }
+
+    #[test]
+    fn a_promoted_node_goes_on_at_its_place_and_names_the_database() {
+        let log = log();
+        log.reset(Position { id: ReplicationId::from_random([2; 20]), offset: 100 });
+        log.activate();
+        log.append_raw(b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n");
+        let at = log.offset();
+        log.change_id(ReplicationId::from_random([3; 20]));
+        write(&log, 3, &[&[b"A"]]);
+        assert_eq!(read(&log, at), "*2 $6 SELECT $1 3 *1 $1 A ");
+        let second = log.lock().backlog().second().unwrap();
+        assert_eq!((second.id, second.offset), (ReplicationId::from_random([2; 20]), at));
+    }
+
+    #[test]
+    fn what_a_replica_changes_of_its_own_is_not_logged() {
+        let log = log();
+        log.activate();
+        let mut effects = Effects::new(Logging::Foreign, Vec::new());
+        effects.append(0, &[b"SET", b"a", b"1"]);
+        effects.changed();
+        effects.settle(0, &[b"SET", b"a", b"1"]);
+        log.append(&effects);
+        assert_eq!(log.offset(), 0);
+    }
+}

@@ -105,6 +105,11 @@ fn echo(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 
 fn select(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let databases = node.keyspace.databases();
+    if integer(argv[1]).is_ok_and(|index| i32::try_from(index).is_err()) {
+        return Err(Fault::new(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
     let db = args::database(argv[1], databases)?;
     // Upstash has one database, and a REST request would not remember another.
     if session.door == Door::Rest && db != 0 {
@@ -188,7 +193,7 @@ fn hello(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
     if !session.authenticated {
         return Err(Fault::new(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             HELLO AUTH <user> <pass> option can be used to authenticate the client and \
              select the RESP protocol version at the same time",
         ));
     }

@@ -263,7 +263,7 @@ impl SetOptions {
     fn parse(argv: Argv<'_>, now: u64) -> Result<SetOptions, Fault> {
         let mut options =
             SetOptions { condition: Condition::Always, answer_old: false, expiry: Expiry::Unsaid };
-        let mut expiry_value = None;
+        let mut expiry_value: Option<(Moment, &[u8])> = None;
         let mut at = 3;
         while let Some(word) = argv.get(at) {
             if is(word, "NX") && options.condition != Condition::IfPresent {
@@ -275,7 +275,8 @@ impl SetOptions {
             } else if is(word, "KEEPTTL") && expiry_value.is_none() {
                 options.expiry = Expiry::Keep;
             } else if let Some(moment) = Moment::option(word)
-                && expiry_value.is_none()
+                // The same option may be repeated, and its last value counts, as in Redis.
+                && expiry_value.is_none_or(|(earlier, _)| earlier == moment)
                 && options.expiry == Expiry::Unsaid
             {
                 expiry_value = Some((moment, next(argv, &mut at)?));

@@ -131,7 +131,7 @@ fn incrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
         return Err(Fault::NOT_FINITE);
     }
     let text = sum.to_string();
-    view.put_string(key, text.as_bytes(), expires_at);
+    view.insert(key, Entry::text(key, text.as_bytes(), expires_at));
     view.modified(key);
     // The result, so that no other arithmetic comes to another one.
     view.reword(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);

@@ -192,7 +192,8 @@ fn not_over_rest(argv: Argv<'_>) -> Fault {
     ))
 }
 
-/// At most `most` bytes of an argument, as text.
+/// At most `most` bytes of an argument, as text; like Redis, not beyond a zero byte.
 fn show(argument: &[u8], most: usize) -> String {
+    let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(&argument[..argument.len().min(most)]).into_owned()
 }

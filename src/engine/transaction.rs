@@ -78,8 +78,9 @@ pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
 /// EXEC itself, the transaction ends here.
 #[cold]
 pub(super) fn refused(node: &Node, session: &mut Session, argv: Argv<'_>, fault: Fault) -> Fault {
-    let Some(queue) = &mut session.queue else { return fault };
-    queue.broken = true;
+    if let Some(queue) = &mut session.queue {
+        queue.broken = true;
+    }
     match fault {
         Fault::Text(text) if argv.first().is_some_and(|name| is(name, "EXEC")) => {
             session.queue = None;

@@ -92,6 +92,12 @@ impl Entry {
         }
     }
 
+    /// A string that is kept as it is, even when it reads as an integer: what INCRBYFLOAT
+    /// stores.
+    pub fn text(key: &[u8], bytes: &[u8], expires_at: u64) -> Entry {
+        pack(TAG_BYTES, key, bytes, expires_at)
+    }
+
     /// A string that is an integer.
     pub fn integer(key: &[u8], value: i64, expires_at: u64) -> Entry {
         pack(TAG_INTEGER, key, &value.to_le_bytes(), expires_at)

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use eave_replication::Position;
+use smallvec::SmallVec;
 
 use crate::clock;
 use crate::engine;
@@ -124,7 +125,7 @@ impl Applier {
                 Ok(Decoded::Incomplete(_)) => return (applied, Stop::Drained),
                 Ok(Decoded::Nothing(consumed)) => consumed,
                 Ok(Decoded::Request(consumed)) => {
-                    let argv: Vec<&[u8]> = self.decoder.arguments(rest).collect();
+                    let argv: SmallVec<[&[u8]; 16]> = self.decoder.arguments(rest).collect();
                     if asks_for_ack(&argv) {
                         self.executed += consumed;
                         return (self.executed, Stop::AckRequested);

@@ -331,3 +331,127 @@ impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
 }
 
 impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> ExactSizeIterator for Pairs<I> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::{Access, LockSet, Place, Staging, Value, Wanted};
+    use crate::rdb::{Item, Limits, Reader};
+    use crate::replicate::load::Loader;
+    use crate::value::hash::{Hash, HashLimits};
+
+    /// A keyspace with one key of each kind in database 2.
+    fn keyspace() -> Keyspace {
+        let keyspace = Keyspace::new(3);
+        let limits = HashLimits { entries: 2, value_bytes: 64 };
+        let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
+        let mut staged = Staging::new(3);
+        for entry in [
+            Entry::string(b"text", b"of bytes", NEVER),
+            Entry::integer(b"number", i64::MIN, 1_900_000_000_000),
+            Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
+            Entry::object(
+                b"small",
+                Value::Hash(Hash::from_pairs(pairs.into_iter().take(2), limits)),
+                NEVER,
+            ),
+            Entry::object(b"large", Value::Hash(Hash::from_pairs(pairs, limits)), 5),
+            Entry::rate_limit(b"limit", b"state", 1_900_000_000_001),
+        ] {
+            staged.insert(2, entry).unwrap();
+        }
+        keyspace.replace(&mut staged, || {}).unwrap();
+        keyspace
+    }
+
+    /// The stream of one form.
+    fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
+        let (cut, ()) = keyspace.begin_cut(serialize, || {}).unwrap();
+        let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
+        let mut sender = Sender::new(vec![Receiver { form, parts }]);
+        let mut preamble = Vec::new();
+        Writer::new(&mut preamble, Compression::None).header();
+        sender.begin(&preamble);
+        let mut step = 0;
+        while keyspace.copy_step(&cut, step).unwrap() {
+            step += 1;
+        }
+        keyspace.end_cut(&cut);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            sender.take(&cut).await;
+            sender.end().await;
+        });
+        let mut bytes = Vec::new();
+        while let Ok(Part::Bytes(part)) = receiver.try_recv() {
+            bytes.extend_from_slice(&part);
+        }
+        bytes
+    }
+
+    fn entry(keyspace: &Keyspace, key: &str) -> Option<Entry> {
+        let place = Place::of(key.as_bytes());
+        let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
+        let locks = LockSet::one(keyspace, wanted).unwrap();
+        let shard = locks.held(2, place.shard);
+        shard.find(place.hash, key.as_bytes()).map(|slot| shard.at(slot).clone())
+    }
+
+    #[test]
+    fn an_eave_gets_every_kind_of_value() {
+        let bytes = stream(&keyspace(), Form::Eave);
+        for piece in [1, 7, bytes.len()] {
+            let mut loader = Loader::new(3, HashLimits { entries: 2, value_bytes: 64 });
+            for bytes in bytes.chunks(piece) {
+                loader.feed(bytes).unwrap();
+            }
+            let copy = Keyspace::new(3);
+            copy.replace(&mut loader.finish().unwrap(), || {}).unwrap();
+            assert_eq!(copy.count(2), keyspace().count(2));
+            let number = entry(&copy, "number").unwrap();
+            assert_eq!(number.as_string(), Some(StrRef::Integer(i64::MIN)));
+            assert_eq!(number.expires_at(), 1_900_000_000_000);
+            assert_eq!(entry(&copy, "text").unwrap().as_string(), Some(StrRef::Bytes(b"of bytes")));
+            assert_eq!(entry(&copy, "grown").unwrap().as_string(), Some(StrRef::Bytes(b"string")));
+            let (small, large) = (entry(&copy, "small").unwrap(), entry(&copy, "large").unwrap());
+            assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
+            // Due, but its removal is the leader's to tell.
+            assert_eq!(large.expires_at(), 5);
+            assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
+            let limit = entry(&copy, "limit").unwrap();
+            assert_eq!(limit.as_rate_limit(), Some(b"state".as_slice()));
+        }
+    }
+
+    #[test]
+    fn a_redis_gets_what_it_knows() {
+        let mut reader = Reader::new(Limits::default());
+        reader.feed(&stream(&keyspace(), Form::Plain));
+        let mut names = Vec::new();
+        while let Some(item) = reader.next_item().unwrap() {
+            if let Item::Key(key) = item {
+                names.push(String::from_utf8(key.name).unwrap());
+            }
+        }
+        reader.finish().unwrap();
+        names.sort();
+        assert_eq!(names, ["grown", "large", "number", "small", "text"]);
+    }
+
+    #[test]
+    fn a_damaged_copy_is_refused() {
+        let bytes = stream(&keyspace(), Form::Eave);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            let mut loader = Loader::new(3, HashLimits::default());
+            let fed = loader.feed(&damaged);
+            assert!(fed.and_then(|()| loader.finish().map(drop)).is_err(), "byte {at}");
+        }
+        let mut loader = Loader::new(3, HashLimits::default());
+        loader.feed(&bytes[..bytes.len() - 1]).unwrap();
+        assert!(loader.finish().is_err());
+        let mut loader = Loader::new(2, HashLimits::default());
+        assert!(loader.feed(&bytes).is_err(), "database 2 is not there");
+    }
+}

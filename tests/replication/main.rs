@@ -1,0 +1,39 @@
+//! Leaders and replicas as processes: what a replica holds, and when.
+//!
+//! Eave follows Eave, redis-server follows Eave, Eave follows redis-server. Both sides are asked
+//! what they hold and compared key by key. A proxy between them is cut to break the link.
+//! Nothing waits for a time: tests wait for what INFO says, and give up after long.
+//!
+//! Left out on purpose: the protocol's own corners, which `replication/tests` drives without
+//! sockets.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod copy;
+mod link;
+mod pair;
+mod proxy;
+mod redis;
+mod role;
+mod writer;
+
+use std::fmt;
+
+/// Why a test failed; prints as plain text.
+struct Failure(String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure(why)
+    }
+}
+
+/// What a test comes to.
+type Outcome = Result<(), Failure>;
