@@ -24,6 +24,8 @@ pub mod scan;
 pub mod server;
 pub mod string;
 pub mod string_number;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 
 use std::sync::LazyLock;

@@ -159,8 +159,9 @@ impl<'a, 'k> WriteView<'a, 'k> {
     }
 
     /// Makes a declared key the state of a rate limit, whatever it was, as `put_string` does.
+    #[inline]
     pub fn put_rate_limit(&mut self, key: &[u8], state: &[u8], expires_at: u64) {
-        let place = Place::of(key);
+        let place = self.locks.place(key);
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),

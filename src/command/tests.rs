@@ -1,0 +1,368 @@
+//! What scripts cannot show: the words of the log, a replica that replays them, iteration
+//! while keys come and go.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+use smallvec::SmallVec;
+
+use super::{Run, lookup, subcommand};
+use crate::fault::Fault;
+use crate::keyspace::effects::Logging;
+use crate::keyspace::view::{BEFORE_ALL, Surroundings};
+use crate::keyspace::{
+    Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
+};
+use crate::limits::SHARDS;
+use crate::resp::RespReply;
+use crate::resp::reply::Protocol;
+use crate::value::hash::HashLimits;
+
+/// Two databases, and commands run on them at the time of the test's choosing.
+struct Bench {
+    keyspace: Keyspace,
+    db: usize,
+}
+
+/// What a command answered over RESP2, and what it put into the log: its effects, each with
+/// its words.
+type Ran = (Result<Vec<u8>, Fault>, Vec<Vec<Vec<u8>>>);
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { keyspace: Keyspace::new(2), db: 0 }
+    }
+
+    fn run(&self, now: u64, argv: &[&[u8]]) -> Ran {
+        let mut row = lookup(argv[0]).unwrap();
+        if !row.subcommands.is_empty() {
+            row = subcommand(row, argv[1]).unwrap();
+        }
+        let mut wanted: SmallVec<[Wanted; 8]> =
+            (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
+        let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
+        let around =
+            Surroundings { now, hash_limits: HashLimits::default(), string_bytes: 1 << 20 };
+        let mut effects = Effects::new(Logging::On, Vec::new());
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, Protocol::V2);
+        let outcome = match row.run {
+            Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
+            Run::Write(run) => {
+                let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
+                run(&mut view, argv, &mut reply)
+            }
+            _ => panic!("not on keys"),
+        };
+        effects.settle(self.db, argv);
+        assert!(outcome.is_ok() || out.is_empty(), "a handler that fails has answered nothing");
+        let mut logged = parse(effects.log());
+        // The log itself names the database that effects start in.
+        if let Some((first, _)) = effects.databases().filter(|(first, _)| *first != self.db) {
+            logged.insert(0, vec![b"SELECT".to_vec(), first.to_string().into_bytes()]);
+        }
+        (outcome.map(|()| out), logged)
+    }
+
+    /// The answer, as text.
+    fn ask(&self, now: u64, line: &str) -> String {
+        let (answer, _) = self.run(now, &words(line));
+        match answer {
+            Ok(bytes) => String::from_utf8(bytes).unwrap(),
+            Err(Fault::Text(text)) => text.into_owned(),
+            Err(Fault::Contended) => panic!("nobody else is here"),
+        }
+    }
+
+    /// The log, as text, one line an effect.
+    fn effects(&self, now: u64, line: &str) -> Vec<String> {
+        let (_, effects) = self.run(now, &words(line));
+        effects.iter().map(|argv| String::from_utf8_lossy(&argv.join(&b' ')).into()).collect()
+    }
+
+    /// Applies effects as a replica does.
+    fn apply(&mut self, effects: &[Vec<Vec<u8>>]) {
+        for effect in effects {
+            let argv: Vec<&[u8]> = effect.iter().map(Vec::as_slice).collect();
+            if argv[0] == b"SELECT" {
+                self.db = usize::from(argv[1] != b"0");
+                continue;
+            }
+            self.run(BEFORE_ALL, &argv).0.unwrap();
+        }
+    }
+
+    /// Every key that is not due at `now`, with its expiry and its value.
+    fn contents(&self, now: u64) -> BTreeMap<(usize, Vec<u8>), String> {
+        let mut found = BTreeMap::new();
+        let locks = LockSet::roaming(&self.keyspace);
+        for (db, index) in (0..2).flat_map(|db| (0..SHARDS).map(move |index| (db, index))) {
+            let shard = locks.shard(db, index).unwrap();
+            for entry in shard.table().iter().filter(|entry| !entry.is_expired(now)) {
+                let text = format!("until {} {}", entry.expires_at(), show(entry));
+                found.insert((db, entry.key().to_vec()), text);
+            }
+        }
+        found
+    }
+}
+
+fn show(entry: &Entry) -> String {
+    if let Some(hash) = entry.as_hash() {
+        let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
+            hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
+        return format!("{pairs:?}");
+    }
+    match entry.as_string() {
+        Some(StrRef::Integer(number)) => number.to_string(),
+        Some(StrRef::Bytes(bytes)) => format!("{bytes:?}"),
+        None => format!("{:?}", entry.as_rate_limit()),
+    }
+}
+
+fn words(line: &str) -> Vec<&[u8]> {
+    line.split(' ').map(str::as_bytes).collect()
+}
+
+/// Reads arrays of bulk strings.
+fn parse(mut log: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    fn number(log: &mut &[u8]) -> usize {
+        let end = log.iter().position(|byte| *byte == b'\r').unwrap();
+        let number = std::str::from_utf8(&log[1..end]).unwrap().parse().unwrap();
+        *log = &log[end + 2..];
+        number
+    }
+    let mut commands = Vec::new();
+    while !log.is_empty() {
+        let mut argv = Vec::new();
+        for _ in 0..number(&mut log) {
+            let len = number(&mut log);
+            argv.push(log[..len].to_vec());
+            log = &log[len + 2..];
+        }
+        commands.push(argv);
+    }
+    commands
+}
+
+#[test]
+fn the_log_has_results_and_absolute_times() {
+    let bench = Bench::new();
+    for (now, line, logged) in [
+        (1000, "HSET h a 1 b 2", &["HSET h a 1 b 2"][..]),
+        (1000, "HSETNX h a 9", &[]),
+        (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 1.5"]),
+        (1000, "HINCRBY h b 1", &["HINCRBY h b 1"]),
+        (1000, "HDEL h none", &[]),
+        (1000, "EXPIRE h 10", &["PEXPIREAT h 11000"]),
+        (1000, "EXPIRE h 20 LT", &[]),
+        (1000, "EXPIREAT h 20", &["PEXPIREAT h 20000"]),
+        (1000, "PERSIST h", &["PERSIST h"]),
+        (1000, "PERSIST h", &[]),
+        (1000, "PEXPIRE h 5", &["PEXPIREAT h 1005"]),
+        (1000, "RENAME h h", &[]),
+        (1000, "RENAME h g", &["RENAME h g"]),
+        (1000, "COPY g h DB 1", &["COPY g h DB 1"]),
+        (1000, "COPY g h DB 1", &[]),
+        // Due keys go first, each in its database.
+        (1005, "COPY g h DB 1", &["DEL g"]),
+        (1005, "HSET x f v", &["HSET x f v"]),
+        (1005, "COPY x h DB 1", &["SELECT 1", "DEL h", "SELECT 0", "COPY x h DB 1"]),
+        (1005, "EXPIRE x 0", &["DEL x"]),
+        (1005, "EXPIRE x 0", &[]),
+        (1005, "DEL x y", &[]),
+        (1005, "RL.RESET a", &[]),
+    ] {
+        assert_eq!(bench.effects(now, line), logged, "{line}");
+    }
+}
+
+#[test]
+fn the_log_has_states_of_limits() {
+    let bench = Bench::new();
+    let (_, effects) = bench.run(1_000_000, &words("RL.TAKE k 2/1s"));
+    let [effect] = effects.as_slice() else { panic!("one effect") };
+    assert_eq!(effect[..2], [b"RL.STATE".to_vec(), b"k".to_vec()]);
+    assert_eq!(bench.ask(1_000_000, "PEXPIRETIME k"), format!(":{}\r\n", utf8(&effect[2])));
+    let mut replica = Bench::new();
+    replica.apply(&effects);
+    assert_eq!(replica.contents(0), bench.contents(0));
+    // What is refused, or takes nothing, changes nothing.
+    assert_eq!(bench.effects(1_000_000, "RL.TAKE k 2/1s COST 2"), [""; 0]);
+    assert_eq!(bench.effects(1_000_000, "RL.TAKE k 2/1s COST 0"), [""; 0]);
+    assert_eq!(bench.effects(1_000_000, "RL.GIVE k 2/1s 1"), ["DEL k"]);
+    bench.ask(1_000_000, "RL.TAKE a 2/1s");
+    bench.ask(1_000_000, "RL.TAKE b 2/1s");
+    assert_eq!(bench.effects(1_000_000, "RL.RESET a c b a"), ["DEL a b"]);
+}
+
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn states_from_a_leader_are_checked() {
+    let bench = Bench::new();
+    for line in ["RL.STATE k 0 x", "RL.STATE k -1 x", "RL.STATE k 10 ", "RL.STATE k 10 x"] {
+        let answer = bench.ask(BEFORE_ALL, line);
+        assert!(answer.starts_with("ERR "), "{line}: {answer}");
+    }
+    assert!(bench.contents(0).is_empty());
+}
+
+/// A replica sees no time: what the leader set stays until the leader removes it.
+#[test]
+fn nothing_is_past_before_all() {
+    let bench = Bench::new();
+    bench.ask(BEFORE_ALL, "SET k v");
+    assert_eq!(bench.effects(BEFORE_ALL, "PEXPIREAT k 1"), ["PEXPIREAT k 1"]);
+    assert_eq!(bench.ask(BEFORE_ALL, "PEXPIRETIME k"), ":1\r\n");
+    assert_eq!(bench.ask(2, "EXISTS k"), ":0\r\n");
+}
+
+#[test]
+fn wrong_rules_are_shown_as_one_short_line() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench.ask(1, "RL.TAKE k \r\n'/1s"),
+        "ERR invalid rule '\\r\\n\\'/1s': limit: must be a whole number from 1 to 9223372036854775807"
+    );
+    let answer = bench.ask(1, &format!("RL.PEEK k {}", "x".repeat(100)));
+    let shown = format!("ERR invalid rule '{}...': ", "x".repeat(64));
+    assert!(answer.starts_with(&shown), "{answer}");
+    assert_eq!(bench.ask(1, "RL.TAKE k @pro"), "NORULE no rule named 'pro'");
+}
+
+#[test]
+fn random_keys_are_even_and_not_due() {
+    let bench = Bench::new();
+    for n in 0..20 {
+        bench.ask(1, &format!("SET live:{n} v"));
+        bench.ask(1, &format!("SET due:{n} v PX 1"));
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..1000 {
+        *seen.entry(bench.ask(5, "RANDOMKEY")).or_default() += 1;
+    }
+    // 50 expected of each, with a deviation of 7.
+    assert_eq!(seen.len(), 20, "{seen:?}");
+    assert!(seen.iter().all(|(key, times)| key.contains("live") && *times > 8), "{seen:?}");
+    // Almost all are due: the one that is not is found all the same.
+    for n in 1..20 {
+        bench.ask(5, &format!("DEL live:{n}"));
+    }
+    for n in 0..2000 {
+        bench.ask(1, &format!("SET due:{n} v PX 1"));
+    }
+    for _ in 0..20 {
+        assert_eq!(bench.ask(5, "RANDOMKEY"), "$6\r\nlive:0\r\n");
+    }
+    bench.ask(5, "DEL live:0");
+    assert_eq!(bench.ask(5, "RANDOMKEY"), "$-1\r\n");
+}
+
+/// The elements of an answer that is `[cursor, [..]]`.
+fn page(answer: &str) -> (String, Vec<String>) {
+    let mut texts = answer.split("\r\n").filter(|line| !line.starts_with(['*', '$']));
+    let cursor = texts.next().unwrap().to_owned();
+    (cursor, texts.filter(|text| !text.is_empty()).map(str::to_owned).collect())
+}
+
+#[test]
+fn scan_finds_all_that_stay_and_counts_exactly() {
+    let bench = Bench::new();
+    for n in 0..3000 {
+        bench.ask(1, &format!("SET stay:{n} v"));
+    }
+    let (mut cursor, mut seen, mut churn) = ("0".to_owned(), HashSet::new(), 0);
+    loop {
+        let (next, keys) = page(&bench.ask(1, &format!("SCAN {cursor} COUNT 7")));
+        assert!(keys.len() <= 8 && (keys.len() >= 7 || next == "0"), "{keys:?}");
+        seen.extend(keys.into_iter().filter(|key| key.starts_with("stay")));
+        // Shards grow and shrink meanwhile.
+        for _ in 0..5 {
+            bench.ask(1, &format!("SET churn:{churn} v"));
+            bench.ask(1, &format!("DEL churn:{}", churn / 2));
+            churn += 1;
+        }
+        cursor = next;
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 3000);
+    // A cursor of another life ends the iteration.
+    assert_eq!(page(&bench.ask(1, "SCAN 18446744073709551615")), ("0".to_owned(), vec![]));
+}
+
+#[test]
+fn scan_tells_types_where_asked() {
+    let bench = Bench::new();
+    bench.ask(1, "HSET h f v");
+    assert_eq!(page(&bench.ask(1, "SCAN 0 WITHTYPE")).1, ["h", "hash"]);
+    bench.ask(1, "RL.TAKE l 1/1s");
+    assert_eq!(page(&bench.ask(1, "SCAN 0 TYPE RateLimit WITHTYPE")).1, ["l", "ratelimit"]);
+}
+
+#[test]
+fn patterns_are_bounded() {
+    let bench = Bench::new();
+    bench.ask(1, "HSET h f v");
+    let long = "a".repeat(crate::limits::PATTERN_BYTES + 1);
+    for line in
+        [format!("KEYS {long}"), format!("SCAN 0 MATCH {long}"), format!("HSCAN h 0 MATCH {long}")]
+    {
+        assert_eq!(bench.ask(1, &line), "ERR pattern is longer than 16384 bytes");
+    }
+}
+
+/// A command on few keys, so that they meet.
+fn command() -> impl Strategy<Value = Vec<String>> {
+    let key = || prop::sample::select(vec!["a", "b", "c"]);
+    let number = || -3i64..30;
+    let line = prop_oneof![
+        (key(), number()).prop_map(|(k, n)| format!("SET {k} {n}")),
+        (key(), number()).prop_map(|(k, n)| format!("SET {k} {n} PX {}", n.max(1))),
+        (key(), number()).prop_map(|(k, n)| format!("HSET {k} f{} {n} g x", n % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HSETNX {k} f{} {n}", n % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HDEL {k} f{} g", n % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
+        (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
+        (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
+        (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
+        key().prop_map(|k| format!("PERSIST {k}")),
+        key().prop_map(|k| format!("DEL {k}")),
+        (key(), key()).prop_map(|(k, l)| format!("RENAME {k} {l}")),
+        (key(), key()).prop_map(|(k, l)| format!("RENAMENX {k} {l}")),
+        (key(), key()).prop_map(|(k, l)| format!("COPY {k} {l} REPLACE")),
+        (key(), key()).prop_map(|(k, l)| format!("COPY {k} {l} DB 1")),
+        (key(), number()).prop_map(|(k, n)| format!("RL.TAKE {k} 20/15ms COST {}", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("RL.TAKE {k} 9/30ms:gcra COST {}", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("RL.GIVE {k} 20/15ms {}", n.abs())),
+        (key(), key()).prop_map(|(k, l)| format!("RL.RESET {k} {l}")),
+    ];
+    line.prop_map(|line: String| line.split(' ').map(str::to_owned).collect())
+}
+
+proptest! {
+    /// A replica that applies the log, however late, has what its leader has.
+    #[test]
+    fn replicas_come_to_the_same(
+        script in prop::collection::vec((0usize..2, 0u64..12, command()), 1..60),
+    ) {
+        let (mut leader, mut replica) = (Bench::new(), Bench::new());
+        let mut now = 1;
+        for (db, pause, line) in script {
+            now += pause;
+            let argv: Vec<&[u8]> = line.iter().map(String::as_bytes).collect();
+            leader.db = db;
+            let (_, effects) = leader.run(now, &argv);
+            replica.db = db;
+            replica.apply(&effects);
+            prop_assert_eq!(leader.contents(now), replica.contents(now), "{:?}", line);
+        }
+        // No removal was forgotten: what neither has removed expires at the same time.
+        prop_assert_eq!(leader.contents(NEVER), replica.contents(NEVER));
+    }
+}
