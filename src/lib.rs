@@ -2,25 +2,43 @@
 //!
 //! The modules in reading order; ARCHITECTURE.md has the bird's eye view.
 
-pub mod clients;
-pub mod clock;
+// What a command is, and what it works on.
 pub mod command;
-pub mod config;
-pub mod engine;
 pub mod fault;
-pub mod hashing;
+
 pub mod keyspace;
-pub mod limits;
-pub mod log;
-pub mod net;
+
+pub mod table;
+
+pub mod hashing;
+pub mod value;
+
+// How a request gets there.
+pub mod engine;
+
+pub mod session;
+
+pub mod clients;
 pub mod node;
-pub mod observe;
-pub mod rdb;
-pub mod replicate;
+
+pub mod log;
+
+// The doors, and what they speak.
+pub mod net;
 pub mod resp;
 pub mod rest;
+
+// Other nodes.
+pub mod rdb;
+pub mod replicate;
+
+// The process.
+pub mod banner;
+pub mod config;
+pub mod observe;
 pub mod server;
-pub mod session;
-pub mod table;
 pub mod upkeep;
-pub mod value;
+
+// What everything stands on.
+pub mod clock;
+pub mod limits;

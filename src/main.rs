@@ -1,39 +1,54 @@
 //! The server binary: options, start, wait for a signal.
 
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use eave::config::{Config, Start};
 use eave::server::Server;
+use eave::{banner, rest};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Measured against the system's: less memory a key, and it tells what is in use.
+/// Less memory a key than the system's, and it tells what is in use.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let config = match Config::from_process(std::env::args_os(), std::env::vars_os()) {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    // `eave --health [options]` asks the server that those options would start.
+    let health = args.get(1).is_some_and(|first| first == "--health");
+    if health {
+        args.remove(1);
+    }
+    let config = match Config::from_process(args.into_iter(), std::env::vars_os()) {
         Ok(Start::Run(config)) => *config,
         Ok(Start::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            eprintln!("eave: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(&error),
     };
+    if health {
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let healthy = rest::health::check(SocketAddr::new(local, config.rest_port));
+        println!("{}", if healthy { "healthy" } else { "no answer from the REST port" });
+        return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("eave: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
-fn run(config: Config) -> std::io::Result<()> {
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("eave: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(config: Config) -> io::Result<()> {
+    banner::log_to(&config)?;
     let workers = match config.io_threads {
-        0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -41,19 +56,28 @@ fn run(config: Config) -> std::io::Result<()> {
         .enable_all()
         .thread_name("worker")
         .build()?;
-    runtime.block_on(async {
-        let server = Server::bind(config)?;
-        let shutdown = server.node().shutdown.clone();
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            shutdown.cancel();
-        });
-        server.run().await;
-        Ok(())
-    })
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> io::Result<()> {
+    let notices = config.notices();
+    let token_is_set = !config.rest_token.is_empty();
+    let server = Server::bind(config)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    println!("{}", banner::text(&server, token_is_set));
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    let shutdown = server.node().shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        shutdown.cancel();
+    });
+    server.run().await;
+    tracing::info!("stopped");
+    Ok(())
 }

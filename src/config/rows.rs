@@ -327,7 +327,7 @@ pub const TABLE: &[Directive] = &[
         |c| c.hz.into(),
         |c, v| put(&mut c.hz, v.clamp(1, 500)),
     ),
-    row(Process, "io-threads", "Worker threads; 0 = one a core, at least two").at_start().number(
+    row(Process, "io-threads", "Worker threads; 0 = one a core").at_start().number(
         0,
         128,
         |c| c.io_threads.into(),

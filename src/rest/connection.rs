@@ -43,8 +43,7 @@ pub async fn serve(node: Arc<Node>, stream: TcpStream, client: Arc<Client>) {
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(REST_HEAD_BYTES)
-        // Requests that came together are answered together.
-        .pipeline_flush(true)
+        // Not `pipeline_flush`: with it, hyper keeps its answer to a broken head to itself.
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut watch = pin!(Watch::new(patience));

@@ -1,0 +1,81 @@
+//! What a person sees first: where the server listens, its token, a line to paste; and where
+//! the log goes.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use tracing::Level;
+
+use crate::config::{Config, LogLevel};
+use crate::server::Server;
+
+/// The text that is printed once the doors are open.
+///
+/// A token that the operator has set is not repeated: it may end in a log that others read.
+pub fn text(server: &Server, token_is_set: bool) -> String {
+    let mut text =
+        format!("eave {} is ready (pid {})\n", env!("CARGO_PKG_VERSION"), std::process::id());
+    // Writing to a String does not fail.
+    if let Some(addresses) = list(&server.resp_addresses()) {
+        let _ = writeln!(text, "  Redis protocol  {addresses}");
+    }
+    let rest = server.rest_addresses();
+    if let (Some(addresses), Some(first)) = (list(&rest), rest.first()) {
+        let secret = String::from_utf8_lossy(server.node().token.reveal()).into_owned();
+        let (token, note) = if token_is_set {
+            ("$EAVE_REST_TOKEN".to_owned(), "as set by rest-token")
+        } else {
+            (secret, "made for this run; set rest-token to keep one")
+        };
+        let _ = writeln!(text, "  REST            {addresses}");
+        if !token_is_set {
+            let _ = writeln!(text, "  REST token      {token}");
+        }
+        let _ = writeln!(text, "                  ({note})");
+        let url = format!("http://{}", reachable(*first));
+        let _ = writeln!(text, "  Try it:");
+        let _ =
+            write!(text, "  curl -H \"Authorization: Bearer {token}\" {url}/set/greeting/hello");
+    }
+    text.trim_end().to_owned()
+}
+
+fn list(addresses: &[SocketAddr]) -> Option<String> {
+    let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("127.0.0.1:{}", address.port());
+    }
+    address.to_string()
+}
+
+/// Sends the log where the settings say: to standard output, or to a file that is appended to.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn log_to(config: &Config) -> io::Result<()> {
+    let level = match config.loglevel {
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Verbose | LogLevel::Notice => Level::INFO,
+        LogLevel::Warning => Level::WARN,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(false);
+    // A second start in one process, as tests do, keeps the first one's log.
+    if config.logfile.is_empty() {
+        let _ = log.try_init();
+    } else {
+        let file = OpenOptions::new().create(true).append(true).open(&config.logfile);
+        let file = file.map_err(|error| {
+            io::Error::new(error.kind(), format!("logfile {}: {error}", config.logfile))
+        })?;
+        let _ = log.with_writer(Mutex::new(file)).try_init();
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Pipelines and transactions.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::client::Http;
+use crate::start;
+
+#[test]
+fn a_pipeline_answers_each_command_in_order() {
+    let server = start(&["--rest-max-pipeline", "1000"]);
+    let mut http = Http::open(&server);
+    let body =
+        r#"[["SET","k","x"],["INCR","k"],["GET","k"],["GET",null],["GET","none"],["NOSUCH"]]"#;
+    let response = http.post("/pipeline", body);
+    assert_eq!(response.status, 200);
+    let items = response.json();
+    assert_eq!(items[0], json!({ "result": "OK" }));
+    assert_eq!(items[1], json!({ "error": "ERR value is not an integer or out of range" }));
+    assert_eq!(items[2], json!({ "result": "x" }));
+    assert_eq!(items[3], json!({ "error": "ERR null args are not supported" }));
+    assert_eq!(items[4], json!({ "result": null }));
+    assert!(items[5]["error"].is_string());
+    // More than one turn.
+    let commands = vec![json!(["INCR", "n"]); 1000];
+    let items = http.post("/pipeline", &Value::from(commands.clone()).to_string()).json();
+    let wanted: Vec<Value> = (1..=1000).map(|n| json!({ "result": n })).collect();
+    assert_eq!(items, Value::from(wanted));
+    let more = [commands, vec![json!(["INCR", "n"])]].concat();
+    let response = http.post("/pipeline", &Value::from(more).to_string());
+    assert_eq!((response.status, response.json()["error"].is_string()), (400, true));
+    assert_eq!(http.post("/", r#"["GET","n"]"#).json(), json!({ "result": "1000" }));
+}
+
+#[test]
+fn what_is_no_pipeline_does_nothing() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    for path in ["/pipeline", "/multi-exec"] {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            "nonsense",
+            r#"["SET","k","v"]"#,
+            r#"[["SET","k","v"],[]]"#,
+            r#"[["SET","k","v"]"#,
+            r#"[["SET","k","v"],1]"#,
+        ] {
+            let response = http.post(path, body);
+            assert_eq!(response.status, 400, "{path} {body}");
+            assert!(response.json()["error"].is_string());
+        }
+    }
+    assert_eq!(http.post("/", r#"["GET","k"]"#).json(), json!({ "result": null }));
+}
+
+#[test]
+fn a_transaction_runs_as_a_whole_or_not_at_all() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    let response = http.post("/multi-exec", r#"[["SET","k","x"],["INCR","k"],["GET","k"]]"#);
+    assert_eq!(response.status, 200);
+    assert_eq!(
+        response.text(),
+        r#"[{"result":"OK"},{"error":"ERR value is not an integer or out of range"},{"result":"x"}]"#
+    );
+    for bad in
+        [r#"["NOSUCH"]"#, r#"["GET"]"#, r#"["WATCH","k"]"#, r#"["MULTI"]"#, r#"["GET",null]"#]
+    {
+        let response = http.post("/multi-exec", &format!(r#"[["SET","k","y"],{bad}]"#));
+        assert_eq!(response.status, 400, "{bad}");
+        assert!(response.json()["error"].is_string());
+    }
+    assert_eq!(http.post("/", r#"["GET","k"]"#).json(), json!({ "result": "x" }));
+}
+
+/// Writers keep two keys equal, readers never see them differ.
+#[test]
+fn nobody_sees_a_part_of_a_transaction() {
+    const ROUNDS: usize = 300;
+    let server = start(&[]);
+    let done = AtomicBool::new(false);
+    let writer = || {
+        let mut http = Http::open(&server);
+        for _ in 0..ROUNDS {
+            let response = http.post("/multi-exec", r#"[["INCR","a"],["INCR","b"]]"#);
+            assert_eq!(response.status, 200);
+        }
+    };
+    let reader = |path: &'static str, body: &'static str| {
+        let mut http = Http::open(&server);
+        let mut last = 0;
+        while !done.load(Ordering::Relaxed) {
+            let seen = http.post(path, body).json();
+            let seen = if path == "/" {
+                seen["result"].clone()
+            } else {
+                json!([seen[0]["result"], seen[1]["result"]])
+            };
+            assert_eq!(seen[0], seen[1]);
+            let now = seen[0].as_str().map_or(0, |n| n.parse().unwrap());
+            assert!(now >= last, "{now} after {last}");
+            last = now;
+        }
+    };
+    std::thread::scope(|threads| {
+        threads.spawn(|| reader("/multi-exec", r#"[["GET","a"],["GET","b"]]"#));
+        threads.spawn(|| reader("/", r#"["MGET","a","b"]"#));
+        let writers: Vec<_> = (0..3).map(|_| threads.spawn(writer)).collect();
+        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        // Readers end before a failed writer is reported, or they would never.
+        done.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok));
+    });
+    let mut http = Http::open(&server);
+    let total = (3 * ROUNDS).to_string();
+    assert_eq!(http.post("/", r#"["GET","a"]"#).json(), json!({ "result": total }));
+}
