@@ -93,7 +93,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let mark = EofMark::from_random(random);
     let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
     let mut sender = Sender::new(receivers);
-    tracing::info!("full copy for {} replicas begins at offset {offset}", sender.receivers.len());
+    tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
     sender.begin(&preamble(&node, offset));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
