@@ -96,13 +96,16 @@ pub struct Queue {
     pub broken: bool,
 }
 
+/// A watched key, with its database.
+pub type Watched = (usize, Box<[u8]>);
+
 /// Keys that a session watches.
 #[derive(Debug, Default)]
 pub struct Watches {
     /// Set when one of them has changed.
     pub flag: WatchFlag,
-    /// The keys, with their databases.
-    pub keys: Vec<(usize, Box<[u8]>)>,
+    /// The keys.
+    pub keys: Vec<Watched>,
 }
 
 impl Watches {
@@ -112,7 +115,7 @@ impl Watches {
     }
 
     /// Takes all keys out, with the flag they were watched by; a new flag takes its place.
-    pub fn take(&mut self) -> (WatchFlag, Vec<(usize, Box<[u8]>)>) {
+    pub fn take(&mut self) -> (WatchFlag, Vec<Watched>) {
         let flag = std::mem::replace(&mut self.flag, Arc::new(AtomicBool::new(false)));
         (flag, std::mem::take(&mut self.keys))
     }

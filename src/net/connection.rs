@@ -69,6 +69,7 @@ pub struct Connection<S> {
 }
 
 /// Why execution of what was read stopped.
+#[derive(Clone, Copy)]
 enum Stop {
     /// All requests that are whole have been executed.
     Drained,
