@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn write(log: &Log, db: usize, commands: &[&[&[u8]]]) {
-        let mut effects = Effects::new(log.logging(), Vec::new());
+        let mut effects = Effects::new(log.logging());
         for argv in commands {
             effects.append(db, argv);
         }
@@ -283,7 +283,7 @@ mod tests {
     fn what_a_replica_changes_of_its_own_is_not_logged() {
         let log = log();
         log.activate();
-        let mut effects = Effects::new(Logging::Foreign, Vec::new());
+        let mut effects = Effects::new(Logging::Foreign);
         effects.append(0, &[b"SET", b"a", b"1"]);
         effects.changed();
         effects.settle(0, &[b"SET", b"a", b"1"]);

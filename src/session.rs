@@ -10,6 +10,7 @@ use eave_replication::wire::{Replconf, Request};
 use crate::clients::Client;
 use crate::command::Command;
 use crate::config::Config;
+use crate::keyspace::Effects;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::view::Lookups;
 use crate::resp::reply::Protocol;
@@ -68,8 +69,8 @@ pub struct Session {
     pub introduction: Option<Box<Introduction>>,
     /// Counts of the present batch, which the door adds to the node's.
     pub tally: Tally,
-    /// Room for effects, reused.
-    pub scratch: Vec<u8>,
+    /// What the present command has changed.
+    pub effects: Effects,
     config: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
 }
 
@@ -170,7 +171,7 @@ impl Session {
             closing: false,
             introduction: None,
             tally: Tally::default(),
-            scratch: Vec::new(),
+            effects: Effects::default(),
             config,
         }
     }

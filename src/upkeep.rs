@@ -47,10 +47,13 @@ pub async fn run(node: Arc<Node>) {
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
-    let mut buffer = Vec::new();
     while start.elapsed() < SLICE {
-        let logging = || Effects::new(node.logging(), std::mem::take(&mut buffer));
-        let step = sweep.step(&node.keyspace, now, logging, |effects| node.log.append(effects));
+        let step = sweep.step(
+            &node.keyspace,
+            now,
+            || Effects::new(node.logging()),
+            |effects| node.log.append(effects),
+        );
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
             Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),

@@ -43,7 +43,7 @@ impl Bench {
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
         let around =
             Surroundings { now, hash_limits: HashLimits::default(), string_bytes: 1 << 20 };
-        let mut effects = Effects::new(Logging::On, Vec::new());
+        let mut effects = Effects::new(Logging::On);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {

@@ -72,14 +72,15 @@ fn run_or_queue(
         }
         Run::Write(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
-            let around = surroundings(session);
-            let mut effects = effects(node, session);
-            let mut view = WriteView::new(&mut locks, session.db, around, &mut effects);
-            let outcome = run(&mut view, argv, reply);
-            effects.settle(session.db, argv);
-            log(node, &effects);
+            let (db, around) = (session.db, surroundings(session));
+            let effects = &mut session.effects;
+            effects.begin(node.logging());
+            let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
+            effects.settle(db, argv);
+            // The locks of what was changed are still held: the log has the order of changes.
+            node.log.append(effects);
             drop(locks);
-            finish(session, effects);
+            finish(session);
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
@@ -155,31 +156,19 @@ fn surroundings(session: &mut Session) -> Surroundings {
     }
 }
 
+/// Counts what a command has done besides its effects, and frees what it has taken out, after
+/// the locks are gone.
 #[inline]
-fn effects(node: &Node, session: &mut Session) -> Effects {
-    Effects::new(node.logging(), std::mem::take(&mut session.scratch))
-}
-
-/// Puts effects into the log; the locks of what was changed are still held.
-#[inline]
-fn log(node: &Node, effects: &Effects) {
-    node.log.append(effects);
-}
-
-/// Keeps the buffer, and frees what was taken out, after the locks are gone.
-#[inline]
-fn finish(session: &mut Session, mut effects: Effects) {
-    session.tally.expired += effects.expired;
-    session.tally.allowed += effects.allowed;
-    session.tally.refused += effects.refused;
+fn finish(session: &mut Session) {
+    let effects = &mut session.effects;
+    let tally = &mut session.tally;
+    tally.expired += std::mem::take(&mut effects.expired);
+    tally.allowed += std::mem::take(&mut effects.allowed);
+    tally.refused += std::mem::take(&mut effects.refused);
     if !effects.garbage.is_empty() || !effects.bulky.is_empty() {
         free(std::mem::take(&mut effects.garbage), std::mem::take(&mut effects.bulky));
     }
-    session.scratch = effects.into_buffer();
-    // A large MSET must not be kept for as long as the connection is idle.
-    if session.scratch.capacity() > 4096 {
-        session.scratch = Vec::new();
-    }
+    effects.shrink();
 }
 
 /// Frees in a thread of its own what would hold up a worker.

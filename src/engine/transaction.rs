@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
-use super::{effects, finish, gate, log, run_locked, want};
+use super::{finish, gate, run_locked, want};
 use crate::command::args::is;
 use crate::command::{Argv, Command, Control, Run};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::{Access, LockSet, Place, Wanted, WriteView};
+use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
@@ -100,24 +100,22 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut wanted: SmallVec<[Wanted; 8]> =
         keys.iter().map(|key| Wanted::key(db, key, Access::Exclusive)).collect();
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
-    let mut effects = effects(node, session);
-    // A key that is due is gone before it is watched: its removal later is no change.
     let around = super::surroundings(session);
-    let mut view = WriteView::new(&mut locks, db, around, &mut effects);
+    session.effects.begin(node.logging());
+    // A key that is due is gone before it is watched: its removal later is no change.
+    let mut view = WriteView::new(&mut locks, db, around, &mut session.effects);
     for key in keys {
         view.exists(key);
     }
-    log(node, &effects);
+    node.log.append(&session.effects);
     for key in keys {
-        let watched = session.watches.keys.iter().any(|(d, k)| *d == db && **k == **key);
-        if !watched {
-            let shard = locks.held_mut(db, Place::of(key).shard);
-            shard.watch(key, session.watches.flag.clone());
+        let shard = locks.held_mut(db, Place::of(key).shard);
+        if shard.watch(key, &session.watches.flag) {
             session.watches.keys.push((db, Box::from(*key)));
         }
     }
     drop(locks);
-    finish(session, effects);
+    finish(session);
     Ok(())
 }
 
@@ -192,17 +190,34 @@ fn run_all(
     let mut wanted = SmallVec::new();
     want_all(node, session, commands, &rows, &mut wanted);
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
-    let mut effects = effects(node, session);
-    if watched_changed(session, &mut locks, &mut effects) {
-        log(node, &effects);
-        drop(locks);
-        finish(session, effects);
+    // Taken out, since the commands get the session as well.
+    let mut effects = std::mem::take(&mut session.effects);
+    effects.begin(node.logging());
+    let changed = watched_changed(session, &mut locks, &mut effects);
+    if changed {
         reply.null_array();
-        return Ok(());
+    } else {
+        run_each(node, session, commands, &rows, &mut locks, &mut effects, reply);
     }
+    node.log.append(&effects);
+    drop(locks);
+    session.effects = effects;
+    finish(session);
+    Ok(())
+}
+
+fn run_each(
+    node: &Node,
+    session: &mut Session,
+    commands: &[Argv<'_>],
+    rows: &[&'static Command],
+    locks: &mut LockSet<'_>,
+    effects: &mut Effects,
+    reply: &mut dyn Reply,
+) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let ran = run_locked(node, session, command, argv, &mut locks, &mut effects, reply);
+        let ran = run_locked(node, session, command, argv, locks, effects, reply);
         session.tally.commands += 1;
         if let Err(fault) = ran {
             session.tally.errors += 1;
@@ -213,10 +228,6 @@ fn run_all(
             });
         }
     }
-    log(node, &effects);
-    drop(locks);
-    finish(session, effects);
-    Ok(())
 }
 
 /// Adds the locks of every command, following SELECT, and those of the watched keys.
@@ -242,11 +253,7 @@ fn want_all(
 }
 
 /// Whether a watched key has changed since it was watched, its becoming due included.
-fn watched_changed(
-    session: &mut Session,
-    locks: &mut LockSet<'_>,
-    effects: &mut crate::keyspace::Effects,
-) -> bool {
+fn watched_changed(session: &mut Session, locks: &mut LockSet<'_>, effects: &mut Effects) -> bool {
     let around = super::surroundings(session);
     for (db, key) in &session.watches.keys {
         WriteView::new(locks, *db, around, effects).exists(key);

@@ -9,18 +9,22 @@ use crate::resp::reply::encode_command;
 use crate::table::Table;
 
 /// Whether anybody will read the effects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Logging {
     /// They are written down for replicas.
     On,
     /// Only that there were some is noted.
+    #[default]
     Off,
     /// Nothing is noted: the log is another node's, which this one follows.
     Foreign,
 }
 
+/// Bytes of the buffer that are kept for the next command.
+const KEPT_BYTES: usize = 4096;
+
 /// Collects the effects of one command, or of one transaction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Effects {
     logging: Logging,
     log: Vec<u8>,
@@ -45,22 +49,20 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Nothing yet; `buffer` is reused.
-    pub fn new(logging: Logging, mut buffer: Vec<u8>) -> Effects {
-        buffer.clear();
-        Effects {
-            logging,
-            log: buffer,
-            commands: 0,
-            databases: None,
-            dirty: 0,
-            reworded: false,
-            expired: 0,
-            allowed: 0,
-            refused: 0,
-            garbage: Vec::new(),
-            bulky: Vec::new(),
-        }
+    /// No effects yet.
+    pub fn new(logging: Logging) -> Effects {
+        Effects { logging, ..Effects::default() }
+    }
+
+    /// Starts a command, or a transaction; the buffer of the last one is used again.
+    #[inline]
+    pub fn begin(&mut self, logging: Logging) {
+        self.logging = logging;
+        self.log.clear();
+        self.commands = 0;
+        self.databases = None;
+        self.dirty = 0;
+        self.reworded = false;
     }
 
     /// Notes that a key was changed.
@@ -125,8 +127,12 @@ impl Effects {
         self.databases
     }
 
-    /// The buffer, to be reused.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.log
+    /// Gives a buffer back that one large command has needed, and that an idle connection
+    /// would keep.
+    #[inline]
+    pub fn shrink(&mut self) {
+        if self.log.capacity() > KEPT_BYTES {
+            self.log = Vec::new();
+        }
     }
 }

@@ -146,9 +146,14 @@ impl Shard {
         }
     }
 
-    /// Adds a watcher of a key.
-    pub fn watch(&mut self, key: &[u8], flag: WatchFlag) {
-        self.watchers.get_or_insert_default().entry(key.into()).or_default().push(flag);
+    /// Adds a watcher of a key; answers whether it did not watch that key before.
+    pub fn watch(&mut self, key: &[u8], flag: &WatchFlag) -> bool {
+        let flags = self.watchers.get_or_insert_default().entry(key.into()).or_default();
+        let fresh = !flags.iter().any(|other| Arc::ptr_eq(other, flag));
+        if fresh {
+            flags.push(Arc::clone(flag));
+        }
+        fresh
     }
 
     /// Takes a watcher off a key.

@@ -118,7 +118,7 @@ mod tests {
         let flag = crate::keyspace::shard::WatchFlag::default();
         let wanted = Wanted::key(0, key.as_bytes(), Access::Exclusive);
         let mut locks = LockSet::one(keyspace, wanted).unwrap();
-        locks.held_mut(0, wanted.shard).watch(key.as_bytes(), flag.clone());
+        locks.held_mut(0, wanted.shard).watch(key.as_bytes(), &flag);
         flag
     }
 

@@ -227,41 +227,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
         self.session.now = clock::unix_ms();
-        let limits = self.request_limits();
+        let mut limits = self.request_limits();
         self.taken = from;
         let mut since_clock = 0;
         loop {
             let rest = &input[self.taken..];
-            let consumed = match self.decoder.decode(rest, &limits) {
-                Ok(Decoded::Request(consumed)) => consumed,
-                Ok(Decoded::Nothing(consumed)) => {
-                    self.taken += consumed;
-                    continue;
-                }
-                Ok(Decoded::Incomplete(_)) => return Stop::Drained,
-                Err(ProtocolError::Http) => {
-                    // As Redis does: a page in a browser may have sent it, so it learns nothing.
-                    tracing::warn!("client {}: {}", self.session.client.id, ProtocolError::Http);
-                    self.session.closing = true;
-                    return Stop::Drained;
-                }
-                Err(error) => {
-                    RespReply::new(output, self.session.protocol)
-                        .error(&format!("ERR Protocol error: {error}"));
-                    self.session.closing = true;
-                    return Stop::Drained;
-                }
+            let mut argv: SmallVec<[&[u8]; 16]> = SmallVec::new();
+            let consumed = match self.decoder.whole(rest, &limits, &mut argv) {
+                Some(consumed) => consumed,
+                None => match self.decoder.decode(rest, &limits) {
+                    Ok(Decoded::Request(consumed)) => {
+                        argv.extend(self.decoder.arguments(rest));
+                        consumed
+                    }
+                    Ok(Decoded::Nothing(consumed)) => {
+                        self.taken += consumed;
+                        continue;
+                    }
+                    Ok(Decoded::Incomplete(_)) => return Stop::Drained,
+                    Err(error) => {
+                        drop(argv);
+                        self.refuse(&error, output);
+                        return Stop::Drained;
+                    }
+                },
             };
-            let argv: SmallVec<[&[u8]; 16]> = self.decoder.arguments(rest).collect();
             let mut reply = RespReply::new(output, self.session.protocol);
             if let Err(Contended) =
                 engine::execute(&self.node, &mut self.session, &argv, &mut reply)
             {
                 return Stop::Contended;
             }
+            drop(argv);
             self.taken += consumed;
             if self.session.closing {
                 return Stop::Drained;
+            }
+            // AUTH and RESET change what the next request may be.
+            if limits.before_auth == self.session.authenticated {
+                limits = self.request_limits();
             }
             if output.len() >= FLUSH_BYTES {
                 return Stop::OutputFull;
@@ -273,6 +277,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.session.now = clock::unix_ms();
             }
         }
+    }
+
+    /// Answers bytes that are no request, and ends the connection.
+    fn refuse(&mut self, error: &ProtocolError, output: &mut Vec<u8>) {
+        self.session.closing = true;
+        if *error == ProtocolError::Http {
+            // As Redis does: a page in a browser may have sent it, so it learns nothing.
+            tracing::warn!("client {}: {error}", self.session.client.id);
+            return;
+        }
+        RespReply::new(output, self.session.protocol)
+            .error(&format!("ERR Protocol error: {error}"));
     }
 
     fn request_limits(&mut self) -> RequestLimits {

@@ -113,6 +113,10 @@ impl<'a> RespReply<'a> {
 }
 
 impl Reply for RespReply<'_> {
+    fn ok(&mut self) {
+        self.out.extend_from_slice(b"+OK\r\n");
+    }
+
     fn status(&mut self, text: &str) {
         self.line(b'+', text);
     }

@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::inline::{self, UnbalancedQuotes};
@@ -142,6 +143,27 @@ impl RequestDecoder {
         self.decode_array(buffer, limits)
     }
 
+    /// Takes the request at the front of `buffer` in one go, if all of it is there and nothing
+    /// about it is unusual; answers how many bytes it took, its arguments in `argv`.
+    ///
+    /// `None` says that `decode` has to look, not that anything is wrong; `argv` is then empty.
+    #[inline]
+    pub fn whole<'a>(
+        &self,
+        buffer: &'a [u8],
+        limits: &RequestLimits,
+        argv: &mut SmallVec<[&'a [u8]; 16]>,
+    ) -> Option<usize> {
+        if self.position > 0 || self.remaining.is_some() || self.searched > 0 {
+            return None;
+        }
+        let consumed = take_whole(buffer, limits, argv);
+        if consumed.is_none() {
+            argv.clear();
+        }
+        consumed
+    }
+
     /// How many arguments the last request has.
     pub fn len(&self) -> usize {
         self.arguments.len()
@@ -155,7 +177,7 @@ impl RequestDecoder {
     /// The arguments of the last request, as slices of the `buffer` it was decoded from.
     pub fn arguments<'a>(&'a self, buffer: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let source = if self.inline { self.unquoted.as_slice() } else { buffer };
-        self.arguments.iter().map(move |range| source.get(range.clone()).unwrap_or_default())
+        self.arguments.iter().map(move |range| &source[range.clone()])
     }
 
     fn decode_array(
@@ -214,13 +236,6 @@ impl RequestDecoder {
         buffer: &[u8],
         limits: &RequestLimits,
     ) -> Result<Option<usize>, ProtocolError> {
-        if let Some((count, used)) = short_length(&buffer[1..])
-            && count <= limits.arguments
-        {
-            self.position = 1 + used;
-            self.searched = 0;
-            return Ok(Some(count));
-        }
         let Some(line) = self.line(buffer, ProtocolError::ArrayLineTooLong)? else {
             return Ok(None);
         };
@@ -235,16 +250,7 @@ impl RequestDecoder {
     ) -> Result<Option<usize>, ProtocolError> {
         match buffer.get(self.position..) {
             None | Some([]) => return Ok(None),
-            Some([b'$', tail @ ..]) => {
-                if let Some((length, used)) = short_length(tail)
-                    && length <= limits.argument_bytes
-                {
-                    self.position += 1 + used;
-                    self.searched = 0;
-                    self.bulk = Some(length);
-                    return Ok(Some(length));
-                }
-            }
+            Some([b'$', ..]) => {}
             Some([other, ..]) => return Err(ProtocolError::ExpectedBulk(*other)),
         }
         let Some(line) = self.line(buffer, ProtocolError::BulkLineTooLong)? else {
@@ -316,6 +322,47 @@ impl RequestDecoder {
         self.remaining = None;
         self.bulk = None;
         consumed
+    }
+}
+
+#[inline]
+fn take_whole<'a>(
+    buffer: &'a [u8],
+    limits: &RequestLimits,
+    argv: &mut SmallVec<[&'a [u8]; 16]>,
+) -> Option<usize> {
+    let (count, mut rest) = short_line(buffer, b'*')?;
+    if count == 0 || count > limits.arguments.min(limits::RESERVED_ARGUMENTS) {
+        return None;
+    }
+    for _ in 0..count {
+        let (length, bytes) = short_line(rest, b'$')?;
+        if length > limits.argument_bytes {
+            return None;
+        }
+        let (argument, tail) = bytes.split_at_checked(length)?;
+        rest = tail.strip_prefix(b"\r\n")?;
+        argv.push(argument);
+    }
+    let consumed = buffer.len() - rest.len();
+    (consumed <= limits.request_bytes).then_some(consumed)
+}
+
+/// Takes `kind`, a short length and a line end off the front.
+#[inline]
+fn short_line(buffer: &[u8], kind: u8) -> Option<(usize, &[u8])> {
+    match buffer {
+        [k, a @ b'0'..=b'9', b'\r', b'\n', rest @ ..] if *k == kind => {
+            Some((usize::from(a - b'0'), rest))
+        }
+        [k, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', rest @ ..] if *k == kind => {
+            Some((usize::from(a - b'0') * 10 + usize::from(b - b'0'), rest))
+        }
+        [k, tail @ ..] if *k == kind => {
+            let (length, used) = short_length(tail)?;
+            Some((length, &tail[used..]))
+        }
+        _ => None,
     }
 }
 

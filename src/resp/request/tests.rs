@@ -21,6 +21,11 @@ fn decode_all(pieces: &[&[u8]], limits: &RequestLimits) -> Result<Commands, Prot
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
+            if let Some((used, command)) = whole_at_once(&decoder, &buffer, limits) {
+                commands.push(command);
+                buffer.drain(..used);
+                continue;
+            }
             match decoder.decode(&buffer, limits)? {
                 Decoded::Request(used) => {
                     commands.push(decoder.arguments(&buffer).map(<[u8]>::to_vec).collect());
@@ -35,6 +40,20 @@ fn decode_all(pieces: &[&[u8]], limits: &RequestLimits) -> Result<Commands, Prot
         }
     }
     Ok(commands)
+}
+
+/// The fast way, which has to find what the careful one finds.
+fn whole_at_once(
+    decoder: &RequestDecoder,
+    buffer: &[u8],
+    limits: &RequestLimits,
+) -> Option<(usize, Vec<Vec<u8>>)> {
+    let mut argv = SmallVec::new();
+    let used = decoder.whole(buffer, limits, &mut argv)?;
+    let mut careful = RequestDecoder::default();
+    assert_eq!(careful.decode(buffer, limits), Ok(Decoded::Request(used)));
+    assert!(careful.arguments(buffer).eq(argv.iter().copied()));
+    Some((used, argv.iter().map(|argument| argument.to_vec()).collect()))
 }
 
 fn whole(bytes: &[u8]) -> Result<Commands, ProtocolError> {
