@@ -11,6 +11,7 @@ use crate::clients::Client;
 use crate::command::Command;
 use crate::config::Config;
 use crate::keyspace::shard::WatchFlag;
+use crate::keyspace::view::Lookups;
 use crate::resp::reply::Protocol;
 
 /// By which door a session came in: it decides what it may ask.
@@ -95,13 +96,16 @@ pub struct Queue {
     pub broken: bool,
 }
 
+/// A watched key, with its database.
+pub type Watched = (usize, Box<[u8]>);
+
 /// Keys that a session watches.
 #[derive(Debug, Default)]
 pub struct Watches {
     /// Set when one of them has changed.
     pub flag: WatchFlag,
-    /// The keys, with their databases.
-    pub keys: Vec<(usize, Box<[u8]>)>,
+    /// The keys.
+    pub keys: Vec<Watched>,
 }
 
 impl Watches {
@@ -111,7 +115,7 @@ impl Watches {
     }
 
     /// Takes all keys out, with the flag they were watched by; a new flag takes its place.
-    pub fn take(&mut self) -> (WatchFlag, Vec<(usize, Box<[u8]>)>) {
+    pub fn take(&mut self) -> (WatchFlag, Vec<Watched>) {
         let flag = std::mem::replace(&mut self.flag, Arc::new(AtomicBool::new(false)));
         (flag, std::mem::take(&mut self.keys))
     }
@@ -130,6 +134,19 @@ pub struct Tally {
     pub hits: u64,
     /// Reads that did not.
     pub misses: u64,
+    /// Rate-limit decisions that admitted.
+    pub allowed: u64,
+    /// Rate-limit decisions that refused.
+    pub refused: u64,
+}
+
+impl Tally {
+    /// Adds a reader's lookups.
+    #[inline]
+    pub fn count(&mut self, lookups: Lookups) {
+        self.hits += lookups.hits;
+        self.misses += lookups.misses;
+    }
 }
 
 impl Session {

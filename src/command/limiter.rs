@@ -7,7 +7,6 @@
 //! holds.
 
 use std::cell::RefCell;
-use std::io::Write as _;
 
 use eave_ratelimit::{Change, Outcome as Verdict, Rule, RuleError, StateError};
 use smallvec::SmallVec;
@@ -147,8 +146,9 @@ fn corrupt(error: StateError) -> Fault {
 /// What a decision comes to in numbers: allowed, limit, remaining, retry after, reset after.
 pub type Status = [i64; 5];
 
-/// Answers a decision: five integers, over RESP3 a map that names them and has the rule too.
-pub fn answer(status: &Status, rule: &Rule, reply: &mut dyn Reply) {
+/// Answers a decision: five integers, over RESP3 a map that names them and has the rule too, in
+/// the words of the request.
+pub fn answer(status: &Status, token: &[u8], reply: &mut dyn Reply) {
     if reply.protocol() == Protocol::V2 {
         reply.integers(status);
         return;
@@ -160,12 +160,7 @@ pub fn answer(status: &Status, rule: &Rule, reply: &mut dyn Reply) {
         reply.integer(*number);
     }
     reply.bulk(b"rule");
-    let mut text = [0; eave_ratelimit::MAX_TOKEN_BYTES];
-    let mut room = &mut text[..];
-    // The longest canonical text is shorter than the longest token.
-    let _ = write!(room, "{rule}");
-    let left = room.len();
-    reply.bulk(&text[..text.len() - left]);
+    reply.bulk(token);
 }
 
 fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -174,7 +169,12 @@ fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let now = view.around.now;
     let status =
         decide(view, argv[1], |state, next| eave_ratelimit::take(state, &rule, cost, now, next))?;
-    answer(&status, &rule, reply);
+    if status[0] == 1 {
+        view.effects.allowed += 1;
+    } else {
+        view.effects.refused += 1;
+    }
+    answer(&status, argv[2], reply);
     Ok(())
 }
 
@@ -184,7 +184,7 @@ fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let now = view.around.now;
     let status =
         decide(view, argv[1], |state, next| eave_ratelimit::give(state, &rule, amount, now, next))?;
-    answer(&status, &rule, reply);
+    answer(&status, argv[2], reply);
     Ok(())
 }
 
@@ -254,7 +254,7 @@ fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outco
     let cost = cost(&argv[3..])?;
     let state = view.get(argv[1]).map(state_of).transpose()?.unwrap_or_default();
     let decision = eave_ratelimit::peek(state, &rule, cost, view.around.now).map_err(corrupt)?;
-    answer(&decision.status(), &rule, reply);
+    answer(&decision.status(), argv[2], reply);
     Ok(())
 }
 

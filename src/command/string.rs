@@ -481,7 +481,7 @@ fn mset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
 }
 
 fn msetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    if argv.len() % 2 == 0 {
+    if argv.len().is_multiple_of(2) {
         return Err(Fault::arity("msetnx"));
     }
     if argv[1..].chunks_exact(2).any(|pair| view.exists(pair[0])) {
@@ -494,7 +494,7 @@ fn msetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
 }
 
 fn put_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Outcome {
-    if argv.len() % 2 == 0 {
+    if argv.len().is_multiple_of(2) {
         return Err(Fault::arity(name));
     }
     for pair in argv[1..].chunks_exact(2) {
@@ -549,7 +549,7 @@ fn getrange(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     match view.get(argv[1]) {
         Some(entry) => {
             with_bytes(string_of(entry)?, |bytes| {
-                reply.bulk(&bytes[range(start, end, bytes.len())])
+                reply.bulk(&bytes[range(start, end, bytes.len())]);
             });
         }
         None => reply.bulk(b""),

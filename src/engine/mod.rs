@@ -66,7 +66,9 @@ fn run_or_queue(
         Run::Read(run) => {
             let locks = lock(node, session.db, command, argv)?;
             let view = ReadView::new(&locks, session.db, surroundings(session));
-            run(&view, argv, reply)
+            let outcome = run(&view, argv, reply);
+            session.tally.count(view.lookups());
+            outcome
         }
         Run::Write(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
@@ -168,6 +170,8 @@ fn log(node: &Node, effects: &Effects) {
 #[inline]
 fn finish(session: &mut Session, mut effects: Effects) {
     session.tally.expired += effects.expired;
+    session.tally.allowed += effects.allowed;
+    session.tally.refused += effects.refused;
     if !effects.garbage.is_empty() || !effects.bulky.is_empty() {
         free(std::mem::take(&mut effects.garbage), std::mem::take(&mut effects.bulky));
     }
@@ -202,7 +206,9 @@ fn run_locked(
     match command.run {
         Run::Read(run) => {
             let view = ReadView::new(locks, session.db, surroundings(session));
-            run(&view, argv, reply)
+            let outcome = run(&view, argv, reply);
+            session.tally.count(view.lookups());
+            outcome
         }
         Run::Write(run) => {
             let around = surroundings(session);

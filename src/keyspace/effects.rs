@@ -34,6 +34,10 @@ pub struct Effects {
     reworded: bool,
     /// Keys removed because they were due.
     pub expired: u64,
+    /// Rate-limit decisions that admitted.
+    pub allowed: u64,
+    /// Rate-limit decisions that refused.
+    pub refused: u64,
     /// What FLUSHALL and the like have taken out, to be freed after the locks.
     pub garbage: Vec<Table<Entry>>,
     /// Values whose parts are so many that they are freed after the locks, in another thread.
@@ -52,6 +56,8 @@ impl Effects {
             dirty: 0,
             reworded: false,
             expired: 0,
+            allowed: 0,
+            refused: 0,
             garbage: Vec::new(),
             bulky: Vec::new(),
         }

@@ -4,6 +4,8 @@
 //! the command may do. An expired key is absent from either view the moment it is due; a
 //! writer that comes across one removes it and tells the log.
 
+use std::cell::Cell;
+
 use super::locks::{Contended, ShardRef};
 use super::{Count, Effects, Entry, LockSet, Place, Shard};
 use crate::table::Table;
@@ -31,17 +33,44 @@ pub struct ReadView<'a, 'k> {
     db: usize,
     /// The time and the settings of this command.
     pub around: Surroundings,
+    lookups: Cell<Lookups>,
+}
+
+/// Lookups of a reader, as INFO counts them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lookups {
+    /// Keys that were there.
+    pub hits: u64,
+    /// Keys that were not.
+    pub misses: u64,
 }
 
 impl<'a, 'k> ReadView<'a, 'k> {
     /// A view of database `db` through `locks`.
     pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings) -> Self {
-        ReadView { locks, db, around }
+        ReadView { locks, db, around, lookups: Cell::default() }
     }
 
     /// The entry of a declared key, unless it is absent or due.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'a Entry> {
+        let found = self.find(key);
+        let mut lookups = self.lookups.get();
+        match found {
+            Some(_) => lookups.hits += 1,
+            None => lookups.misses += 1,
+        }
+        self.lookups.set(lookups);
+        found
+    }
+
+    /// How often `get` found its key, and how often not.
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.get()
+    }
+
+    #[inline]
+    fn find(&self, key: &[u8]) -> Option<&'a Entry> {
         let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
         let entry = shard.at(shard.find(place.hash, key)?);

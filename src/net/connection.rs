@@ -24,7 +24,7 @@ use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
 use crate::observe::stats;
 use crate::resp::request::Decoded;
-use crate::resp::{Reply, RequestDecoder, RequestLimits, RespReply};
+use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
 
 thread_local! {
@@ -69,6 +69,7 @@ pub struct Connection<S> {
 }
 
 /// Why execution of what was read stopped.
+#[derive(Clone, Copy)]
 enum Stop {
     /// All requests that are whole have been executed.
     Drained,
@@ -238,6 +239,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     continue;
                 }
                 Ok(Decoded::Incomplete(_)) => return Stop::Drained,
+                Err(ProtocolError::Http) => {
+                    // As Redis does: a page in a browser may have sent it, so it learns nothing.
+                    tracing::warn!("client {}: {}", self.session.client.id, ProtocolError::Http);
+                    self.session.closing = true;
+                    return Stop::Drained;
+                }
                 Err(error) => {
                     RespReply::new(output, self.session.protocol)
                         .error(&format!("ERR Protocol error: {error}"));

@@ -82,12 +82,15 @@ impl Stats {
 
     /// Adds what a session has gathered, and empties it.
     pub fn add(&self, tally: &mut Tally) {
-        let Tally { commands, errors, expired, hits, misses } = std::mem::take(tally);
+        let Tally { commands, errors, expired, hits, misses, allowed, refused } =
+            std::mem::take(tally);
         add(&self.commands, commands);
         add(&self.errors, errors);
         add(&self.expired, expired);
         add(&self.hits, hits);
         add(&self.misses, misses);
+        add(&self.limits_allowed, allowed);
+        add(&self.limits_refused, refused);
     }
 }
 

@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll as Polled;
 use std::time::Duration;
 
@@ -43,6 +44,12 @@ const LIMITS: RequestLimits = RequestLimits {
 /// Time between two signs of life while a snapshot is put together.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// How long a follower may take for the stream's last bytes when the node stops.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
+/// Time between two looks at who is left when the node stops.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Serves a connection whose session has said PSYNC or SYNC; `rest` is what came behind that.
 pub async fn serve(node: Arc<Node>, stream: TcpStream, mut session: Session, rest: Vec<u8>) {
     let Some(introduction) = session.introduction.take() else { return };
@@ -64,7 +71,7 @@ pub async fn serve(node: Arc<Node>, stream: TcpStream, mut session: Session, res
         why = listen(&node, id, reader, rest) => why,
         why = feed(&node, id, writer, &mut orders) => why,
         reason = cut => reason.map_or_else(|_| "closed".into(), |reason| reason.to_string()),
-        () = closing(&session.client) => "closed by this node".into(),
+        () = closing(&node, &session.client) => "closed by this node".into(),
     };
     tracing::info!("replica {peer} does not follow any longer: {why}");
 }
@@ -103,13 +110,25 @@ async fn activate(node: &Node) {
     }
 }
 
-/// Ends when the client is asked to.
-async fn closing(client: &Client) {
+/// Ends when the client is asked to. A node that stops lets it have the stream's end first.
+async fn closing(node: &Node, client: &Client) {
     poll_fn(|context| {
         client.register(context.waker());
         if client.is_closing() { Polled::Ready(()) } else { Polled::Pending }
     })
     .await;
+    if node.shutdown.is_cancelled() {
+        tokio::time::sleep(LAST_BYTES).await;
+    }
+}
+
+/// Ends when the node stops and nobody is left who could write.
+async fn written_out(node: &Node) {
+    node.shutdown.cancelled().await;
+    let is_follower = |client: &Arc<Client>| client.follower.load(Ordering::Relaxed);
+    while !node.clients.list().iter().all(is_follower) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Reads what a follower says until it has nothing more to say; answers why.
@@ -189,6 +208,7 @@ async fn feed(
 /// they would stand in the middle of a command.
 async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> String {
     let mut buffer = Vec::with_capacity(STREAM_BYTES);
+    let mut complete = false;
     loop {
         buffer.clear();
         let (poll, end) = {
@@ -203,7 +223,11 @@ async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> Stri
                     return error.to_string();
                 }
             }
-            Poll::CaughtUp => node.log.appended_since(end).await,
+            Poll::CaughtUp if complete => return "this node stops".into(),
+            Poll::CaughtUp => tokio::select! {
+                () = node.log.appended_since(end) => {}
+                () = written_out(node) => complete = true,
+            },
             Poll::Cut(reason) => return reason.to_string(),
             // It was closed; the reason is on its way.
             Poll::NotStreaming => std::future::pending().await,

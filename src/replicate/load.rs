@@ -24,6 +24,9 @@ pub(super) enum LoadError {
     /// A hash with fields that expire.
     #[error("hash '{0}' has fields that expire, which is not supported")]
     FieldExpiry(String),
+    /// A rate limit that this version of the limiter has not written.
+    #[error("rate limit '{0}' is damaged")]
+    Limiter(String),
     /// A value of a module.
     #[error("key '{0}' is of the module type {1}, which is not supported")]
     Module(String, String),
@@ -90,7 +93,12 @@ impl Loader {
         let at = meta.expire_at_ms.map_or(NEVER, |at| u64::try_from(at).unwrap_or(1).max(1));
         let entry = match value {
             rdb::Value::String(bytes) => Entry::string(&name, &bytes, at),
-            rdb::Value::Limiter(state) => Entry::rate_limit(&name, &state, at),
+            rdb::Value::Limiter(state) => {
+                if state.is_empty() || eave_ratelimit::validate(&state).is_err() {
+                    return Err(LoadError::Limiter(show(&name)));
+                }
+                Entry::rate_limit(&name, &state, at)
+            }
             rdb::Value::Hash(fields) => {
                 if fields.iter().any(|field| field.expire_at_ms.is_some()) {
                     return Err(LoadError::FieldExpiry(show(&name)));

@@ -17,8 +17,7 @@
 //! A redis-server that follows gets everything that Redis has a type for. Rate limits are left
 //! out of its full copies, and it logs RL.STATE in the stream as an unknown command and goes
 //! on. Left out on purpose for now: chains (a replica answers PSYNC with NOMASTERLINK, since
-//! the pings of its log must be its leader's), WAIT, failover, flushing the stream's last
-//! bytes to followers when the node stops, and resuming after a restart.
+//! the pings of its log must be its leader's), WAIT, failover, and resuming after a restart.
 
 mod apply;
 pub mod follower;

@@ -93,7 +93,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let mark = EofMark::from_random(random);
     let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
     let mut sender = Sender::new(receivers);
-    tracing::info!("full copy for {} replicas begins at offset {offset}", sender.receivers.len());
+    tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
     sender.begin(&preamble(&node, offset));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
@@ -340,6 +340,14 @@ mod tests {
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits};
 
+    /// The state of a rate limit that is used up.
+    fn state() -> Vec<u8> {
+        let mut state = Vec::new();
+        let rule = eave_ratelimit::Rule::parse(b"1/1h").unwrap();
+        eave_ratelimit::take(&[], &rule, 1, 1_700_000_000_000, &mut state).unwrap();
+        state
+    }
+
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
@@ -356,7 +364,7 @@ mod tests {
                 NEVER,
             ),
             Entry::object(b"large", Value::Hash(Hash::from_pairs(pairs, limits)), 5),
-            Entry::rate_limit(b"limit", b"state", 1_900_000_000_001),
+            Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
             staged.insert(2, entry).unwrap();
         }
@@ -419,7 +427,19 @@ mod tests {
             assert_eq!(large.expires_at(), 5);
             assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
             let limit = entry(&copy, "limit").unwrap();
-            assert_eq!(limit.as_rate_limit(), Some(b"state".as_slice()));
+            assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_that_nobody_wrote_is_refused() {
+        for state in [b"".as_slice(), b"nonsense"] {
+            let mut bytes = Vec::new();
+            let mut writer = Writer::new(&mut bytes, Compression::None);
+            writer.header();
+            writer.key(b"limit", &KeyMeta::default(), LimiterState(state));
+            let mut loader = Loader::new(1, HashLimits::default());
+            assert!(loader.feed(&bytes).is_err());
         }
     }
 

@@ -18,7 +18,7 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     lines.put("role", if leader.is_some() { "slave" } else { "master" });
     if let Some(leader) = leader {
         let status = node.replication.status.lock().clone();
-        replica_lines(node, &leader, status, &mut lines);
+        replica_lines(node, &leader, status.as_ref(), &mut lines);
     }
     leader_lines(&leader_status(node), &mut lines);
     lines.0
@@ -33,30 +33,30 @@ pub fn leader_status(node: &Node) -> LeaderStatus {
 struct Lines(Vec<(String, String)>);
 
 impl Lines {
-    fn put(&mut self, name: &str, value: impl ToString) {
-        self.0.push((name.to_owned(), value.to_string()));
+    fn put(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.0.push((name.to_owned(), format!("{value}")));
     }
 }
 
 fn replica_lines(
     node: &Node,
     leader: &config::Leader,
-    status: Option<ReplicaStatus>,
+    status: Option<&ReplicaStatus>,
     lines: &mut Lines,
 ) {
-    let state = status.as_ref().map_or(LinkState::Connect, |status| status.state);
+    let state = status.map_or(LinkState::Connect, |status| status.state);
     let up = state == LinkState::Connected;
     lines.put("master_host", &leader.host);
     lines.put("master_port", leader.port);
     lines.put("master_link_status", if up { "up" } else { "down" });
-    let heard = status.as_ref().filter(|_| up).map(|status| status.heard_ago_ms / 1000);
+    let heard = status.filter(|_| up).map(|status| status.heard_ago_ms / 1000);
     lines.put("master_last_io_seconds_ago", or_minus_one(heard));
     lines.put("master_sync_in_progress", u8::from(state == LinkState::Sync));
     let applied = node.log.offset();
-    let received = status.as_ref().map_or(0, |status| status.received).max(applied);
+    let received = status.map_or(0, |status| status.received).max(applied);
     lines.put("slave_read_repl_offset", received);
     lines.put("slave_repl_offset", applied);
-    if let Some(status) = &status {
+    if let Some(status) = status {
         if state == LinkState::Sync {
             sync_lines(status, lines);
         }

@@ -62,7 +62,7 @@ pub enum ProtocolError {
     #[error("unauthenticated bulk length")]
     BulkLengthBeforeAuth,
     /// Something else than a bulk string inside the array.
-    #[error("expected '$', got '{}'", .0.escape_ascii())]
+    #[error("expected '$', got '{}'", shown(*.0))]
     ExpectedBulk(u8),
     /// A bulk string that does not end where its length says.
     #[error("expected CRLF after the bulk string")]
@@ -327,6 +327,15 @@ fn is_http(line: &[u8]) -> bool {
     starts(b"post ") || starts(b"host:") || (starts(b"get ") && line.ends_with(b" HTTP/1.1"))
 }
 
+/// A byte of the client's in an error text. A line end in it becomes a blank, as everywhere in
+/// errors; other bytes that are no text are escaped.
+fn shown(byte: u8) -> String {
+    match byte {
+        b'\r' | b'\n' => " ".to_owned(),
+        byte => byte.escape_ascii().to_string(),
+    }
+}
+
 fn array_length(text: &[u8], limits: &RequestLimits) -> Result<usize, ProtocolError> {
     let count = length(text).ok_or(ProtocolError::ArrayLength)?;
     // Redis takes a negative count as an empty request.
@@ -372,14 +381,14 @@ fn short_length(text: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// A length as Redis reads it: decimal digits, a minus sign allowed, no plus, no blanks, no
-/// leading zeros; at most 18 digits, which is more than any limit.
+/// leading zeros.
 fn length(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.split_first()? {
         (b'-', rest) => (true, rest),
         _ => (false, text),
     };
     let leading_zero = digits.len() > 1 && digits[0] == b'0';
-    if digits.is_empty() || digits.len() > 18 || leading_zero {
+    if digits.is_empty() || digits.len() > 19 || leading_zero {
         return None;
     }
     let mut value: i64 = 0;
@@ -388,9 +397,11 @@ fn length(text: &[u8]) -> Option<i64> {
         if digit > 9 {
             return None;
         }
-        value = value * 10 + i64::from(digit);
+        // Towards the sign, so that the smallest number is read like any other.
+        let digit = if negative { -i64::from(digit) } else { i64::from(digit) };
+        value = value.checked_mul(10)?.checked_add(digit)?;
     }
-    if negative && value == 0 { None } else { Some(if negative { -value } else { value }) }
+    if negative && value == 0 { None } else { Some(value) }
 }
 
 #[cfg(test)]

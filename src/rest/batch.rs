@@ -5,7 +5,7 @@ use hyper::StatusCode;
 
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Caller, Desk};
+use super::caller::{Caller, Desk, most_bytes};
 use super::json;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
@@ -100,7 +100,7 @@ impl<'b> Pipeline<'b> {
         let ran = match self.format {
             Format::Json(encoding) => {
                 self.out.push(if self.next == 0 { b'[' } else { b',' });
-                let mut reply = JsonReply::new(&mut self.out, encoding);
+                let mut reply = JsonReply::new(&mut self.out, encoding).bounded(most);
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
             Format::Resp => {
@@ -144,10 +144,7 @@ impl Desk {
     /// Runs commands until the pipeline is done, or others should have their turn.
     fn run_some(&mut self, node: &Node, rights: Rights, pipeline: &mut Pipeline<'_>) -> Progress {
         let session = self.open(rights);
-        let most = match session.config().client_output_buffer_limit.normal.hard {
-            0 => usize::MAX,
-            most => usize::try_from(most).unwrap_or(usize::MAX),
-        };
+        let most = most_bytes(session);
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
         self.close(node);
@@ -163,7 +160,7 @@ impl Desk {
     ) -> Result<Bytes, Fault> {
         let session = self.open(rights);
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        let mut reply = JsonReply::items(&mut out, encoding);
+        let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
         let ran = engine::execute_all(node, session, commands, &mut reply);
         self.close(node);
         ran.map(|()| out.into())

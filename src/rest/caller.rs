@@ -203,7 +203,8 @@ impl Desk {
         out.clear();
         let (failed, kind) = match format {
             Format::Json(encoding) => {
-                let mut reply = JsonReply::new(out, encoding);
+                let most = most_bytes(session);
+                let mut reply = JsonReply::new(out, encoding).bounded(most);
                 engine::execute(node, session, argv, &mut reply)?;
                 (reply.failed(), JSON)
             }
@@ -216,6 +217,14 @@ impl Desk {
         let answer = answer::with_body(status, kind, take_bytes(out));
         self.close(node);
         Ok(answer)
+    }
+}
+
+/// How large an answer may be: as large as what a RESP client may leave unread.
+pub(super) fn most_bytes(session: &mut Session) -> usize {
+    match session.config().client_output_buffer_limit.normal.hard {
+        0 => usize::MAX,
+        most => usize::try_from(most).unwrap_or(usize::MAX),
     }
 }
 

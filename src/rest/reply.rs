@@ -47,12 +47,36 @@ pub struct JsonReply<'a> {
     /// Elements that each open array still expects.
     open: SmallVec<[usize; 8]>,
     failed: bool,
+    /// Bytes up to which `out` may grow.
+    most: usize,
+    /// Where the present object begins in `out`.
+    start: usize,
 }
+
+/// Instead of an answer that outgrows its bound.
+const TOO_LARGE: &str = "ERR max response size exceeded: the command was run, its answer is too \
+                         large to be sent";
 
 impl<'a> JsonReply<'a> {
     /// A sink that appends one reply, an object, to `out`.
     pub fn new(out: &'a mut Vec<u8>, encoding: Encoding) -> Self {
-        JsonReply { out, encoding, frame: Frame::Whole, open: SmallVec::new(), failed: false }
+        let start = out.len();
+        JsonReply {
+            out,
+            encoding,
+            frame: Frame::Whole,
+            open: SmallVec::new(),
+            failed: false,
+            most: usize::MAX,
+            start,
+        }
+    }
+
+    /// Bounds the buffer: an object that takes it beyond `most` bytes becomes an error, and what
+    /// is longer than that is not gathered first.
+    #[must_use]
+    pub fn bounded(self, most: usize) -> Self {
+        JsonReply { most, ..self }
     }
 
     /// A sink for a transaction's reply: an array with an object for each of its elements.
@@ -85,16 +109,31 @@ impl<'a> JsonReply<'a> {
             self.open.pop();
         }
         self.out.push(b'}');
+        if self.out.len() > self.most {
+            self.replace();
+        }
         if let Frame::Items(left) = &mut self.frame {
             *left = left.saturating_sub(1);
             self.out.push(if *left > 0 { b',' } else { b']' });
+            self.start = self.out.len();
         }
+    }
+
+    /// Puts an error in the place of the present object.
+    #[cold]
+    fn replace(&mut self) {
+        self.failed = !matches!(self.frame, Frame::Items(_));
+        self.out.truncate(self.start);
+        self.out.extend_from_slice(b"{\"error\":");
+        write_string(self.out, TOO_LARGE.as_bytes());
+        self.out.push(b'}');
     }
 
     fn aggregate(&mut self, length: usize) {
         if self.frame == Frame::Unopened {
             self.frame = Frame::Items(length);
             self.out.extend_from_slice(if length == 0 { b"[]" } else { b"[" });
+            self.start = self.out.len();
             return;
         }
         self.begin();
@@ -108,6 +147,10 @@ impl<'a> JsonReply<'a> {
     }
 
     fn string(&mut self, bytes: &[u8]) {
+        if self.out.len() > self.most {
+            // The object is too large already, and will be replaced.
+            return;
+        }
         match self.encoding {
             Encoding::Plain => write_string(self.out, bytes),
             Encoding::Base64 => write_base64(self.out, bytes),

@@ -129,11 +129,9 @@ fn inline() -> Vec<Row> {
         refused("A".repeat(64 * 1024 + 1), "too big inline request"),
         refused(format!("*{}", "1".repeat(64 * 1024 + 1)), "too big mbulk count string"),
         refused(format!("*1\r\n${}", "1".repeat(64 * 1024 + 1)), "too big bulk count string"),
-        // Bytes that mean nothing, as a TLS greeting on the plain port.
-        answered(
-            b"\xff\xfe\xfd\r\n",
-            b"-ERR unknown command '\xff\xfe\xfd', with args beginning with: \r\n",
-        ),
+        // Bytes that mean nothing, as a TLS greeting on the plain port. Redis echoes them as they
+        // are; an error text of Eave's is always UTF-8, since REST answers with it as well.
+        only_eave(b"\xff\xfe\xfd\r\n", "-ERR unknown command '\u{fffd}", End::Open),
         only_eave(b"\x00\xff\xfe\r\n", "-ERR ", End::Open),
         only_eave(b"\x16\x03\x01\x02\x00\x01\x00\r\n", "-ERR ", End::Open),
     ]

@@ -47,6 +47,34 @@ fn every_kind_of_effect_arrives() -> Outcome {
 }
 
 #[test]
+fn rate_limits_hold_on_the_replica_too() -> Outcome {
+    let mut leader = Node::leader()?;
+    leader.expect("RL.TAKE copied 3/1h:gcra COST 3", "[1 3 0 0 3600000]")?;
+    let mut replica = Node::following(leader.address())?;
+    replica.catch_up(&mut leader)?;
+    for rule in ["3/1h", "2/1d:fixed", "5/1h:gcra"] {
+        leader.ask(&format!("RL.TAKE streamed:{rule} {rule}"))?;
+    }
+    leader.ask("RL.TAKE reset 1/1h")?;
+    leader.ask("RL.RESET reset")?;
+    assert_eq!(assert_same(&mut leader, &mut replica)?.len(), 4);
+    for (key, rule) in
+        [("copied", "3/1h:gcra"), ("streamed:3/1h", "3/1h"), ("streamed:2/1d:fixed", "2/1d:fixed")]
+    {
+        // Allowed, limit and remaining; the times differ by the moment of asking.
+        let peek = format!("RL.PEEK {key} {rule}");
+        let (there, here) = (leader.ask(&peek)?.to_string(), replica.ask(&peek)?.to_string());
+        let shown = |text: &str| text.split(' ').take(3).collect::<Vec<_>>().join(" ");
+        assert_eq!(shown(&there), shown(&here), "{key}");
+    }
+    replica.expect(
+        "RL.TAKE copied 3/1h:gcra",
+        "!READONLY You can't write against a read only replica.",
+    )?;
+    Ok(())
+}
+
+#[test]
 fn writes_are_refused_and_due_keys_are_absent() -> Outcome {
     let mut leader = Node::leader()?;
     let mut replica = Node::following(leader.address())?;

@@ -30,6 +30,24 @@ fn redis_follows_eave() -> Outcome {
 }
 
 #[test]
+fn rate_limits_do_not_break_the_link_of_a_redis() -> Outcome {
+    let mut leader = Node::leader()?;
+    leader.ask("RL.TAKE limit 3/1h")?;
+    leader.expect("SET a 1", "OK")?;
+    let replicaof = format!("--replicaof {} {}", leader.address().ip(), leader.address().port());
+    let mut replica = Node::start(Program::Redis, &replicaof)?;
+    replica.catch_up(&mut leader)?;
+    leader.ask("RL.TAKE limit 3/1h")?;
+    leader.ask("RL.TAKE other 3/1h")?;
+    leader.expect("SET b 2", "OK")?;
+    replica.catch_up(&mut leader)?;
+    replica.expect("DBSIZE", "2")?;
+    replica.expect("GET b", "\"2\"")?;
+    assert_eq!(leader.info("sync_full")?, "1");
+    Ok(())
+}
+
+#[test]
 fn eave_follows_redis() -> Outcome {
     let mut leader = Node::start(Program::Redis, "--repl-diskless-sync-delay 0")?;
     write(&mut leader.connect()?, 13, 3000)?;

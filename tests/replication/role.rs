@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::pair::{Node, assert_same};
 use crate::proxy::Proxy;
+use crate::support::reply::Reply;
 use crate::writer::write;
 
 fn replicaof(node: &Node) -> String {
@@ -58,6 +59,30 @@ fn a_sibling_goes_on_with_the_promoted_one() -> Outcome {
         (first.info("sync_partial_ok")?, first.info("sync_full")?),
         ("1".into(), "0".into())
     );
+    Ok(())
+}
+
+#[test]
+fn a_leader_that_stops_in_order_takes_nothing_with_it() -> Outcome {
+    let mut leader = Node::leader()?;
+    let mut replica = Node::following(leader.address())?;
+    replica.catch_up(&mut leader)?;
+    let mut connection = leader.connect()?;
+    let writer = std::thread::spawn(move || {
+        let mut answered = 0;
+        while let Ok(Reply::Integer(count)) = connection.call(&["INCR", "count"]) {
+            answered = count;
+        }
+        answered
+    });
+    leader.wait_for_count("total_commands_processed", 2000)?;
+    let id = leader.server.process_id().to_string();
+    let signalled = std::process::Command::new("kill").args(["-TERM", &id]).status();
+    assert!(signalled.is_ok_and(|status| status.success()));
+    let answered = writer.join().map_err(|_| "the writer has panicked".to_owned())?;
+    replica.wait_for("master_link_status", "down")?;
+    let applied = replica.ask("GET count")?.text().and_then(|text| text.parse::<i64>().ok());
+    assert!(answered > 1000 && applied >= Some(answered), "{answered} answered, {applied:?} here");
     Ok(())
 }
 

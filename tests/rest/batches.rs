@@ -118,3 +118,20 @@ fn nobody_sees_a_part_of_a_transaction() {
     let total = (3 * ROUNDS).to_string();
     assert_eq!(http.post("/", r#"["GET","a"]"#).json(), json!({ "result": total }));
 }
+
+#[test]
+fn answers_beyond_the_limit_are_errors() {
+    let server = start(&["--client-output-buffer-limit", "normal 1mb 0 0"]);
+    let mut http = Http::open(&server);
+    http.ask("POST", "/set/k", "", &vec![b'x'; 400_000]);
+    let four = http.post("/", r#"["MGET","k","k","k","k"]"#);
+    assert_eq!((four.status, four.json()["error"].is_string()), (400, true));
+    let get = vec![json!(["GET", "k"]); 5];
+    for path in ["/pipeline", "/multi-exec"] {
+        let items = http.post(path, &Value::from(get.clone()).to_string()).json();
+        let fits: Vec<bool> = (0..5).map(|n| items[n]["result"].is_string()).collect();
+        assert_eq!(fits, [true, true, false, false, false], "{path}");
+        assert!((2..5).all(|n| items[n]["error"].is_string()), "{path}");
+    }
+    assert_eq!(http.post("/", r#"["STRLEN","k"]"#).json(), json!({ "result": 400_000 }));
+}

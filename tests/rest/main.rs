@@ -13,6 +13,7 @@ mod client;
 mod connections;
 mod forms;
 mod headers;
+mod take;
 
 use support::server::{Program, Server};
 

@@ -146,6 +146,27 @@ proptest! {
         }
     }
 
+    #[test]
+    fn what_is_too_large_is_an_error(models in prop::collection::vec(models(), 1..6), most in 0usize..400) {
+        let mut out = Vec::new();
+        let mut reply = JsonReply::items(&mut out, Encoding::Plain).bounded(most);
+        reply.array(models.len());
+        models.iter().for_each(|model| model.write(&mut reply));
+        let answers = read(&out);
+        let answers = answers.as_array().unwrap();
+        prop_assert_eq!(answers.len(), models.len());
+        let mut length = 1;
+        for (answer, model) in answers.iter().zip(&models) {
+            let whole = written(model, Encoding::Plain).0;
+            if length + whole.len() <= most {
+                prop_assert_eq!(answer, &model.object(Encoding::Plain));
+            } else {
+                prop_assert_eq!(answer, &json!({ "error": TOO_LARGE }));
+            }
+            length += answer.to_string().len() + 1;
+        }
+    }
+
     /// Long enough for the vectors and what is left behind them.
     #[test]
     fn strings_are_escaped_wherever_it_is_needed(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -173,6 +194,19 @@ fn only_a_status_ok_at_the_top_stays_bare() {
     ] {
         assert_eq!(text(&model, Encoding::Base64), wanted);
     }
+}
+
+#[test]
+fn an_answer_is_not_gathered_beyond_its_bound() {
+    let mut out = b"before".to_vec();
+    let mut reply = JsonReply::new(&mut out, Encoding::Base64).bounded(1000);
+    reply.array(1000);
+    for _ in 0..1000 {
+        reply.bulk(&[b'x'; 1000]);
+    }
+    assert!(reply.failed());
+    assert!(out.capacity() < 20_000, "{}", out.capacity());
+    assert_eq!(read(&out[6..]), json!({ "error": TOO_LARGE }));
 }
 
 #[test]
