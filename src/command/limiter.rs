@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 
-use eave_ratelimit::{Change, Decision, Outcome as Verdict, Rule, RuleError, StateError};
+use eave_ratelimit::{Change, Outcome as Verdict, Rule, RuleError, StateError};
 use smallvec::SmallVec;
 
 use super::args::{integer, is};
@@ -143,20 +143,21 @@ fn corrupt(error: StateError) -> Fault {
     Fault::text(format!("ERR {error}"))
 }
 
+/// What a decision comes to in numbers: allowed, limit, remaining, retry after, reset after.
+pub type Status = [i64; 5];
+
 /// Answers a decision: five integers, over RESP3 a map that names them and has the rule too, in
 /// the words of the request.
-pub fn answer(decision: &Decision, token: &[u8], reply: &mut dyn Reply) {
-    let status = decision.status();
+pub fn answer(status: &Status, token: &[u8], reply: &mut dyn Reply) {
     if reply.protocol() == Protocol::V2 {
-        reply.array(status.len());
-        status.iter().for_each(|number| reply.integer(*number));
+        reply.integers(status);
         return;
     }
     let names = ["allowed", "limit", "remaining", "retry_after_ms", "reset_after_ms"];
     reply.map(names.len() + 1);
     for (name, number) in names.iter().zip(status) {
         reply.bulk(name.as_bytes());
-        reply.integer(number);
+        reply.integer(*number);
     }
     reply.bulk(b"rule");
     reply.bulk(token);
@@ -166,14 +167,14 @@ fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let rule = rule(argv[2])?;
     let cost = cost(&argv[3..])?;
     let now = view.around.now;
-    let decision =
+    let status =
         decide(view, argv[1], |state, next| eave_ratelimit::take(state, &rule, cost, now, next))?;
-    if decision.allowed {
+    if status[0] == 1 {
         view.effects.allowed += 1;
     } else {
         view.effects.refused += 1;
     }
-    answer(&decision, argv[2], reply);
+    answer(&status, argv[2], reply);
     Ok(())
 }
 
@@ -181,9 +182,9 @@ fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let rule = rule(argv[2])?;
     let amount = amount(argv[3])?;
     let now = view.around.now;
-    let decision =
+    let status =
         decide(view, argv[1], |state, next| eave_ratelimit::give(state, &rule, amount, now, next))?;
-    answer(&decision, argv[2], reply);
+    answer(&status, argv[2], reply);
     Ok(())
 }
 
@@ -196,43 +197,56 @@ pub fn decide(
     view: &mut WriteView<'_, '_>,
     key: &[u8],
     judge: impl Fn(&[u8], &mut Vec<u8>) -> Result<Verdict, StateError>,
-) -> Result<Decision, Fault> {
+) -> Result<Status, Fault> {
     // Kept by each thread: a decision allocates nothing once this has grown.
     thread_local!(static NEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     NEXT.with_borrow_mut(|next| {
-        let judged = view.change(key, |entry| {
-            let verdict = judge(state_of(entry)?, next).map_err(corrupt)?;
-            if let Change::Store { expires_at_ms } = verdict.change {
+        // Written where it is needed, since a verdict is large to hand through results.
+        let mut status = [0; 5];
+        let mut consider = |state: &[u8], next: &mut Vec<u8>| {
+            let verdict = judge(state, next).map_err(corrupt)?;
+            status = verdict.decision.status();
+            Ok::<Change, Fault>(verdict.change)
+        };
+        let considered = view.change(key, |entry| {
+            let change = consider(state_of(entry)?, next)?;
+            if let Change::Store { expires_at_ms } = change {
                 entry.put_rate_limit(next, expires_at_ms);
             }
-            Ok::<_, Fault>(verdict)
+            Ok::<Change, Fault>(change)
         });
-        let verdict = match judged {
-            Some(verdict) => verdict?,
+        let change = match considered {
+            Some(change) => change?,
             None => {
-                let verdict = judge(&[], next).map_err(corrupt)?;
-                if let Change::Store { expires_at_ms } = verdict.change {
+                let change = consider(&[], next)?;
+                if let Change::Store { expires_at_ms } = change {
                     view.put_rate_limit(key, next, expires_at_ms);
                 }
-                verdict
+                change
             }
         };
-        match verdict.change {
-            Change::Keep => {}
-            Change::Store { expires_at_ms } => {
+        conclude(view, key, change, next);
+        Ok(status)
+    })
+}
+
+/// Ends what a decision changes, and says it to the log.
+#[inline]
+fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8]) {
+    match change {
+        Change::Keep => {}
+        Change::Store { expires_at_ms } => {
+            view.modified(key);
+            let mut digits = itoa::Buffer::new();
+            view.reword(&[b"RL.STATE", key, digits.format(expires_at_ms).as_bytes(), next]);
+        }
+        Change::Remove => {
+            if view.discard(key) {
                 view.modified(key);
-                let mut digits = itoa::Buffer::new();
-                view.reword(&[b"RL.STATE", key, digits.format(expires_at_ms).as_bytes(), next]);
-            }
-            Change::Remove => {
-                if view.discard(key) {
-                    view.modified(key);
-                    view.reword(&[b"DEL", key]);
-                }
+                view.reword(&[b"DEL", key]);
             }
         }
-        Ok(verdict.decision)
-    })
+    }
 }
 
 fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -240,7 +254,7 @@ fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outco
     let cost = cost(&argv[3..])?;
     let state = view.get(argv[1]).map(state_of).transpose()?.unwrap_or_default();
     let decision = eave_ratelimit::peek(state, &rule, cost, view.around.now).map_err(corrupt)?;
-    answer(&decision, argv[2], reply);
+    answer(&decision.status(), argv[2], reply);
     Ok(())
 }
 

@@ -49,6 +49,14 @@ pub trait Reply {
         }
     }
 
+    /// An array of whole numbers; one call through the sink instead of one for each.
+    fn integers(&mut self, values: &[i64]) {
+        self.array(values.len());
+        for value in values {
+            self.integer(*value);
+        }
+    }
+
     /// The version that the answer is read as, for the few commands whose answers differ in
     /// more than RESP3's extra types. JSON has the shapes of RESP2.
     fn protocol(&self) -> Protocol {
