@@ -115,6 +115,8 @@ fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
     }
     let url = format!("http://127.0.0.1:{}", server.rest_port);
     command.envs(server.environment()).env("TOKEN", TOKEN);
+    // redis-cli then prints what a reader sees in a terminal, not what a pipe gets.
+    command.env("FAKETTY", "1");
     command.env("UPSTASH_REDIS_REST_URL", url).env("UPSTASH_REDIS_REST_TOKEN", TOKEN);
     let log = process::scratch()?.join(format!("{label}.log"));
     finish(server, &mut command, &log)?;
