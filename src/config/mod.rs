@@ -49,7 +49,7 @@ pub struct Config {
     pub tcp_keepalive: u32,
     /// Seconds after which an idle client is closed; 0 = never.
     pub timeout: u32,
-    /// Worker threads; 0 = one a core, at least two.
+    /// Worker threads; 0 = one a core.
     pub io_threads: u32,
     /// Connected clients, both doors together.
     pub maxclients: u32,

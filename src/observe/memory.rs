@@ -1,8 +1,8 @@
 //! Memory in use, as the allocator itself counts it.
 //!
 //! The allocator's own figure needs no accounting beside it and cannot drift from the truth;
-//! reading it costs some microseconds, so it is read a few times a second and whenever much
-//! has been written since, and kept in between.
+//! reading it costs some microseconds, so it is read ten times a second and for INFO, and kept
+//! in between.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
