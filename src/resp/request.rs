@@ -282,6 +282,8 @@ impl RequestDecoder {
         let start = self.position;
         let from = start + self.searched;
         match memchr(b'\r', &buffer[from..]) {
+            // However the bytes were split, the same line is too long.
+            Some(at) if from + at - start > limits::LINE_BYTES => Err(too_long),
             Some(at) if from + at + 1 < buffer.len() => {
                 self.position = from + at + 2;
                 self.searched = 0;
