@@ -64,7 +64,9 @@ fn page() -> String {
     for (group, title) in GROUPS {
         // Writing to a String does not fail, here and below.
         let _ = write!(page, "\n## {title}\n\n");
-        page.push_str("| command | | keys | complexity | REST | since |\n|---|---|---|---|---|---|\n");
+        page.push_str(
+            "| command | | keys | complexity | REST | since |\n|---|---|---|---|---|---|\n",
+        );
         let mut commands: Vec<_> = of_group(group).collect();
         commands.sort_by_key(|command| command.name);
         for command in commands {
