@@ -59,6 +59,13 @@ pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Keys that one client may watch.
 pub const WATCHED_KEYS: usize = 64 * 1024;
 
+/// Bytes of those keys.
+pub const WATCHED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of a client's name, and of its library's name and version: each is a word in every
+/// CLIENT LIST.
+pub const CLIENT_WORD_BYTES: usize = 1024;
+
 /// Elements that HRANDFIELD picks with repeats: unlike any other answer, this one is not
 /// bounded by what has been stored.
 pub const RANDOM_COUNT: usize = 1024 * 1024;

@@ -49,6 +49,8 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Held while settings are changed.
+    configuring: Mutex<()>,
 }
 
 /// The node's place among others.
@@ -124,6 +126,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
     }
@@ -139,6 +142,8 @@ impl Node {
     /// # Errors
     /// What `change` refuses; nothing is changed then.
     pub fn configure<E>(&self, change: impl FnOnce(&mut Config) -> Result<(), E>) -> Result<(), E> {
+        // Of two changes at once, neither may start from what was before the other.
+        let _configuring = self.configuring.lock();
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
         self.replication.leader.lock().configure(leader_config(&next));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use crate::clients::Client;
 use crate::clock;
 use crate::config::Config;
 use crate::net::connection::{Connection, End};
@@ -19,8 +20,9 @@ use crate::rest;
 use crate::session::{Door, Session};
 use crate::upkeep;
 
-/// How long connections have to end when the node stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long connections have to end when the node stops: those that do not take their answers
+/// use it up. Less than the ten seconds after which Docker and others kill.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// A node with its doors open.
 #[derive(Debug)]
@@ -118,6 +120,7 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, stream: TcpStream, peer: SocketA
     stats::add(&node.stats.connections, 1);
     let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let client = node.clients.add(peer.to_string(), local, clock::unix_ms());
+    end_if_stopping(node, &client);
     let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
     tasks.spawn(serve(Arc::clone(node), stream, session));
 }
@@ -128,6 +131,14 @@ for the default user. Only connections from this machine are accepted. Set 'requ
 
 fn is_local(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
+}
+
+/// Ends a client that came while the node was beginning to stop: those who were there before
+/// have been told.
+fn end_if_stopping(node: &Node, client: &Client) {
+    if node.shutdown.is_cancelled() {
+        client.close();
+    }
 }
 
 /// Lets an HTTP connection in, or says why not. Protected mode is no question here: this door

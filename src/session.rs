@@ -91,7 +91,7 @@ pub struct Introduction {
 pub struct Queue {
     /// Each with its arguments.
     pub commands: Vec<Vec<Box<[u8]>>>,
-    /// Bytes of all arguments.
+    /// Bytes of all arguments, with what keeps them.
     pub bytes: usize,
     /// Whether one of them was refused: EXEC then refuses all.
     pub broken: bool,
@@ -107,6 +107,8 @@ pub struct Watches {
     pub flag: WatchFlag,
     /// The keys.
     pub keys: Vec<Watched>,
+    /// Bytes of the keys.
+    pub bytes: usize,
 }
 
 impl Watches {
@@ -117,6 +119,7 @@ impl Watches {
 
     /// Takes all keys out, with the flag they were watched by; a new flag takes its place.
     pub fn take(&mut self) -> (WatchFlag, Vec<Watched>) {
+        self.bytes = 0;
         let flag = std::mem::replace(&mut self.flag, Arc::new(AtomicBool::new(false)));
         (flag, std::mem::take(&mut self.keys))
     }

@@ -6,6 +6,7 @@ use super::args::{integer, is};
 use super::connection::row;
 use super::{Argv, Command, Flags, help};
 use crate::fault::{Fault, Outcome};
+use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Session};
@@ -84,12 +85,19 @@ fn getname(_: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) 
 /// A name that fits into a line of CLIENT LIST.
 ///
 /// # Errors
-/// When it holds blanks, line ends or other special characters.
+/// When it is too long, or holds blanks, line ends or other special characters.
 pub fn valid_name(name: &[u8]) -> Result<Vec<u8>, Fault> {
+    if name.len() > CLIENT_WORD_BYTES {
+        return Err(too_long("Client names"));
+    }
     if plain(name) {
         return Ok(name.to_vec());
     }
     Err(Fault::new("ERR Client names cannot contain spaces, newlines or special characters."))
+}
+
+fn too_long(what: &str) -> Fault {
+    Fault::text(format!("ERR {what} cannot be longer than {CLIENT_WORD_BYTES} bytes."))
 }
 
 fn plain(text: &[u8]) -> bool {
@@ -109,8 +117,11 @@ fn setinfo(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
         let attribute = String::from_utf8_lossy(attribute);
         return Err(Fault::text(format!("ERR Unrecognized option '{attribute}'")));
     }
+    let name = if library { "lib-name" } else { "lib-ver" };
+    if value.len() > CLIENT_WORD_BYTES {
+        return Err(too_long(name));
+    }
     if !plain(value) {
-        let name = if library { "lib-name" } else { "lib-ver" };
         return Err(Fault::text(format!(
             "ERR {name} cannot contain spaces, newlines or special characters."
         )));

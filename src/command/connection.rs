@@ -239,6 +239,7 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     session.protocol = Protocol::V2;
     session.authenticated = session.config().requirepass.is_empty();
     session.client.words.lock().name.clear();
+    session.client.protocol.store(2, Ordering::Relaxed);
     reply.set_protocol(Protocol::V2);
     reply.status("RESET");
     Ok(())

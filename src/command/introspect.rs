@@ -83,7 +83,9 @@ fn count(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outco
 /// A command by `name` or `container|name`.
 fn find(name: &[u8]) -> Option<(Option<&'static Command>, &'static Command)> {
     match name.iter().position(|byte| *byte == b'|') {
-        None => Some((None, lookup(name)?)),
+        None => lookup(name)
+            .filter(|found| !found.flags.contains(Flags::INTERNAL))
+            .map(|found| (None, found)),
         Some(at) => {
             let container = lookup(&name[..at])?;
             Some((Some(container), super::subcommand(container, &name[at + 1..])?))
@@ -273,7 +275,7 @@ fn list(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 
 fn getkeys(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let inner = &argv[2..];
-    let Some(mut command) = lookup(inner[0]) else {
+    let Some((_, mut command)) = find(inner[0]) else {
         return Err(Fault::new("ERR Invalid command specified"));
     };
     if let Some(sub) = inner.get(1).and_then(|word| super::subcommand(command, word)) {

@@ -99,7 +99,18 @@ const SHOWN_BYTES: usize = 64;
 /// yet.
 #[inline]
 pub fn rule(token: &[u8]) -> Result<Rule, Fault> {
-    Rule::parse(token).map_err(|error| refuse_rule(token, error))
+    // Callers mostly ask by one rule again and again; parsing it costs more than deciding.
+    thread_local!(static LAST: RefCell<Option<(Vec<u8>, Rule)>> = const { RefCell::new(None) });
+    LAST.with_borrow_mut(|last| {
+        if let Some((known, rule)) = last
+            && known == token
+        {
+            return Ok(*rule);
+        }
+        let rule = Rule::parse(token).map_err(|error| refuse_rule(token, error))?;
+        *last = Some((token.to_vec(), rule));
+        Ok(rule)
+    })
 }
 
 #[cold]
@@ -237,8 +248,11 @@ fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8
         Change::Keep => {}
         Change::Store { expires_at_ms } => {
             view.modified(key);
-            let mut digits = itoa::Buffer::new();
-            view.reword(&[b"RL.STATE", key, digits.format(expires_at_ms).as_bytes(), next]);
+            if view.effects.is_written() {
+                let mut digits = itoa::Buffer::new();
+                let at = digits.format(expires_at_ms).as_bytes();
+                view.reword(&[b"RL.STATE", key, at, next]);
+            }
         }
         Change::Remove => {
             if view.discard(key) {

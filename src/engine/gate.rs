@@ -54,15 +54,33 @@ pub(super) fn admit(
         if command.flags.contains(Flags::INTERNAL) {
             return Err(unknown(argv));
         }
-        let limit = session.config().maxmemory;
-        if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
-            return Err(OUT_OF_MEMORY);
-        }
-        if node.replication.is_replica() {
-            admit_on_replica(node, session, command)?;
-        }
+        admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+/// Asks what may be answered otherwise a moment later: is there memory, and does this node
+/// take writes.
+///
+/// # Errors
+/// What the client is told if not.
+#[inline]
+pub(super) fn admit_now(
+    node: &Node,
+    session: &mut Session,
+    command: &Command,
+) -> Result<(), Fault> {
+    if session.door == Door::Leader {
+        return Ok(());
+    }
+    let limit = session.config().maxmemory;
+    if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
+        return Err(OUT_OF_MEMORY);
+    }
+    if node.replication.is_replica() {
+        admit_on_replica(node, session, command)?;
+    }
+    Ok(())
 }
 
 #[cold]

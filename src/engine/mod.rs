@@ -104,6 +104,7 @@ fn lock<'k>(
             LockSet::key(&node.keyspace, db, argv[first], access)
         }
         Keys::Roaming | Keys::None => Ok(LockSet::roaming(&node.keyspace)),
+        Keys::Everything => LockSet::everything(&node.keyspace, &mut SmallVec::new()),
         _ => {
             let mut wanted = SmallVec::new();
             want(node, db, command, argv, &mut wanted);
@@ -135,10 +136,8 @@ fn want(
             }
         }
         Keys::Roaming | Keys::Database => wanted.extend(Wanted::database(db, access)),
-        Keys::Everything => {
-            let databases = node.keyspace.used_databases();
-            wanted.extend(databases.into_iter().flat_map(|db| Wanted::database(db, access)));
-        }
+        // The locks themselves say which databases there are: `LockSet::everything`.
+        Keys::Everything => {}
     }
 }
 

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::{finish, gate, run_locked, want};
 use crate::command::args::is;
-use crate::command::{Argv, Command, Control, Run};
+use crate::command::{Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
@@ -60,7 +60,9 @@ pub(super) fn control(
 /// Keeps a command for EXEC.
 pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let Some(queue) = &mut session.queue else { return Ok(()) };
-    let bytes: usize = argv.iter().map(|argument| argument.len()).sum();
+    // What keeps an argument counts too, or a million empty ones would be nothing.
+    let bytes = size_of::<Vec<Box<[u8]>>>()
+        + argv.iter().map(|argument| argument.len() + size_of::<Box<[u8]>>()).sum::<usize>();
     let too_large = queue.commands.len() >= limits::QUEUED_COMMANDS
         || queue.bytes.saturating_add(bytes) > limits::QUEUED_BYTES;
     // What the leader has done its replica must be able to do.
@@ -85,15 +87,24 @@ pub(super) fn refused(node: &Node, session: &mut Session, argv: Argv<'_>, fault:
         Fault::Text(text) if argv.first().is_some_and(|name| is(name, "EXEC")) => {
             session.queue = None;
             forget_watches(node, session);
-            let why = text.split_once(' ').map_or(&*text, |(_, why)| why);
-            Fault::text(format!("EXECABORT Transaction discarded because of: {why}"))
+            abort(&text)
         }
         fault => fault,
     }
 }
 
+/// Redis keeps the code of an error here, but for the common one.
+#[cold]
+fn abort(why: &str) -> Fault {
+    let why = why.strip_prefix("ERR ").unwrap_or(why);
+    Fault::text(format!("EXECABORT Transaction discarded because of: {why}"))
+}
+
 fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
-    if session.watches.keys.len() + keys.len() > limits::WATCHED_KEYS {
+    let bytes: usize = keys.iter().map(|key| key.len()).sum();
+    if session.watches.keys.len() + keys.len() > limits::WATCHED_KEYS
+        || session.watches.bytes + bytes > limits::WATCHED_BYTES
+    {
         return Err(Fault::new("ERR too many watched keys"));
     }
     let db = session.db;
@@ -112,6 +123,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
         let shard = locks.held_mut(db, Place::of(key).shard);
         if shard.watch(key, &session.watches.flag) {
             session.watches.keys.push((db, Box::from(*key)));
+            session.watches.bytes += key.len();
         }
     }
     drop(locks);
@@ -149,8 +161,15 @@ fn exec(node: &Node, session: &mut Session, reply: &mut dyn Reply) -> Outcome {
     let borrowed: Vec<SmallVec<[&[u8]; 8]>> =
         queue.commands.iter().map(|argv| argv.iter().map(|a| &**a).collect()).collect();
     let commands: Vec<Argv<'_>> = borrowed.iter().map(SmallVec::as_slice).collect();
+    let rows = rows(&commands)?;
+    // What was allowed when it was queued need not be now: memory fills, leaders step down.
+    let refusal = rows.iter().find_map(|row| gate::admit_now(node, session, row).err());
+    if let Some(Fault::Text(why)) = refusal {
+        forget_watches(node, session);
+        return Err(abort(&why));
+    }
     session.executing = Some(commands.len());
-    let outcome = run_all(node, session, &commands, reply);
+    let outcome = run_all(node, session, &commands, &rows, reply);
     session.executing = None;
     if outcome == Err(Fault::Contended) {
         // Nothing has happened: keep the queue for the next attempt.
@@ -173,23 +192,33 @@ pub fn execute_all(
     commands: &[Argv<'_>],
     reply: &mut dyn Reply,
 ) -> Outcome {
+    let mut rows = Vec::with_capacity(commands.len());
     for argv in commands {
-        gate::admit(node, session, argv)?;
+        rows.push(gate::admit(node, session, argv)?);
     }
-    run_all(node, session, commands, reply)
+    run_all(node, session, commands, &rows, reply)
+}
+
+/// The rows of commands that the gate has let in before.
+fn rows(commands: &[Argv<'_>]) -> Result<Vec<&'static Command>, Fault> {
+    commands.iter().map(|argv| gate::find(argv)).collect()
 }
 
 fn run_all(
     node: &Node,
     session: &mut Session,
     commands: &[Argv<'_>],
+    rows: &[&'static Command],
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let rows: Vec<&'static Command> =
-        commands.iter().map(|argv| gate::find(argv)).collect::<Result<_, _>>()?;
     let mut wanted = SmallVec::new();
-    want_all(node, session, commands, &rows, &mut wanted);
-    let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
+    want_all(node, session, commands, rows, &mut wanted);
+    let everything = rows.iter().any(|row| matches!(row.keys, Keys::Everything));
+    let mut locks = if everything {
+        LockSet::everything(&node.keyspace, &mut wanted)?
+    } else {
+        LockSet::all(&node.keyspace, &mut wanted)?
+    };
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     effects.begin(node.logging());
@@ -197,7 +226,7 @@ fn run_all(
     if changed {
         reply.null_array();
     } else {
-        run_each(node, session, commands, &rows, &mut locks, &mut effects, reply);
+        run_each(node, session, commands, rows, &mut locks, &mut effects, reply);
     }
     node.log.append(&effects);
     drop(locks);

@@ -65,6 +65,12 @@ impl Effects {
         self.reworded = false;
     }
 
+    /// Whether the words of effects are written down, so that it is worth finding them.
+    #[inline]
+    pub fn is_written(&self) -> bool {
+        self.logging == Logging::On
+    }
+
     /// Notes that a key was changed.
     #[inline]
     pub fn changed(&mut self) {

@@ -5,7 +5,7 @@
 //! happened yet, so starting over is free of effects. A lock may be held while the next is
 //! tried, since all take them in the same order.
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use smallvec::SmallVec;
 
 use super::{Count, Database, Keyspace, Place, Shard};
@@ -57,6 +57,8 @@ pub struct LockSet<'k> {
     /// The only declared key, as it lies in the request, and its place.
     declared: Option<(*const u8, usize, Place)>,
     held: SmallVec<[Held<'k>; 1]>,
+    /// Held if no database may come into being meanwhile.
+    _creation: Option<MutexGuard<'k, ()>>,
 }
 
 #[derive(Debug)]
@@ -108,7 +110,7 @@ impl std::ops::Deref for ShardRef<'_> {
 impl<'k> LockSet<'k> {
     /// No locks: see the type's description.
     pub fn roaming(keyspace: &'k Keyspace) -> LockSet<'k> {
-        LockSet { keyspace, declared: None, held: SmallVec::new() }
+        LockSet { keyspace, declared: None, held: SmallVec::new(), _creation: None }
     }
 
     /// One lock.
@@ -118,7 +120,7 @@ impl<'k> LockSet<'k> {
     #[inline]
     pub fn one(keyspace: &'k Keyspace, wanted: Wanted) -> Result<LockSet<'k>, Contended> {
         let held = take(keyspace, wanted)?;
-        Ok(LockSet { keyspace, declared: None, held: smallvec::smallvec![held] })
+        Ok(LockSet { keyspace, declared: None, held: smallvec::smallvec![held], _creation: None })
     }
 
     /// The lock of one key, whose place is remembered: it is asked for several times.
@@ -135,7 +137,7 @@ impl<'k> LockSet<'k> {
         let place = Place::of(key);
         let held = take(keyspace, Wanted { db, shard: place.shard, access })?;
         let declared = Some((key.as_ptr(), key.len(), place));
-        Ok(LockSet { keyspace, declared, held: smallvec::smallvec![held] })
+        Ok(LockSet { keyspace, declared, held: smallvec::smallvec![held], _creation: None })
     }
 
     /// The place of a key.
@@ -163,12 +165,48 @@ impl<'k> LockSet<'k> {
         for wanted in wanted.iter().rev() {
             held.push(take(keyspace, *wanted)?);
         }
-        Ok(LockSet { keyspace, declared: None, held })
+        Ok(LockSet { keyspace, declared: None, held, _creation: None })
+    }
+
+    /// Every shard of every database, exclusively, and with them what is `wanted` besides.
+    ///
+    /// No database comes into being as long as these locks are held. Otherwise one that does
+    /// could be written to, and that be logged, between the moment at which all databases are
+    /// emptied and the moment at which this is logged.
+    ///
+    /// # Errors
+    /// When somebody holds one of them for longer than a moment; none is held then.
+    pub fn everything(
+        keyspace: &'k Keyspace,
+        wanted: &mut SmallVec<[Wanted; 8]>,
+    ) -> Result<LockSet<'k>, Contended> {
+        // Made before, since making them takes the same lock.
+        wanted.iter().for_each(|wanted| _ = keyspace.database(wanted.db));
+        let creation = keyspace.creation.try_lock().ok_or(Contended)?;
+        let databases = keyspace.used_databases().into_iter();
+        wanted.extend(databases.flat_map(|db| Wanted::database(db, Access::Exclusive)));
+        let locks = LockSet::all(keyspace, wanted)?;
+        Ok(LockSet { _creation: Some(creation), ..locks })
     }
 
     /// The keyspace whose locks these are.
     pub fn keyspace(&self) -> &'k Keyspace {
         self.keyspace
+    }
+
+    /// Keys of a database, with what the set's own writers have changed so far: that is counted
+    /// for everybody only when a lock is let go.
+    pub fn count(&self, db: usize) -> Count {
+        let mut total = self.keyspace.count(db);
+        for held in self.held.iter().filter(|held| held.db == db) {
+            if let Guard::Exclusive(writer) = &held.guard {
+                let (before, now) = (writer.before, writer.shard.count());
+                total.keys = total.keys.wrapping_add(now.keys).wrapping_sub(before.keys);
+                total.expiring =
+                    total.expiring.wrapping_add(now.expiring).wrapping_sub(before.expiring);
+            }
+        }
+        total
     }
 
     /// A shard to read.

@@ -86,13 +86,13 @@ impl Sweep {
         }
         let mut soonest = u64::MAX;
         let mut due = Vec::new();
-        let mut next = None;
+        let mut last = None;
         for (looked, (hash, slot)) in shard.table().scan(self.cursor).enumerate() {
             // A hash is never split: the cursor goes on behind it.
-            if looked >= SWEEP_ENTRIES && next.is_some_and(|next| hash >= next) {
+            if looked >= SWEEP_ENTRIES && last.is_some_and(|last| hash > last) {
                 break;
             }
-            next = Some(hash.saturating_add(1));
+            last = Some(hash);
             let entry = shard.at(slot);
             if entry.is_expired(now) {
                 due.push(entry.key().to_vec());
@@ -110,6 +110,8 @@ impl Sweep {
                 effects.append(self.db, &[b"DEL", key]);
             }
         }
+        // Behind the largest of all hashes there is nothing.
+        let next = last.and_then(|last| last.checked_add(1));
         let more = next.is_some_and(|next| shard.table().scan(next).next().is_some());
         match next {
             Some(next) if more => self.cursor = next,
@@ -118,5 +120,61 @@ impl Sweep {
                 self.shard += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::Entry;
+    use crate::keyspace::effects::Logging;
+
+    /// Steps until a round is complete; panics when there is no end of it.
+    fn round(sweep: &mut Sweep, keyspace: &Keyspace, now: u64) -> u64 {
+        let mut expired = 0;
+        for _ in 0..100_000 {
+            let step = sweep.step(keyspace, now, || Effects::new(Logging::Off), |_| {}).unwrap();
+            expired += step.1;
+            if step.0 == Swept::Round {
+                return expired;
+            }
+        }
+        panic!("the sweep goes round and round");
+    }
+
+    #[test]
+    fn what_is_due_goes_and_the_rest_stays() {
+        let keyspace = Keyspace::new(2);
+        for n in 0..5000u64 {
+            let key = n.to_string();
+            let wanted = Wanted::key(1, key.as_bytes(), Access::Exclusive);
+            let mut locks = LockSet::one(&keyspace, wanted).unwrap();
+            let hash = crate::hashing::hash_bytes(key.as_bytes());
+            locks.held_mut(1, wanted.shard).insert(hash, Entry::string(key.as_bytes(), b"", n));
+        }
+        let mut sweep = Sweep::default();
+        // 0 is no expiry.
+        assert_eq!(round(&mut sweep, &keyspace, 1000), 1000);
+        assert_eq!(round(&mut sweep, &keyspace, 1000), 0);
+        assert_eq!((keyspace.count(1).keys, keyspace.count(1).expiring), (4000, 3999));
+        assert_eq!(round(&mut sweep, &keyspace, 5000), 3999);
+        assert_eq!((keyspace.count(1).keys, keyspace.count(1).expiring), (1, 0));
+    }
+
+    /// There is no cursor behind the largest hash.
+    #[test]
+    fn the_largest_hash_ends_its_shard() {
+        let keyspace = Keyspace::new(1);
+        for shard in [0, 7] {
+            let wanted = Wanted { db: 0, shard, access: Access::Exclusive };
+            let mut locks = LockSet::one(&keyspace, wanted).unwrap();
+            let shard = locks.held_mut(0, shard);
+            shard.insert(u64::MAX, Entry::string(b"later", b"", 10));
+            // Makes the shard one that is looked at.
+            shard.insert(5, Entry::string(b"sooner", b"", 1));
+        }
+        let mut sweep = Sweep::default();
+        round(&mut sweep, &keyspace, 5);
+        assert_eq!(sweep.shard, 0);
     }
 }

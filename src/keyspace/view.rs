@@ -79,7 +79,7 @@ impl<'a, 'k> ReadView<'a, 'k> {
 
     /// Keys of the database.
     pub fn count(&self) -> Count {
-        self.locks.keyspace().count(self.db)
+        self.locks.count(self.db)
     }
 
     /// A whole shard, for the commands that look at all keys.

@@ -63,6 +63,8 @@ pub struct Connection<S> {
     written: usize,
     /// Whether `input` may hold a whole request.
     more: bool,
+    /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
+    overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
     /// client, which is enough as long as `close` is the only reason for one.
     waker: Option<Waker>,
@@ -92,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Vec::new(),
             written: 0,
             more: false,
+            overflown: false,
             waker: None,
         }
     }
@@ -109,8 +112,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.waker = Some(context.waker().clone());
         }
         loop {
-            if let Err(error) = ready!(self.poll_flush(context)) {
-                return Poll::Ready(End::Io(error));
+            match self.poll_flush(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
+                // Who is cut for its silence gets nothing more; a node that stops lets the
+                // client have its answers, as long as it drains.
+                Poll::Pending if self.is_cut() => return Poll::Ready(End::Closed),
+                Poll::Pending => return Poll::Pending,
             }
             // A node that stops still answers what it has read.
             if self.session.closing || (self.session.client.is_closing() && !self.more) {
@@ -129,6 +137,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(error) => return Poll::Ready(End::Io(error)),
             }
         }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.session.client.is_closing() && !self.node.shutdown.is_cancelled()
     }
 
     fn end(&mut self) -> End {
@@ -181,12 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Puts the input back, without what has been executed.
     fn keep(&mut self, mut input: Vec<u8>) {
         if self.taken == input.len() {
-            input.clear();
+            // Nothing waits: an idle connection holds no buffer, least of all a large one.
+            input = Vec::new();
             self.taken = 0;
-            if input.capacity() <= READ_BYTES {
-                // Nothing waits: an idle connection holds no buffer.
-                input = Vec::new();
-            }
         } else if self.taken > input.len() / 2 {
             input.drain(..self.taken);
             self.taken = 0;
@@ -228,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
         self.session.now = clock::unix_ms();
         let mut limits = self.request_limits();
+        let most = self.unread_limit();
         self.taken = from;
         let mut since_clock = 0;
         loop {
@@ -252,13 +262,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 },
             };
-            let mut reply = RespReply::new(output, self.session.protocol);
+            let mut reply = RespReply::bounded(output, self.session.protocol, most);
             if let Err(Contended) =
                 engine::execute(&self.node, &mut self.session, &argv, &mut reply)
             {
                 return Stop::Contended;
             }
+            if reply.is_cut() {
+                self.taken += consumed;
+                self.overflown = true;
+                return Stop::Drained;
+            }
             drop(argv);
+            self.decoder.shrink();
             self.taken += consumed;
             if self.session.closing {
                 return Stop::Drained;
@@ -306,6 +322,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Writes what the client has not taken yet.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.overflown {
+            stats::add(&self.node.stats.output_cut, 1);
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
         while self.written < self.output.len() {
             if self.too_much_output() {
                 stats::add(&self.node.stats.output_cut, 1);
@@ -331,12 +351,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Whether the client has left more unread than it may.
     fn too_much_output(&mut self) -> bool {
-        let waiting = self.output.len() - self.written;
-        let limit = if self.session.authenticated {
-            self.session.config().client_output_buffer_limit.normal.hard
-        } else {
-            OUTPUT_BYTES_BEFORE_AUTH as u64
-        };
-        limit > 0 && waiting as u64 > limit
+        self.output.len() - self.written > self.output_limit()
+    }
+
+    /// Bytes that the client may leave unread.
+    fn output_limit(&mut self) -> usize {
+        if !self.session.authenticated {
+            return OUTPUT_BYTES_BEFORE_AUTH;
+        }
+        self.unread_limit()
+    }
+
+    /// Likewise, once it is authenticated.
+    fn unread_limit(&mut self) -> usize {
+        match self.session.config().client_output_buffer_limit.normal.hard {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
     }
 }

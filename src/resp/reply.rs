@@ -84,12 +84,33 @@ pub enum Protocol {
 pub struct RespReply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Bytes that `out` may hold.
+    most: usize,
+    cut: bool,
 }
 
 impl<'a> RespReply<'a> {
     /// A sink that appends to `out`.
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        RespReply { out, protocol }
+        RespReply::bounded(out, protocol, usize::MAX)
+    }
+
+    /// A sink that appends to `out` as long as it holds no more than `most` bytes. What comes
+    /// after that is left out, so that a small request for much costs no more than that.
+    pub fn bounded(out: &'a mut Vec<u8>, protocol: Protocol, most: usize) -> Self {
+        RespReply { out, protocol, most, cut: false }
+    }
+
+    /// Whether something was left out: what `out` holds is then no whole reply.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    #[inline]
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.cut |= bytes > self.most.saturating_sub(self.out.len());
+        !self.cut
     }
 
     fn header(&mut self, kind: u8, length: usize) {
@@ -108,6 +129,9 @@ impl<'a> RespReply<'a> {
     }
 
     fn line(&mut self, kind: u8, text: &str) {
+        if !self.has_room(text.len()) {
+            return;
+        }
         self.out.push(kind);
         let start = self.out.len();
         self.out.extend_from_slice(text.as_bytes());
@@ -139,6 +163,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
+        if !self.has_room(bytes.len()) {
+            return;
+        }
         self.out.reserve(bytes.len() + 24);
         self.header(b'$', bytes.len());
         self.out.extend_from_slice(bytes);
@@ -189,6 +216,9 @@ impl Reply for RespReply<'_> {
         match self.protocol {
             Protocol::V2 => self.bulk(text.as_bytes()),
             Protocol::V3 => {
+                if !self.has_room(text.len()) {
+                    return;
+                }
                 self.header(b'=', text.len() + 4);
                 self.out.extend_from_slice(b"txt:");
                 self.out.extend_from_slice(text.as_bytes());

@@ -164,6 +164,18 @@ impl RequestDecoder {
         consumed
     }
 
+    /// Forgets a request that has been run, and gives back the room that an unusually long one
+    /// has needed.
+    #[inline]
+    pub fn shrink(&mut self) {
+        if self.arguments.capacity() > limits::RESERVED_ARGUMENTS {
+            self.arguments = Vec::new();
+        }
+        if self.unquoted.capacity() > limits::RESERVED_ARGUMENT_BYTES / 16 {
+            self.unquoted = Vec::new();
+        }
+    }
+
     /// How many arguments the last request has.
     pub fn len(&self) -> usize {
         self.arguments.len()

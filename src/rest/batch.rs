@@ -5,7 +5,7 @@ use hyper::StatusCode;
 
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Caller, Desk, most_bytes};
+use super::caller::{Caller, Desk, most_bytes, resp_reply};
 use super::json;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
@@ -15,8 +15,7 @@ use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_TURN;
 use crate::node::Node;
-use crate::resp::reply::Protocol;
-use crate::resp::{Reply, RespReply};
+use crate::resp::Reply;
 use crate::session::{Rights, Session};
 
 /// Bytes that an answer's buffer starts with for each command: a status, a number, a small value.
@@ -103,10 +102,9 @@ impl<'b> Pipeline<'b> {
                 let mut reply = JsonReply::new(&mut self.out, encoding).bounded(most);
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
-            Format::Resp => {
-                let mut reply = RespReply::new(&mut self.out, Protocol::V2);
-                run(node, session, self.commands[self.next], start < most, &mut reply)
-            }
+            Format::Resp => resp_reply(&mut self.out, most, |reply| {
+                run(node, session, self.commands[self.next], start < most, reply)
+            }),
         };
         match ran {
             Ok(()) => self.next += 1,

@@ -20,7 +20,7 @@ use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
 use super::refusal::Refusal;
-use super::reply::JsonReply;
+use super::reply::{JsonReply, TOO_LARGE};
 use super::{health, json, path, take};
 use crate::clients::Client;
 use crate::clock;
@@ -30,8 +30,8 @@ use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
 use crate::node::Node;
 use crate::observe::stats;
-use crate::resp::RespReply;
 use crate::resp::reply::Protocol;
+use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Rights, Session};
 
 /// The client at the other end of a connection.
@@ -209,7 +209,8 @@ impl Desk {
                 (reply.failed(), JSON)
             }
             Format::Resp => {
-                engine::execute(node, session, argv, &mut RespReply::new(out, Protocol::V2))?;
+                let most = most_bytes(session);
+                resp_reply(out, most, |reply| engine::execute(node, session, argv, reply))?;
                 (out.first() == Some(&b'-'), OCTETS)
             }
         };
@@ -218,6 +219,23 @@ impl Desk {
         self.close(node);
         Ok(answer)
     }
+}
+
+/// Has one reply written in the Redis protocol; one that takes the buffer beyond `most` bytes
+/// becomes an error.
+pub(super) fn resp_reply(
+    out: &mut Vec<u8>,
+    most: usize,
+    run: impl FnOnce(&mut RespReply<'_>) -> Result<(), Contended>,
+) -> Result<(), Contended> {
+    let start = out.len();
+    let mut reply = RespReply::bounded(out, Protocol::V2, most);
+    run(&mut reply)?;
+    if reply.is_cut() {
+        out.truncate(start);
+        RespReply::new(out, Protocol::V2).error(TOO_LARGE);
+    }
+    Ok(())
 }
 
 /// How large an answer may be: as large as what a RESP client may leave unread.

@@ -54,7 +54,7 @@ pub struct JsonReply<'a> {
 }
 
 /// Instead of an answer that outgrows its bound.
-const TOO_LARGE: &str = "ERR max response size exceeded: the command was run, its answer is too \
+pub(super) const TOO_LARGE: &str = "ERR max response size exceeded: the command was run, its answer is too \
                          large to be sent";
 
 impl<'a> JsonReply<'a> {
