@@ -48,8 +48,12 @@ pub const TABLE: &[Directive] = &[
         |c| c.tcp_backlog.into(),
         |c, v| put(&mut c.tcp_backlog, v),
     ),
-    row(Network, "tcp-keepalive", "Seconds between probes of a silent connection; 0 = none")
-        .number(0, INT, |c| c.tcp_keepalive.into(), |c, v| put(&mut c.tcp_keepalive, v)),
+    row(
+        Network,
+        "tcp-keepalive",
+        "Seconds between probes of a silent connection, read at start; 0 = none",
+    )
+    .number(0, INT, |c| c.tcp_keepalive.into(), |c, v| put(&mut c.tcp_keepalive, v)),
     row(Network, "timeout", "Seconds after which an idle client is closed; 0 = never").number(
         0,
         INT,
@@ -113,7 +117,7 @@ pub const TABLE: &[Directive] = &[
     row(Access, "aclfile", "File of users; not available yet")
         .at_start()
         .fixed("", "ACL users are not available yet"),
-    row(Access, "enable-debug-command", "Who may use DEBUG; local = connections from this machine")
+    row(Access, "enable-debug-command", "Who may use DEBUG, which is not available yet")
         .at_start()
         .choice(
             &DebugAccess::NAMES,
@@ -147,8 +151,12 @@ pub const TABLE: &[Directive] = &[
         |c| c.repl_backlog_size,
         |c, v| put(&mut c.repl_backlog_size, v),
     ),
-    row(Replication, "repl-diskless-sync", "Send full copies straight to the socket")
-        .yes_no(|c| c.repl_diskless_sync, |c, v| c.repl_diskless_sync = v),
+    row(
+        Replication,
+        "repl-diskless-sync",
+        "Accepted; full copies always go straight to the socket",
+    )
+    .yes_no(|c| c.repl_diskless_sync, |c, v| c.repl_diskless_sync = v),
     row(Replication, "repl-ping-replica-period", "Seconds between pings to replicas")
         .alias(&["repl-ping-slave-period"])
         .number(
@@ -180,19 +188,20 @@ pub const TABLE: &[Directive] = &[
                 Ok(())
             },
         ),
-    row(Memory, "active-expire-effort", "How hard to look for expired keys, 1 to 10").number(
+    row(
+        Memory,
+        "active-expire-effort",
+        "How hard to look for expired keys, 1 to 10; no effect yet",
+    )
+    .number(
         1,
         10,
         |c| c.active_expire_effort.into(),
         |c, v| put(&mut c.active_expire_effort, v),
     ),
-    row(Memory, "lfu-decay-time", "Minutes until a key's frequency is halved; 0 = never").number(
-        0,
-        INT,
-        |c| c.lfu_decay_time.into(),
-        |c, v| put(&mut c.lfu_decay_time, v),
-    ),
-    row(Memory, "lfu-log-factor", "How slowly a key's frequency grows").number(
+    row(Memory, "lfu-decay-time", "Minutes until a key's frequency is halved; no effect yet")
+        .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
+    row(Memory, "lfu-log-factor", "How slowly a key's frequency grows; no effect yet").number(
         0,
         INT,
         |c| c.lfu_log_factor.into(),
@@ -209,7 +218,7 @@ pub const TABLE: &[Directive] = &[
         |c| c.maxmemory_policy as usize,
         |c, index| c.maxmemory_policy = EvictionPolicy::ALL[index],
     ),
-    row(Memory, "maxmemory-samples", "Keys looked at for one eviction").number(
+    row(Memory, "maxmemory-samples", "Keys looked at for one eviction; no effect yet").number(
         1,
         INT,
         |c| c.maxmemory_samples.into(),
@@ -218,7 +227,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Limits,
         "client-output-buffer-limit",
-        "Unsent replies: class hard soft seconds, for normal, replica, pubsub",
+        "Unsent replies: class hard soft seconds; only hard, of normal and replica, acts yet",
     )
     .words(
         "<class> <hard> <soft> <seconds>...",
@@ -265,7 +274,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Data,
         "notify-keyspace-events",
-        "Events to publish, letters of Ag$lshzxeKEtmdn; empty = none",
+        "Events to publish, letters of Ag$lshzxeKEtmdn; no effect yet",
     )
     .words(
         "<letters>",
@@ -279,7 +288,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Observation,
         "latency-monitor-threshold",
-        "Milliseconds from which LATENCY records an event; 0 = off",
+        "Milliseconds from which LATENCY records an event; no effect yet",
     )
     .number(
         0,
@@ -290,7 +299,7 @@ pub const TABLE: &[Directive] = &[
     row(Observation, "logfile", "Path of the log; empty = standard output")
         .at_start()
         .text(|c| &c.logfile, |c, v| c.logfile = v),
-    row(Observation, "loglevel", "How much is logged").choice(
+    row(Observation, "loglevel", "How much is logged, read at start").choice(
         &LogLevel::NAMES,
         |c| c.loglevel as usize,
         |c, index| c.loglevel = LogLevel::ALL[index],
@@ -298,7 +307,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Observation,
         "slowlog-log-slower-than",
-        "Microseconds from which SLOWLOG keeps a command; -1 = off",
+        "Microseconds from which SLOWLOG keeps a command; no effect yet",
     )
     .number(
         -1,
@@ -306,7 +315,7 @@ pub const TABLE: &[Directive] = &[
         |c| c.slowlog_log_slower_than,
         |c, v| put(&mut c.slowlog_log_slower_than, v),
     ),
-    row(Observation, "slowlog-max-len", "Entries of SLOWLOG").number(
+    row(Observation, "slowlog-max-len", "Entries of SLOWLOG; no effect yet").number(
         0,
         LONG,
         |c| wide(c.slowlog_max_len, LONG),
@@ -321,7 +330,7 @@ pub const TABLE: &[Directive] = &[
         .protected()
         .inert("dump.rdb"),
     row(Process, "dir", "Folder of data files; no effect yet").protected().inert("."),
-    row(Process, "hz", "Rounds of background work a second, 1 to 500").number(
+    row(Process, "hz", "Rounds of background work a second, 1 to 500; always 10 as yet").number(
         0,
         INT,
         |c| c.hz.into(),
