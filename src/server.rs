@@ -74,7 +74,7 @@ impl Server {
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
         for listener in resp {
-            let keepalive = node.config.load().tcp_keepalive;
+            let keepalive = keepalive_of(&node);
             let serve = {
                 let (node, tasks) = (Arc::clone(&node), tasks.clone());
                 move |stream, peer| admit(&node, &tasks, stream, peer)
@@ -83,7 +83,7 @@ impl Server {
         }
         let requests = Arc::new(rest::Connections::default());
         for listener in rest {
-            let keepalive = node.config.load().tcp_keepalive;
+            let keepalive = keepalive_of(&node);
             let serve = {
                 let (node, tasks, open) = (Arc::clone(&node), tasks.clone(), Arc::clone(&requests));
                 move |stream, peer| admit_rest(&node, &tasks, &open, stream, peer)
@@ -99,6 +99,12 @@ impl Server {
             tracing::warn!("some connections did not end in time and are cut");
         }
     }
+}
+
+/// Reads `tcp-keepalive` as it is now.
+fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
+    let node = Arc::clone(node);
+    move || node.config.load().tcp_keepalive
 }
 
 /// Lets a connection in, or says why not.

@@ -50,11 +50,12 @@ fn open_one(ip: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until the node stops; `serve` gets each connection, configured.
+/// Accepts until the node stops; `serve` gets each connection, configured. `keepalive_seconds`
+/// is asked for each of them, since it may change.
 pub async fn accept(
     listener: TcpListener,
     shutdown: CancellationToken,
-    keepalive_seconds: u32,
+    keepalive_seconds: impl Fn() -> u32,
     mut serve: impl FnMut(TcpStream, SocketAddr),
 ) {
     loop {
@@ -65,7 +66,7 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                prepare(&stream, keepalive_seconds);
+                prepare(&stream, keepalive_seconds());
                 serve(stream, peer);
             }
             Err(error) => {
