@@ -95,7 +95,9 @@ fn types() -> Vec<Row> {
         // Deep nesting: 36 KB of it have ended parsers that recurse, 4 MB end slower ones.
         refused("*1\r\n".repeat(9000), "expected '$', got '*'"),
         refused("*1\r\n".repeat(1_000_000), "expected '$', got '*'"),
-        refused("*2147483647\r\n".repeat(9000), "expected '$', got '*'"),
+        // Redis believes the count; Eave's limit is a million arguments.
+        Row { answer: Answer::Anything, ..refused("*2147483647\r\n".repeat(9000), "") },
+        refused("*1048576\r\n".repeat(9000), "expected '$', got '*'"),
         // Replies are no requests: they are read as inline commands.
         answered("+OK\r\n", unknown("+OK") + "\r\n"),
         answered(":1\r\n", unknown(":1") + "\r\n"),

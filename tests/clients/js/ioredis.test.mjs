@@ -212,7 +212,10 @@ test("automatic pipelining", async () => {
 });
 
 test("the limiter", { skip: !process.env.EAVE_REST_URL }, async () => {
-  const take = (...rest) => redis.call("RL.TAKE", "user:1", "3/60s", ...rest);
+  // ioredis speaks RESP3, where a decision is a map, and lays maps out flat.
+  const numbers = (reply) => (reply[0] === "allowed" ? reply.filter((_, n) => n % 2) : reply);
+  const call = async (...argv) => numbers(await redis.call(...argv));
+  const take = (...rest) => call("RL.TAKE", "user:1", "3/60s", ...rest);
   assert.deepEqual((await take()).slice(0, 4), [1, 3, 2, 0]);
   assert.deepEqual((await take("COST", "2")).slice(0, 4), [1, 3, 0, 0]);
   const [allowed, limit, remaining, retryAfter] = await take();
@@ -220,8 +223,8 @@ test("the limiter", { skip: !process.env.EAVE_REST_URL }, async () => {
   assert.ok(retryAfter > 0 && retryAfter <= 61000, `retry after ${retryAfter}`);
   assert.deepEqual((await take("COST", "4")).slice(0, 4), [0, 3, 0, -1]);
   assert.equal(await redis.type("user:1"), "ratelimit");
-  assert.equal((await redis.call("RL.PEEK", "user:1", "3/60s"))[2], 0);
-  assert.equal((await redis.call("RL.GIVE", "user:1", "3/60s", "1"))[2], 1);
+  assert.equal((await call("RL.PEEK", "user:1", "3/60s"))[2], 0);
+  assert.equal((await call("RL.GIVE", "user:1", "3/60s", "1"))[2], 1);
   assert.equal(await redis.call("RL.RESET", "user:1"), 1);
   assert.deepEqual((await take()).slice(0, 3), [1, 3, 2]);
   await assert.rejects(redis.call("RL.TAKE", "user:1", "nonsense"), /ERR invalid rule/);
