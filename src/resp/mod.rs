@@ -3,6 +3,7 @@
 //! `request` decodes what clients send, `reply` is the sink that every command answers into
 //! and its RESP form. Neither touches a socket.
 
+pub mod fuzz;
 pub mod inline;
 pub mod reply;
 pub mod request;
