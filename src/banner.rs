@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -14,7 +14,8 @@ use crate::server::Server;
 
 /// The text that is printed once the doors are open.
 ///
-/// A token that the operator has set is not repeated: it may end in a log that others read.
+/// A token that the operator has set is repeated only on a terminal: elsewhere it would end in
+/// a log that others read.
 pub fn text(server: &Server, token_is_set: bool) -> String {
     let mut text =
         format!("eave {} is ready (pid {})\n", env!("CARGO_PKG_VERSION"), std::process::id());
@@ -24,16 +25,16 @@ pub fn text(server: &Server, token_is_set: bool) -> String {
     }
     let rest = server.rest_addresses();
     if let (Some(addresses), Some(first)) = (list(&rest), rest.first()) {
-        let secret = String::from_utf8_lossy(server.node().token.reveal()).into_owned();
-        let (token, note) = if token_is_set {
-            ("$EAVE_REST_TOKEN".to_owned(), "as set by rest-token")
+        let note = if token_is_set {
+            "set by rest-token"
         } else {
-            (secret, "made for this run; set rest-token to keep one")
+            "made for this run; set rest-token to keep one"
         };
+        let secret = String::from_utf8_lossy(server.node().token.reveal()).into_owned();
+        let shown = !token_is_set || io::stdout().is_terminal();
+        let token = if shown { secret } else { "<rest-token>".to_owned() };
         let _ = writeln!(text, "  REST            {addresses}");
-        if !token_is_set {
-            let _ = writeln!(text, "  REST token      {token}");
-        }
+        let _ = writeln!(text, "  REST token      {token}");
         let _ = writeln!(text, "                  ({note})");
         let url = format!("http://{}", reachable(*first));
         let _ = writeln!(text, "  Try it:");

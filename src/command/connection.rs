@@ -27,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
         ..row("select", "index", "Changes the selected database.", "1.0.0", 2, select)
     },
     Command {
-        flags: HELLO.union(Flags::SKIP_SLOWLOG),
+        flags: HELLO,
         ..row("auth", "[username] password", "Authenticates the connection.", "1.0.0", -2, auth)
     },
     Command {

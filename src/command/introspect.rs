@@ -134,7 +134,7 @@ fn describe(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
 }
 
 /// The flags as COMMAND INFO names them.
-fn flag_names(command: &Command) -> Vec<&'static str> {
+pub(super) fn flag_names(command: &Command) -> Vec<&'static str> {
     let named = [
         (Flags::DENYOOM, "denyoom"),
         (Flags::ADMIN, "admin"),
@@ -161,14 +161,18 @@ fn flag_names(command: &Command) -> Vec<&'static str> {
 pub fn categories(command: &Command) -> Vec<&'static str> {
     let flags = command.flags;
     let mut categories = Vec::new();
-    categories.extend(command.group.category());
+    // A container does nothing: its subcommands have a category.
+    if !matches!(command.run, Run::Container) {
+        categories.extend(command.group.category());
+    }
+    let admin = flags.intersects(Flags::ADMIN | Flags::OPERATORS);
     let extra = [
         (flags.contains(Flags::KEYSPACE), "@keyspace"),
         (flags.contains(Flags::CONNECTION), "@connection"),
         (command.writes(), "@write"),
         (command.reads(), "@read"),
-        (flags.contains(Flags::ADMIN), "@admin"),
-        (flags.intersects(Flags::ADMIN | Flags::DANGEROUS), "@dangerous"),
+        (admin, "@admin"),
+        (admin || flags.contains(Flags::DANGEROUS), "@dangerous"),
         (flags.contains(Flags::PUBSUB), "@pubsub"),
         (flags.contains(Flags::BLOCKING), "@blocking"),
         (flags.contains(Flags::FAST), "@fast"),

@@ -179,6 +179,8 @@ bitflags! {
         const KEYSPACE = 1 << 18;
         /// In the ACL category of connections, whatever its group.
         const CONNECTION = 1 << 19;
+        /// In the ACL category of operators, though not flagged as theirs: ROLE.
+        const OPERATORS = 1 << 21;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
         /// Only in the log, from a leader to its replicas: to clients it is no command.

@@ -23,7 +23,7 @@ pub const COMMANDS: &[Command] = &[
             .union(Flags::LOADING)
             .union(Flags::STALE)
             .union(Flags::FAST)
-            .union(Flags::ADMIN),
+            .union(Flags::OPERATORS),
         run: Run::Session(role),
         ..row("role", "", "Returns the replication role.", "2.8.12", 1)
     },

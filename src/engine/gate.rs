@@ -108,7 +108,7 @@ fn is_again(command: &Command, argv: Argv<'_>) -> bool {
 /// Whether a read-only token may ask for this. Reads of given keys, and what says something of
 /// the connection only; not what walks all keys, and not what tells of the server or of others.
 fn only_reads(command: &Command) -> bool {
-    if command.flags.intersects(Flags::ADMIN.union(Flags::DANGEROUS)) {
+    if command.flags.intersects(Flags::ADMIN.union(Flags::DANGEROUS).union(Flags::OPERATORS)) {
         return false;
     }
     match command.run {

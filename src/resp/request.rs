@@ -176,6 +176,11 @@ impl RequestDecoder {
         }
     }
 
+    /// Bytes that the decoder holds besides the caller's buffer.
+    pub fn heap_bytes(&self) -> usize {
+        self.arguments.capacity() * size_of::<Range<usize>>() + self.unquoted.capacity()
+    }
+
     /// How many arguments the last request has.
     pub fn len(&self) -> usize {
         self.arguments.len()

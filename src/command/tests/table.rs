@@ -1,0 +1,114 @@
+//! Every row, held against COMMAND INFO of a real redis-server: arity, flags, key positions,
+//! ACL categories. What differs on purpose is listed with its reason, and nothing else may.
+
+#[path = "../../../tests/oracle/mod.rs"]
+mod oracle;
+
+use std::collections::BTreeSet;
+
+use self::oracle::{Oracle, Reply};
+use super::super::introspect::{categories, flag_names};
+use super::super::{Command, Flags, Group, all, full_name};
+
+/// What redis-server 7.0 does not have, and why Eave does.
+const ONLY_EAVE: &[(&str, &str)] = &[
+    ("client|setinfo", "of Redis 7.2; every client of today says it when it connects"),
+    // The commands of `Group::RateLimit` are Eave's own.
+];
+
+/// The parts of COMMAND INFO that are compared, in words.
+fn of_row(container: Option<&Command>, command: &Command) -> Vec<String> {
+    let (first, last, step) = command.keys.range();
+    let step = if first == 0 { 0 } else { step };
+    vec![
+        full_name(container, command),
+        format!("arity {}", command.arity),
+        format!("keys {first} {last} {step}"),
+        format!("flags {:?}", flag_names(command).into_iter().collect::<BTreeSet<_>>()),
+        format!("categories {:?}", categories(command).into_iter().collect::<BTreeSet<_>>()),
+    ]
+}
+
+/// The same of what redis-server answers; its subcommands come behind it.
+fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
+    let Reply::Array(parts) = reply else { return Vec::new() };
+    let [name, arity, flags, first, last, step, categories, _, _, subcommands] = parts.as_slice()
+    else {
+        panic!("COMMAND INFO has another form: {reply:?}")
+    };
+    let mut found = vec![vec![
+        text(name),
+        format!("arity {}", text(arity)),
+        format!("keys {} {} {}", text(first), text(last), text(step)),
+        format!("flags {:?}", texts(flags)),
+        format!("categories {:?}", texts(categories)),
+    ]];
+    let Reply::Array(subcommands) = subcommands else { panic!("no subcommands: {reply:?}") };
+    found.extend(subcommands.iter().flat_map(of_reply));
+    found
+}
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Reply::Integer(number) => number.to_string(),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+fn texts(reply: &Reply) -> BTreeSet<String> {
+    let Reply::Array(items) = reply else { panic!("no list: {reply:?}") };
+    items.iter().map(text).collect()
+}
+
+/// Every row that clients can ask, with its container.
+fn rows() -> impl Iterator<Item = (Option<&'static Command>, &'static Command)> {
+    all().flat_map(|command| {
+        let subcommands = command.subcommands.iter().map(move |sub| (Some(command), sub));
+        std::iter::once((None, command)).chain(subcommands)
+    })
+}
+
+#[test]
+fn every_row_says_what_redis_says() {
+    let mut oracle = Oracle::start("table").expect("could not run: no redis-server");
+    let names: Vec<&[u8]> = all().map(|command| command.name.as_bytes()).collect();
+    let ask = [&[&b"COMMAND"[..], b"INFO"], names.as_slice()].concat();
+    let Some(Reply::Array(answers)) = oracle.ask(&[ask]).pop() else { panic!("no COMMAND INFO") };
+    let redis: Vec<Vec<String>> = answers.iter().flat_map(of_reply).collect();
+    let mut wrong = Vec::new();
+    for (container, command) in rows() {
+        let row = of_row(container, command);
+        let theirs = redis.iter().find(|theirs| theirs[0] == row[0]);
+        let ours_alone =
+            command.group == Group::RateLimit || ONLY_EAVE.iter().any(|(name, _)| *name == row[0]);
+        match theirs {
+            Some(_) if ours_alone => wrong.push(format!("{}: redis-server has it", row[0])),
+            None if ours_alone => {}
+            None => wrong.push(format!("{}: redis-server does not have it", row[0])),
+            Some(theirs) => {
+                let pairs = row.iter().zip(theirs).filter(|(ours, theirs)| ours != theirs);
+                wrong.extend(pairs.map(|(o, t)| format!("{}: {o}, redis-server: {t}", row[0])));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What scripts, replicas and read-only tokens rely on, and no server can be asked.
+#[test]
+fn rows_agree_with_themselves() {
+    let mut seen = BTreeSet::new();
+    for (container, command) in rows() {
+        let name = full_name(container, command);
+        assert!(seen.insert(name.clone()), "{name} has two rows");
+        assert_eq!(command.name, command.name.to_ascii_lowercase(), "{name}");
+        assert!(!command.summary.is_empty() && !command.since.is_empty(), "{name}");
+        assert!(!command.flags.contains(Flags::INTERNAL), "{name} is shown");
+        let (first, last, _) = command.keys.range();
+        let fewest = command.arity.unsigned_abs();
+        assert!(first < fewest, "{name}: its first key may be missing");
+        assert!(last < fewest as isize, "{name}: its last key may be missing");
+        assert!(!command.flags.contains(Flags::DENYOOM) || command.writes(), "{name} denies OOM");
+    }
+}
