@@ -100,6 +100,11 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// What the server ended with, once it has.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// The last lines that the server wrote, for a failure's report.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read(self.directory.join("log")).unwrap_or_default();
