@@ -28,7 +28,8 @@ pub mod net;
 pub mod resp;
 pub mod rest;
 
-// Other nodes.
+// Other nodes, and values outside of the keyspace.
+pub mod archive;
 pub mod rdb;
 pub mod replicate;
 

@@ -71,8 +71,12 @@ pub struct Session {
     pub tally: Tally,
     /// What the present command has changed.
     pub effects: Effects,
-    config: Cache<Arc<ArcSwap<Config>>, Arc<Config>>,
+    /// The settings, looked up once a command.
+    pub(crate) config: Settings,
 }
+
+/// The settings of the node, looked up without touching a count that others touch.
+pub type Settings = Cache<Arc<ArcSwap<Config>>, Arc<Config>>;
 
 /// A command, with its container if it is a subcommand.
 pub type Named = (Option<&'static Command>, &'static Command);

@@ -179,6 +179,27 @@ impl<T: Default> Table<T> {
             .map(move |(offset, slot)| (slot.hash, start + offset))
     }
 
+    /// Visits `count` elements from `cursor` on, and answers the cursor to go on with: 0 at both
+    /// the beginning and the end. This is SCAN of a large collection.
+    ///
+    /// Every element that is there from the first call to the last is visited, whatever comes
+    /// and goes in between. More than `count` are visited only when hashes are equal; a `count`
+    /// of 0 is taken for 1.
+    pub fn visit(&self, cursor: u64, count: usize, mut visit: impl FnMut(&T)) -> u64 {
+        // The cursor is a hash: what lies at or behind it is still to come.
+        let Ok(cursor) = u32::try_from(cursor) else { return 0 };
+        let mut last = 0;
+        for (visited, (hash, slot)) in self.scan(cursor).enumerate() {
+            if visited >= count.max(1) && hash != last {
+                // Not 0, and not past the end: hashes ascend, and the first is at least 1.
+                return u64::from(last) + 1;
+            }
+            visit(self.at(slot));
+            last = hash;
+        }
+        0
+    }
+
     /// A random element, each as likely as the next; `random` yields uniform 64-bit numbers.
     pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<usize> {
         if self.len == 0 {

@@ -6,9 +6,9 @@ use super::args::integer;
 use super::scan::{self, Options, Subject};
 use super::{Argv, Command, Flags, Group, Keys, Run, hash_random};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::{Entry, NEVER, ReadView, Value, WriteView};
+use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
-use crate::value::hash::{Hash, HashLimits};
+use crate::value::hash::{Fields, Hash, HashRef};
 use crate::value::long_double::LongDouble;
 use crate::value::number::parse_integer;
 
@@ -214,35 +214,6 @@ const fn row(
     }
 }
 
-/// The hash under a key to be read; `None` when there is no key.
-///
-/// # Errors
-/// `WRONGTYPE` when the key holds something else.
-pub fn hash_of<'a>(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Option<&'a Hash>, Fault> {
-    view.get(key).map(|entry| entry.as_hash().ok_or(Fault::WRONG_TYPE)).transpose()
-}
-
-/// Edits the hash under `key`, or a new one that then takes its place there. An edit that fails
-/// changes nothing; one that succeeds leaves at least one field.
-fn edit<R>(
-    view: &mut WriteView<'_, '_>,
-    key: &[u8],
-    mut edit: impl FnMut(&mut Hash, HashLimits) -> Result<R, Fault>,
-) -> Result<R, Fault> {
-    let limits = view.around.hash_limits;
-    let edited =
-        view.change(key, |entry| edit(entry.as_hash_mut().ok_or(Fault::WRONG_TYPE)?, limits));
-    match edited {
-        Some(result) => result,
-        None => {
-            let mut hash = Hash::new();
-            let result = edit(&mut hash, limits)?;
-            view.insert(key, Entry::object(key, Value::Hash(hash), NEVER));
-            Ok(result)
-        }
-    }
-}
-
 fn hset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let created = set_pairs(view, argv, "hset")?;
     reply.integer(created as i64);
@@ -261,7 +232,8 @@ fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result
     if pairs.len() % 2 == 1 {
         return Err(Fault::arity(name));
     }
-    let created = edit(view, key, |hash, limits| {
+    let limits = view.around.config.encodings.hash;
+    let created = view.edit(key, |hash: &mut Hash| {
         Ok(pairs.chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1], limits)).count())
     })?;
     view.modified(key);
@@ -269,8 +241,9 @@ fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result
 }
 
 fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let created = edit(view, argv[1], |hash, limits| {
-        let fresh = !hash.contains(argv[2]);
+    let limits = view.around.config.encodings.hash;
+    let created = view.edit(argv[1], |hash: &mut Hash| {
+        let fresh = !hash.as_ref().contains(argv[2]);
         if fresh {
             hash.set(argv[2], argv[3], limits);
         }
@@ -284,18 +257,18 @@ fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
 }
 
 fn hget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_field(hash_of(view, argv[1])?, argv[2], reply);
+    answer_field(view.collection::<Fields>(argv[1])?, argv[2], reply);
     Ok(())
 }
 
 fn hmget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = hash_of(view, argv[1])?;
+    let hash = view.collection::<Fields>(argv[1])?;
     reply.array(argv.len() - 2);
     argv[2..].iter().for_each(|field| answer_field(hash, field, reply));
     Ok(())
 }
 
-fn answer_field(hash: Option<&Hash>, field: &[u8], reply: &mut dyn Reply) {
+fn answer_field(hash: Option<HashRef<'_>>, field: &[u8], reply: &mut dyn Reply) {
     match hash.and_then(|hash| hash.get(field)) {
         Some(value) => reply.bulk(&value),
         None => reply.null(),
@@ -303,9 +276,9 @@ fn answer_field(hash: Option<&Hash>, field: &[u8], reply: &mut dyn Reply) {
 }
 
 fn hgetall(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = hash_of(view, argv[1])?;
-    reply.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+    let hash = view.collection::<Fields>(argv[1])?;
+    reply.map(hash.map_or(0, HashRef::len));
+    for (field, value) in hash.into_iter().flat_map(HashRef::iter) {
         reply.bulk(&field);
         reply.bulk(&value);
     }
@@ -314,15 +287,10 @@ fn hgetall(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Ou
 
 fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (key, fields) = (argv[1], &argv[2..]);
-    let changed = view.change(key, |entry| {
-        let hash = entry.as_hash_mut().ok_or(Fault::WRONG_TYPE)?;
-        let removed = fields.iter().filter(|field| hash.remove(field)).count();
-        Ok::<_, Fault>((removed, hash.is_empty()))
-    });
-    let (removed, emptied) = changed.unwrap_or(Ok((0, false)))?;
-    if emptied {
-        view.remove(key);
-    }
+    let edited = view.edit_present(key, |hash: &mut Hash| {
+        Ok(fields.iter().filter(|field| hash.remove(field)).count())
+    })?;
+    let removed = edited.map_or(0, |edited| edited.result);
     if removed > 0 {
         view.modified(key);
     }
@@ -331,32 +299,32 @@ fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
 }
 
 fn hlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    reply.integer(hash_of(view, argv[1])?.map_or(0, Hash::len) as i64);
+    reply.integer(view.collection::<Fields>(argv[1])?.map_or(0, HashRef::len) as i64);
     Ok(())
 }
 
 fn hexists(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let exists = hash_of(view, argv[1])?.is_some_and(|hash| hash.contains(argv[2]));
+    let exists = view.collection::<Fields>(argv[1])?.is_some_and(|hash| hash.contains(argv[2]));
     reply.integer(i64::from(exists));
     Ok(())
 }
 
 fn hkeys(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = hash_of(view, argv[1])?;
-    reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| reply.bulk(&field));
+    let hash = view.collection::<Fields>(argv[1])?;
+    reply.array(hash.map_or(0, HashRef::len));
+    hash.into_iter().flat_map(HashRef::iter).for_each(|(field, _)| reply.bulk(&field));
     Ok(())
 }
 
 fn hvals(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = hash_of(view, argv[1])?;
-    reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| reply.bulk(&value));
+    let hash = view.collection::<Fields>(argv[1])?;
+    reply.array(hash.map_or(0, HashRef::len));
+    hash.into_iter().flat_map(HashRef::iter).for_each(|(_, value)| reply.bulk(&value));
     Ok(())
 }
 
 fn hstrlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let value = hash_of(view, argv[1])?.and_then(|hash| hash.get(argv[2]));
+    let value = view.collection::<Fields>(argv[1])?.and_then(|hash| hash.get(argv[2]));
     reply.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())
 }
@@ -364,8 +332,9 @@ fn hstrlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Ou
 fn hincrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (key, field) = (argv[1], argv[2]);
     let amount = integer(argv[3])?;
-    let sum = edit(view, key, |hash, limits| {
-        let value = match hash.get(field) {
+    let limits = view.around.config.encodings.hash;
+    let sum = view.edit(key, |hash: &mut Hash| {
+        let value = match hash.as_ref().get(field) {
             Some(text) => parse_integer(&text).ok_or(Fault::HASH_NOT_INTEGER)?,
             None => 0,
         };
@@ -384,8 +353,9 @@ fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Re
     if !amount.is_finite() {
         return Err(Fault::new("ERR value is NaN or Infinity"));
     }
-    let text = edit(view, key, |hash, limits| {
-        let value = match hash.get(field) {
+    let limits = view.around.config.encodings.hash;
+    let text = view.edit(key, |hash: &mut Hash| {
+        let value = match hash.as_ref().get(field) {
             Some(text) => LongDouble::parse(&text).ok_or(Fault::HASH_NOT_FLOAT)?,
             None => LongDouble::from(0),
         };
@@ -407,7 +377,7 @@ fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Re
 fn hscan(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let cursor = scan::cursor(argv[2])?;
     // Redis does not look at the options when there is nothing to scan.
-    let Some(hash) = hash_of(view, argv[1])? else {
+    let Some(hash) = view.collection::<Fields>(argv[1])? else {
         scan::answer(0, 0, reply);
         return Ok(());
     };

@@ -2,7 +2,7 @@
 
 use super::args::is;
 use super::server::row;
-use super::{Argv, Command, Flags, Keys, Run, all as all_commands, full_name, help, lookup};
+use super::{Argv, Command, Flags, Run, all as all_commands, full_name, help, lookup};
 use crate::fault::{Fault, Outcome};
 use crate::node::Node;
 use crate::resp::Reply;
@@ -285,7 +285,7 @@ fn getkeys(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     if let Some(sub) = inner.get(1).and_then(|word| super::subcommand(command, word)) {
         command = sub;
     }
-    if matches!(command.keys.range(), (0, ..)) || matches!(command.keys, Keys::None) {
+    if command.keys.is_none() {
         return Err(Fault::new("ERR The command has no key arguments"));
     }
     if !command.takes(inner.len()) {

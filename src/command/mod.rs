@@ -31,6 +31,7 @@ pub mod transaction;
 use std::sync::LazyLock;
 
 use bitflags::bitflags;
+use smallvec::SmallVec;
 
 use crate::fault::Outcome;
 use crate::hashing::hash_bytes;
@@ -39,6 +40,7 @@ use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
 use crate::table::Table;
+use crate::value::number::parse_integer;
 
 /// The arguments of a command, its name included.
 pub type Argv<'a> = &'a [&'a [u8]];
@@ -49,6 +51,18 @@ pub type ReadRun = fn(&ReadView<'_, '_>, Argv<'_>, &mut dyn Reply) -> Outcome;
 pub type WriteRun = fn(&mut WriteView<'_, '_>, Argv<'_>, &mut dyn Reply) -> Outcome;
 /// A command about the connection or the server; it touches no key.
 pub type SessionRun = fn(&Node, &mut Session, Argv<'_>, &mut dyn Reply) -> Outcome;
+
+/// Positions of keys among arguments.
+pub type Positions = SmallVec<[usize; 8]>;
+
+/// The positions of the keys that follow their number, which stands at `at`; none when that is
+/// no number of keys.
+pub fn counted(argv: Argv<'_>, at: usize) -> Positions {
+    let count = argv.get(at).and_then(|count| parse_integer(count));
+    let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let first = at + 1;
+    (first..argv.len().min(first.saturating_add(count))).collect()
+}
 
 /// What a command may do, and the function that does it.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +108,14 @@ pub enum Keys {
         /// Distance between keys.
         step: usize,
     },
+    /// Where the arguments themselves say: behind a count, or a word.
+    Found {
+        /// What COMMAND INFO says of them, as `range` answers it.
+        range: (usize, isize, usize),
+        /// Finds their positions, each within the arguments, in any order. What is wrong with
+        /// the arguments is the handler's to tell, before it touches a key.
+        find: fn(Argv<'_>) -> Positions,
+    },
     /// Two keys side by side, the second perhaps in another database, which the function reads
     /// off the arguments: COPY.
     Across(fn(Argv<'_>) -> Option<usize>),
@@ -120,6 +142,7 @@ impl Keys {
     pub fn range(self) -> (usize, isize, usize) {
         match self {
             Keys::At { first, last, step } => (first, last, step),
+            Keys::Found { range, .. } => range,
             Keys::Across(_) => (1, 2, 1),
             _ => (0, 0, 0),
         }
@@ -127,13 +150,21 @@ impl Keys {
 
     /// The positions of the keys in `argv`.
     pub fn positions(self, argv: Argv<'_>) -> impl Iterator<Item = usize> + use<> {
-        let (first, last, step) = self.range();
+        let (found, (first, last, step)) = match self {
+            Keys::Found { find, .. } => (find(argv), (0, 0, 0)),
+            _ => (Positions::new(), self.range()),
+        };
         let end = match usize::try_from(last) {
             Ok(last) => last,
             Err(_) => argv.len().saturating_sub(last.unsigned_abs()),
         };
         let end = if first == 0 { 0 } else { end.min(argv.len().saturating_sub(1)) + 1 };
-        (first.min(end)..end).step_by(step.max(1))
+        (first.min(end)..end).step_by(step.max(1)).chain(found)
+    }
+
+    /// Whether none of the arguments is a key.
+    pub fn is_none(self) -> bool {
+        matches!(self, Keys::None | Keys::Roaming | Keys::Database | Keys::Everything)
     }
 }
 
@@ -197,6 +228,22 @@ pub enum Group {
     String,
     /// Hashes.
     Hash,
+    /// Lists.
+    List,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Streams.
+    Stream,
+    /// HyperLogLogs.
+    HyperLogLog,
+    /// Places on the earth, in sorted sets.
+    Geo,
+    /// Bits of strings.
+    Bitmap,
+    /// Publish and subscribe.
+    PubSub,
     /// The connection.
     Connection,
     /// The server.
@@ -214,6 +261,14 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::Hash => "hash",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Stream => "stream",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
+            Group::Bitmap => "bitmap",
+            Group::PubSub => "pubsub",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
@@ -227,6 +282,14 @@ impl Group {
             Group::Generic => Some("@keyspace"),
             Group::String => Some("@string"),
             Group::Hash => Some("@hash"),
+            Group::List => Some("@list"),
+            Group::Set => Some("@set"),
+            Group::SortedSet => Some("@sortedset"),
+            Group::Stream => Some("@stream"),
+            Group::HyperLogLog => Some("@hyperloglog"),
+            Group::Geo => Some("@geo"),
+            Group::Bitmap => Some("@bitmap"),
+            Group::PubSub => Some("@pubsub"),
             Group::Connection => Some("@connection"),
             Group::Server => None,
             Group::Transactions => Some("@transaction"),

@@ -522,7 +522,7 @@ fn append(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
         return Ok(());
     };
     let length = with_bytes(string_of(old)?, <[u8]>::len) + tail.len();
-    if length > view.around.string_bytes {
+    if length > view.around.config.string_bytes() {
         return Err(Fault::STRING_TOO_LONG);
     }
     view.change(key, |entry| entry.string_mut().extend_from_slice(tail));
@@ -568,7 +568,8 @@ fn setrange(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
         reply.integer(length as i64);
         return Ok(());
     }
-    let end = offset.checked_add(value.len()).filter(|end| *end <= view.around.string_bytes);
+    let end =
+        offset.checked_add(value.len()).filter(|end| *end <= view.around.config.string_bytes());
     let Some(end) = end else { return Err(Fault::STRING_TOO_LONG) };
     if !view.exists(key) {
         view.insert(key, Entry::string(key, b"", NEVER));
@@ -617,7 +618,7 @@ fn lcs(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcom
             "ERR If you want both the length and indexes, please just use IDX.",
         ));
     }
-    answer_lcs(&strings[0], &strings[1], &options, view.around.string_bytes, reply)
+    answer_lcs(&strings[0], &strings[1], &options, view.around.config.string_bytes(), reply)
 }
 
 fn lcs_text(view: &ReadView<'_, '_>, key: &[u8]) -> Result<Vec<u8>, Fault> {

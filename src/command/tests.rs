@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::{Run, lookup, subcommand};
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
@@ -18,11 +19,11 @@ use crate::keyspace::{
 use crate::limits::SHARDS;
 use crate::resp::RespReply;
 use crate::resp::reply::Protocol;
-use crate::value::hash::HashLimits;
 
 /// Two databases, and commands run on them at the time of the test's choosing.
 struct Bench {
     keyspace: Keyspace,
+    config: Config,
     db: usize,
 }
 
@@ -32,7 +33,9 @@ type Ran = (Result<Vec<u8>, Fault>, Vec<Vec<Vec<u8>>>);
 
 impl Bench {
     fn new() -> Bench {
-        Bench { keyspace: Keyspace::new(2), db: 0 }
+        let mut config = Config::default();
+        config.proto_max_bulk_len = 1 << 20;
+        Bench { keyspace: Keyspace::new(2), config, db: 0 }
     }
 
     fn run(&self, now: u64, argv: &[&[u8]]) -> Ran {
@@ -43,8 +46,7 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around =
-            Surroundings { now, hash_limits: HashLimits::default(), string_bytes: 1 << 20 };
+        let around = Surroundings { now, config: &self.config };
         let mut effects = Effects::new(Logging::On);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);

@@ -9,6 +9,7 @@
 //! Left out on purpose: what a value means (each module reads its fields), when a changed value
 //! takes effect, CONFIG REWRITE, and any I/O but reading the files that the user names.
 
+mod classes;
 mod error;
 mod help;
 mod kind;
@@ -20,14 +21,18 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::limits::STRING_BYTES;
+use crate::value::limits::Limits;
+
+pub use classes::Classes;
 pub use error::{ConfigError, Origin};
 pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use value::{
-    BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, OutputLimit,
-    OutputLimits, SavePoint, Secret,
+    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
+    SavePoint, Secret,
 };
 
 /// Every setting, typed. The names are those of the directives; the table has their bounds.
@@ -123,12 +128,10 @@ pub struct Config {
 
     /// Number of databases that SELECT reaches.
     pub databases: u32,
-    /// Fields up to which a hash stays compact.
-    pub hash_max_listpack_entries: usize,
-    /// Bytes of a field or value up to which a hash stays compact.
-    pub hash_max_listpack_value: usize,
+    /// Up to where collections stay in their small forms.
+    pub encodings: Limits,
     /// Which keyspace events are published.
-    pub notify_keyspace_events: KeyspaceEvents,
+    pub notify_keyspace_events: Classes,
 
     /// How much is logged.
     pub loglevel: LogLevel,
@@ -217,9 +220,8 @@ impl Default for Config {
             },
 
             databases: 16,
-            hash_max_listpack_entries: 512,
-            hash_max_listpack_value: 64,
-            notify_keyspace_events: KeyspaceEvents::default(),
+            encodings: Limits::default(),
+            notify_keyspace_events: Classes::default(),
 
             loglevel: LogLevel::Notice,
             logfile: String::new(),
@@ -236,6 +238,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Bytes that a string value may grow to.
+    pub fn string_bytes(&self) -> usize {
+        STRING_BYTES.min(usize::try_from(self.proto_max_bulk_len).unwrap_or(0))
+    }
+
     /// Where the REST door listens: `rest-bind`, or else `bind`.
     pub fn rest_addresses(&self) -> &[BindAddress] {
         if self.rest_bind.is_empty() { &self.bind } else { &self.rest_bind }

@@ -3,14 +3,13 @@
 //! Left out on purpose: defaults, which stand in [`Config::default`] with their reasons.
 
 use super::Config;
+use super::classes::Classes;
 use super::kind::{Kind, Reason, Stage};
 use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
 };
 use super::table::{Directive, When};
-use super::value::{
-    BindAddress, DebugAccess, EvictionPolicy, KeyspaceEvents, Leader, LogLevel, SavePoint, Secret,
-};
+use super::value::{BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret};
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;
@@ -260,16 +259,16 @@ pub const TABLE: &[Directive] = &[
         .number(
             0,
             LONG,
-            |c| wide(c.hash_max_listpack_entries, LONG),
-            |c, v| put(&mut c.hash_max_listpack_entries, v),
+            |c| wide(c.encodings.hash.entries, LONG),
+            |c, v| put(&mut c.encodings.hash.entries, v),
         ),
     row(Data, "hash-max-listpack-value", "Largest field or value of a compact hash")
         .alias(&["hash-max-ziplist-value"])
         .bytes(
             0,
             BYTES,
-            |c| wide(c.hash_max_listpack_value, u64::MAX),
-            |c, v| put(&mut c.hash_max_listpack_value, v),
+            |c| wide(c.encodings.hash.value_bytes, u64::MAX),
+            |c, v| put(&mut c.encodings.hash.value_bytes, v),
         ),
     row(
         Data,
@@ -281,7 +280,7 @@ pub const TABLE: &[Directive] = &[
         |c| c.notify_keyspace_events.to_string(),
         |c, words, _| {
             let [letters] = words else { return Err(Reason::Count(words.len())) };
-            c.notify_keyspace_events = KeyspaceEvents::parse(letters)?;
+            c.notify_keyspace_events = Classes::parse(letters)?;
             Ok(())
         },
     ),

@@ -254,61 +254,6 @@ impl fmt::Display for SavePoint {
     }
 }
 
-/// The classes of keyspace notifications that are sent, as the letters of
-/// `notify-keyspace-events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyspaceEvents(u16);
-
-impl KeyspaceEvents {
-    /// The letters in the order in which Redis prints them. (After `A`, Redis 7.0 forgets `n`.)
-    const LETTERS: &str = "g$lshzxetdnKEm";
-    /// How many of the leading letters `A` stands for.
-    const ALL_COUNT: u32 = 10;
-    const ALL: u16 = (1 << Self::ALL_COUNT) - 1;
-
-    /// Whether the class of `letter` (`K`, `E`, `g`, `$`, ...) is on.
-    pub fn contains(self, letter: char) -> bool {
-        Self::bits(letter).is_some_and(|bits| self.0 & bits == bits)
-    }
-
-    /// Whether nothing is sent.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) fn parse(letters: &str) -> Result<Self, Reason> {
-        let mut events = 0;
-        for letter in letters.chars() {
-            events |= Self::bits(letter)
-                .ok_or(Reason::Other("Invalid event class character. Use 'Ag$lshzxeKEtmdn'."))?;
-        }
-        Ok(Self(events))
-    }
-
-    fn bits(letter: char) -> Option<u16> {
-        match letter {
-            'A' => Some(Self::ALL),
-            other => Self::LETTERS.find(other).map(|index| 1 << index),
-        }
-    }
-}
-
-impl fmt::Display for KeyspaceEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        if rest & Self::ALL == Self::ALL {
-            f.write_str("A")?;
-            rest &= !Self::ALL;
-        }
-        for (index, letter) in Self::LETTERS.char_indices() {
-            if rest & (1 << index) != 0 {
-                write!(f, "{letter}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What to remove when `maxmemory` is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictionPolicy {

@@ -15,12 +15,10 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
-use crate::limits::STRING_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::session::{Door, Session};
+use crate::session::{Door, Session, Settings};
 use crate::table::Table;
-use crate::value::hash::HashLimits;
 
 pub use transaction::{execute_all, forget_watches};
 
@@ -65,14 +63,16 @@ fn run_or_queue(
     match command.run {
         Run::Read(run) => {
             let locks = lock(node, session.db, command, argv)?;
-            let view = ReadView::new(&locks, session.db, surroundings(session));
+            let around = surroundings(&mut session.config, session.door, session.now);
+            let view = ReadView::new(&locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             outcome
         }
         Run::Write(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
-            let (db, around) = (session.db, surroundings(session));
+            let (db, around) =
+                (session.db, surroundings(&mut session.config, session.door, session.now));
             let effects = &mut session.effects;
             effects.begin(node.logging());
             let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
@@ -124,7 +124,7 @@ fn want(
     let access = if command.writes() { Access::Exclusive } else { Access::Shared };
     match command.keys {
         Keys::None => {}
-        Keys::At { .. } => {
+        Keys::At { .. } | Keys::Found { .. } => {
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
@@ -141,18 +141,12 @@ fn want(
     }
 }
 
+/// What a handler needs to know besides its keys. It borrows of the session only the
+/// directives, so that the rest can change meanwhile.
 #[inline]
-fn surroundings(session: &mut Session) -> Surroundings {
-    let now = if session.door == Door::Leader { BEFORE_ALL } else { session.now };
-    let config = session.config();
-    Surroundings {
-        now,
-        hash_limits: HashLimits {
-            entries: config.hash_max_listpack_entries,
-            value_bytes: config.hash_max_listpack_value,
-        },
-        string_bytes: STRING_BYTES.min(usize::try_from(config.proto_max_bulk_len).unwrap_or(0)),
-    }
+fn surroundings(settings: &mut Settings, door: Door, now: u64) -> Surroundings<'_> {
+    let now = if door == Door::Leader { BEFORE_ALL } else { now };
+    Surroundings { now, config: settings.load() }
 }
 
 /// Counts what a command has done besides its effects, and frees what it has taken out, after
@@ -193,13 +187,14 @@ fn run_locked(
 ) -> Outcome {
     match command.run {
         Run::Read(run) => {
-            let view = ReadView::new(locks, session.db, surroundings(session));
+            let around = surroundings(&mut session.config, session.door, session.now);
+            let view = ReadView::new(locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             outcome
         }
         Run::Write(run) => {
-            let around = surroundings(session);
+            let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = run(&mut view, argv, reply);
             effects.settle(session.db, argv);

@@ -3,7 +3,7 @@
 //! Absolute times instead of relative ones, results instead of random choices. A command that
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
-use super::{Entry, Kind};
+use super::{Entry, Event, Kind};
 use crate::limits::BULKY_BYTES;
 use crate::resp::reply::encode_command;
 use crate::table::Table;
@@ -36,6 +36,8 @@ pub struct Effects {
     dirty: u64,
     /// Whether the present command has put its own words into the log.
     reworded: bool,
+    /// What has happened to keys, to be published.
+    pub events: Vec<Event>,
     /// Keys removed because they were due.
     pub expired: u64,
     /// Rate-limit decisions that admitted.

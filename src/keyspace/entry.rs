@@ -1,14 +1,17 @@
 //! One key with its value and expiry, in as few bytes as the value allows.
 //!
 //! A string, and any other value that is small bytes, lies in one allocation together with its
-//! key ("packed"); larger and structured values are objects. The slot of a shard's table is
-//! two words either way.
+//! key ("packed"): a rate limit's state, and the small form of every collection. Larger and
+//! structured values are objects, whose key and expiry are packed likewise, as their head. The
+//! slot of a shard's table is two words either way.
 //!
 //! Packed layout: one tag byte (kind, whether an expiry follows), the expiry if any (eight
 //! bytes), the length of the key as a varint, the key, the value to the end. An integer is
 //! kept as its eight bytes and printed when read, as Redis does.
 
-use crate::value::hash::Hash;
+use crate::value::blob::Blob;
+use crate::value::collection::{Collection, CollectionRef};
+use crate::value::hash::{Fields, HashRef};
 use crate::value::number::parse_integer;
 
 /// What TYPE says of a value.
@@ -16,8 +19,16 @@ use crate::value::number::parse_integer;
 pub enum Kind {
     /// Bytes or a number.
     String,
+    /// Texts in an order of their own.
+    List,
+    /// Texts, each once.
+    Set,
+    /// Texts, each once, in the order of their scores.
+    SortedSet,
     /// Fields and values.
     Hash,
+    /// Records in the order of their ids, and who has read them.
+    Stream,
     /// The state of a rate limit.
     RateLimit,
 }
@@ -27,7 +38,11 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
             Kind::Hash => "hash",
+            Kind::Stream => "stream",
             Kind::RateLimit => "ratelimit",
         }
     }
@@ -48,8 +63,8 @@ pub enum Entry {
 /// The parts of an entry that is not packed.
 #[derive(Debug, Clone)]
 pub struct Object {
-    key: Box<[u8]>,
-    expires_at: u64,
+    /// Key and expiry, packed, with no value behind them.
+    head: Box<[u8]>,
     value: Value,
 }
 
@@ -59,8 +74,69 @@ pub enum Value {
     /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
     String(Vec<u8>),
     /// Fields and values.
-    Hash(Hash),
+    Hash(Box<Fields>),
 }
+
+impl Value {
+    /// Bytes on the heap, as asked of the allocator.
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Value::String(bytes) => bytes.capacity(),
+            Value::Hash(fields) => fields.heap_bytes(),
+        }
+    }
+}
+
+/// The large form of a collection, as the keyspace keeps it.
+pub trait Large: Sized {
+    /// What TYPE says of the collection.
+    const KIND: Kind;
+    /// The tag of the small form, packed.
+    const TAG: u8;
+    /// As a value.
+    fn into_value(large: Box<Self>) -> Value;
+    /// Of a value, if it is one.
+    fn of(value: &Value) -> Option<&Self>;
+    /// Of a value, which is one.
+    fn from_value(value: Value) -> Option<Box<Self>>;
+    /// Whether it has no element, and so no business in the keyspace.
+    fn is_empty(collection: CollectionRef<'_, Self>) -> bool;
+    /// What OBJECT ENCODING says.
+    fn encoding(collection: CollectionRef<'_, Self>) -> &'static str;
+}
+
+/// Says which value of the keyspace is the large form of a collection.
+macro_rules! large {
+    ($form:ty, $name:ident, $tag:ident) => {
+        impl Large for $form {
+            const KIND: Kind = Kind::$name;
+            const TAG: u8 = $tag;
+            fn into_value(large: Box<Self>) -> Value {
+                Value::$name(large)
+            }
+            fn of(value: &Value) -> Option<&Self> {
+                match value {
+                    Value::$name(large) => Some(large),
+                    _ => None,
+                }
+            }
+            fn from_value(value: Value) -> Option<Box<Self>> {
+                match value {
+                    Value::$name(large) => Some(large),
+                    _ => None,
+                }
+            }
+            fn is_empty(collection: CollectionRef<'_, Self>) -> bool {
+                collection.is_empty()
+            }
+            fn encoding(collection: CollectionRef<'_, Self>) -> &'static str {
+                collection.encoding()
+            }
+        }
+    };
+}
+
+large!(Fields, Hash, TAG_HASH);
 
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +150,7 @@ pub enum StrRef<'a> {
 const TAG_BYTES: u8 = 0;
 const TAG_INTEGER: u8 = 1;
 const TAG_RATE_LIMIT: u8 = 2;
+const TAG_HASH: u8 = 3;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
 
@@ -88,47 +165,63 @@ impl Entry {
     pub fn string(key: &[u8], bytes: &[u8], expires_at: u64) -> Entry {
         match parse_integer(bytes) {
             Some(value) => Entry::integer(key, value, expires_at),
-            None => pack(TAG_BYTES, key, bytes, expires_at),
+            None => Entry::packed(TAG_BYTES, key, bytes, expires_at),
         }
     }
 
     /// A string that is kept as it is, even when it reads as an integer: what INCRBYFLOAT
     /// stores.
     pub fn text(key: &[u8], bytes: &[u8], expires_at: u64) -> Entry {
-        pack(TAG_BYTES, key, bytes, expires_at)
+        Entry::packed(TAG_BYTES, key, bytes, expires_at)
     }
 
     /// A string that is an integer.
     pub fn integer(key: &[u8], value: i64, expires_at: u64) -> Entry {
-        pack(TAG_INTEGER, key, &value.to_le_bytes(), expires_at)
+        Entry::packed(TAG_INTEGER, key, &value.to_le_bytes(), expires_at)
     }
 
     /// The state of a rate limit, as `eave_ratelimit` wrote it.
     pub fn rate_limit(key: &[u8], state: &[u8], expires_at: u64) -> Entry {
-        pack(TAG_RATE_LIMIT, key, state, expires_at)
+        Entry::packed(TAG_RATE_LIMIT, key, state, expires_at)
     }
 
     /// A value that is not packed.
     pub fn object(key: &[u8], value: Value, expires_at: u64) -> Entry {
-        Entry::Object(Box::new(Object { key: key.into(), expires_at, value }))
+        let head = pack(TAG_BYTES, key, &[], expires_at);
+        Entry::Object(Box::new(Object { head, value }))
+    }
+
+    /// A collection.
+    pub fn collection<L: Large>(key: &[u8], collection: Collection<L>, expires_at: u64) -> Entry {
+        match collection.close() {
+            (_, Some(large)) => Entry::object(key, L::into_value(large), expires_at),
+            (blob, None) => Entry::packed(L::TAG, key, blob.contents(), expires_at),
+        }
+    }
+
+    fn packed(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Entry {
+        Entry::Packed(pack(tag, key, value, expires_at))
+    }
+
+    /// The packed bytes that begin with key and expiry, whatever lies behind.
+    #[inline]
+    fn head(&self) -> &[u8] {
+        match self {
+            Entry::Packed(bytes) => bytes,
+            Entry::Object(object) => &object.head,
+        }
     }
 
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {
-        match self {
-            Entry::Packed(bytes) => Parts::of(bytes).key,
-            Entry::Object(object) => &object.key,
-        }
+        Parts::of(self.head()).key
     }
 
     /// When the key expires, in unix milliseconds; `NEVER` for no expiry.
     #[inline]
     pub fn expires_at(&self) -> u64 {
-        match self {
-            Entry::Packed(bytes) => packed_expiry(bytes),
-            Entry::Object(object) => object.expires_at,
-        }
+        packed_expiry(self.head())
     }
 
     /// Whether the key is absent at `now`.
@@ -140,16 +233,17 @@ impl Entry {
 
     /// Changes when the key expires.
     pub fn set_expires_at(&mut self, at: u64) {
-        match self {
-            Entry::Object(object) => object.expires_at = at,
-            Entry::Packed(bytes) => match (packed_expiry(bytes), at) {
-                (NEVER, NEVER) => {}
-                (1.., 1..) => bytes[1..9].copy_from_slice(&at.to_le_bytes()),
-                _ => {
-                    let Parts { tag, key, value, .. } = Parts::of(bytes);
-                    *self = pack(tag, key, value, at);
-                }
-            },
+        let bytes = match self {
+            Entry::Packed(bytes) => bytes,
+            Entry::Object(object) => &mut object.head,
+        };
+        match (packed_expiry(bytes), at) {
+            (NEVER, NEVER) => {}
+            (1.., 1..) => bytes[1..9].copy_from_slice(&at.to_le_bytes()),
+            _ => {
+                let Parts { tag, key, value, .. } = Parts::of(bytes);
+                *bytes = pack(tag, key, value, at);
+            }
         }
     }
 
@@ -159,6 +253,7 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
+                TAG_HASH => Kind::Hash,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
@@ -170,21 +265,24 @@ impl Entry {
 
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
-        match self {
-            Entry::Packed(bytes) => {
-                let parts = Parts::of(bytes);
-                match parts.tag {
-                    TAG_INTEGER => "int",
-                    // Redis' OBJ_ENCODING_EMBSTR_SIZE_LIMIT.
-                    TAG_BYTES if parts.value.len() <= 44 => "embstr",
-                    _ => "raw",
-                }
-            }
-            Entry::Object(object) => match &object.value {
-                Value::String(_) => "raw",
-                Value::Hash(hash) => hash.encoding(),
+        match self.kind() {
+            Kind::String => match self.as_string() {
+                Some(StrRef::Integer(_)) => "int",
+                // Redis' OBJ_ENCODING_EMBSTR_SIZE_LIMIT.
+                Some(StrRef::Bytes(bytes)) if bytes.len() <= 44 && !self.is_object() => "embstr",
+                _ => "raw",
             },
+            Kind::Hash => self.collection_encoding::<Fields>(),
+            _ => "raw",
         }
+    }
+
+    fn collection_encoding<L: Large>(&self) -> &'static str {
+        self.as_collection().map_or("unknown", L::encoding)
+    }
+
+    fn is_object(&self) -> bool {
+        matches!(self, Entry::Object(_))
     }
 
     /// The value, if it is a string.
@@ -201,7 +299,7 @@ impl Entry {
             }
             Entry::Object(object) => match &object.value {
                 Value::String(bytes) => Some(StrRef::Bytes(bytes)),
-                Value::Hash(_) => None,
+                _ => None,
             },
         }
     }
@@ -217,26 +315,54 @@ impl Entry {
         }
     }
 
-    /// The value, if it is a hash.
-    pub fn as_hash(&self) -> Option<&Hash> {
+    /// The value, if it is a collection of this kind.
+    #[inline]
+    pub fn as_collection<L: Large>(&self) -> Option<CollectionRef<'_, L>> {
         match self {
-            Entry::Object(object) => match &object.value {
-                Value::Hash(hash) => Some(hash),
-                Value::String(_) => None,
-            },
-            Entry::Packed(_) => None,
+            Entry::Packed(bytes) => {
+                let parts = Parts::of(bytes);
+                (parts.tag == L::TAG).then_some(CollectionRef::Small(parts.value))
+            }
+            Entry::Object(object) => L::of(&object.value).map(CollectionRef::Large),
         }
     }
 
-    /// The value, if it is a hash, to change it.
-    pub fn as_hash_mut(&mut self) -> Option<&mut Hash> {
-        match self {
-            Entry::Object(object) => match &mut object.value {
-                Value::Hash(hash) => Some(hash),
-                Value::String(_) => None,
-            },
-            Entry::Packed(_) => None,
-        }
+    /// The value, if it is a hash.
+    pub fn as_hash(&self) -> Option<HashRef<'_>> {
+        self.as_collection()
+    }
+
+    /// Changes the value, if it is a collection of this kind; else nothing is called.
+    pub fn edit<L: Large, R>(&mut self, edit: impl FnOnce(&mut Collection<L>) -> R) -> Option<R> {
+        self.as_collection::<L>()?;
+        // The allocation of an object is used again.
+        let (mut collection, object) = match std::mem::take(self) {
+            Entry::Packed(bytes) => {
+                let head = Parts::of(&bytes).head;
+                (Collection::open(Blob::behind(bytes, head), None), None)
+            }
+            Entry::Object(mut object) => {
+                let head = std::mem::take(&mut object.head);
+                let value = std::mem::replace(&mut object.value, Value::String(Vec::new()));
+                let len = head.len();
+                (Collection::open(Blob::behind(head, len), L::from_value(value)), Some(object))
+            }
+        };
+        let result = edit(&mut collection);
+        *self = match collection.close() {
+            (blob, None) => Entry::Packed(blob.into_bytes()),
+            (blob, Some(large)) => {
+                let new = Object { head: blob.into_bytes(), value: L::into_value(large) };
+                Entry::Object(match object {
+                    Some(mut object) => {
+                        *object = new;
+                        object
+                    }
+                    None => Box::new(new),
+                })
+            }
+        };
+        Some(result)
     }
 
     /// Makes the value a string and the expiry `at`; reuses the allocation when it fits.
@@ -270,7 +396,7 @@ impl Entry {
         match self {
             Entry::Object(object) => match &mut object.value {
                 Value::String(bytes) => bytes,
-                Value::Hash(_) => unreachable!("made a string above"),
+                _ => unreachable!("made a string above"),
             },
             Entry::Packed(_) => unreachable!("made an object above"),
         }
@@ -278,16 +404,13 @@ impl Entry {
 
     /// The same value under another key.
     pub fn renamed(mut self, key: &[u8]) -> Entry {
-        match &mut self {
-            Entry::Packed(bytes) => {
-                let Parts { tag, expires_at, value, .. } = Parts::of(bytes);
-                pack(tag, key, value, expires_at)
-            }
-            Entry::Object(object) => {
-                object.key = key.into();
-                self
-            }
-        }
+        let bytes = match &mut self {
+            Entry::Packed(bytes) => bytes,
+            Entry::Object(object) => &mut object.head,
+        };
+        let Parts { tag, expires_at, value, .. } = Parts::of(bytes);
+        *bytes = pack(tag, key, value, expires_at);
+        self
     }
 
     /// Bytes on the heap, as asked of the allocator.
@@ -295,11 +418,7 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => bytes.len(),
             Entry::Object(object) => {
-                let value = match &object.value {
-                    Value::String(bytes) => bytes.capacity(),
-                    Value::Hash(hash) => hash.heap_bytes(),
-                };
-                size_of::<Object>() + object.key.len() + value
+                size_of::<Object>() + object.head.len() + object.value.heap_bytes()
             }
         }
     }
@@ -319,13 +438,15 @@ impl Entry {
                 return;
             }
         }
-        *self = pack(tag, self.key(), value, at);
+        *self = Entry::packed(tag, self.key(), value, at);
     }
 }
 
 /// A packed entry, taken apart.
 struct Parts<'a> {
     tag: u8,
+    /// Bytes in front of the value.
+    head: usize,
     expires_at: u64,
     key: &'a [u8],
     value: &'a [u8],
@@ -335,7 +456,7 @@ impl<'a> Parts<'a> {
     #[inline]
     fn of(bytes: &'a [u8]) -> Parts<'a> {
         let Some((tag, rest)) = bytes.split_first() else {
-            return Parts { tag: TAG_BYTES, expires_at: NEVER, key: &[], value: &[] };
+            return Parts { tag: TAG_BYTES, head: 0, expires_at: NEVER, key: &[], value: &[] };
         };
         let (expires_at, rest) = match rest.split_first_chunk::<8>() {
             Some((at, rest)) if tag & TAG_EXPIRES != 0 => (u64::from_le_bytes(*at), rest),
@@ -343,7 +464,8 @@ impl<'a> Parts<'a> {
         };
         let (length, rest) = read_varint(rest);
         let (key, value) = rest.split_at(length);
-        Parts { tag: tag & TAG_KIND, expires_at, key, value }
+        let head = bytes.len() - value.len();
+        Parts { tag: tag & TAG_KIND, head, expires_at, key, value }
     }
 }
 
@@ -361,7 +483,7 @@ fn integer(value: &[u8]) -> i64 {
     value.first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }
 
-fn pack(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Entry {
+fn pack(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Box<[u8]> {
     let head = if expires_at == NEVER { 1 } else { 9 };
     // Exact, so that no byte is given back and the allocation is made once.
     let size = head + varint_bytes(key.len()) + key.len() + value.len();
@@ -375,7 +497,7 @@ fn pack(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Entry {
     push_varint(&mut bytes, key.len());
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(value);
-    Entry::Packed(bytes.into_boxed_slice())
+    bytes.into_boxed_slice()
 }
 
 /// Seven bits a byte, the lowest first; the top bit says that more follow.

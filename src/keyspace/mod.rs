@@ -13,6 +13,7 @@
 pub mod cut;
 pub mod effects;
 pub mod entry;
+pub mod event;
 pub mod locks;
 pub mod shard;
 pub mod staging;
@@ -28,7 +29,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::hashing::hash_bytes;
 use crate::limits::SHARDS;
 pub use effects::Effects;
-pub use entry::{Entry, Kind, NEVER, StrRef, Value};
+pub use entry::{Entry, Kind, Large, NEVER, StrRef, Value};
+pub use event::Event;
 pub use locks::{Access, LockSet, Wanted};
 pub use shard::Shard;
 pub use staging::Staging;

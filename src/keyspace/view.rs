@@ -7,9 +7,11 @@
 use std::cell::Cell;
 
 use super::locks::{Contended, ShardRef};
-use super::{Count, Effects, Entry, LockSet, Place, Shard};
+use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
+use crate::config::{Classes, Config};
+use crate::fault::Fault;
 use crate::table::Table;
-use crate::value::hash::HashLimits;
+use crate::value::collection::{Collection, CollectionRef};
 
 /// The moment at which nothing is expired: for the leader's stream on a replica, where the
 /// leader alone decides what is expired.
@@ -17,13 +19,11 @@ pub const BEFORE_ALL: u64 = 0;
 
 /// What a handler needs besides keys and arguments.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
+pub struct Surroundings<'a> {
     /// The time of the command in unix milliseconds, or `BEFORE_ALL`.
     pub now: u64,
-    /// When a hash outgrows its compact encoding.
-    pub hash_limits: HashLimits,
-    /// Bytes that a string may grow to.
-    pub string_bytes: usize,
+    /// The directives.
+    pub config: &'a Config,
 }
 
 /// Keys to read.
@@ -32,7 +32,7 @@ pub struct ReadView<'a, 'k> {
     locks: &'a LockSet<'k>,
     db: usize,
     /// The time and the settings of this command.
-    pub around: Surroundings,
+    pub around: Surroundings<'a>,
     lookups: Cell<Lookups>,
 }
 
@@ -47,7 +47,7 @@ pub struct Lookups {
 
 impl<'a, 'k> ReadView<'a, 'k> {
     /// A view of database `db` through `locks`.
-    pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings) -> Self {
+    pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings<'a>) -> Self {
         ReadView { locks, db, around, lookups: Cell::default() }
     }
 
@@ -62,6 +62,15 @@ impl<'a, 'k> ReadView<'a, 'k> {
         }
         self.lookups.set(lookups);
         found
+    }
+
+    /// The collection under a declared key; `None` when there is no key.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when the key holds something else.
+    #[inline]
+    pub fn collection<L: Large>(&self, key: &[u8]) -> Result<Option<CollectionRef<'a, L>>, Fault> {
+        self.get(key).map(|entry| entry.as_collection().ok_or(Fault::WRONG_TYPE)).transpose()
     }
 
     /// How often `get` found its key, and how often not.
@@ -91,13 +100,22 @@ impl<'a, 'k> ReadView<'a, 'k> {
     }
 }
 
+/// What has come of the change of a collection.
+#[derive(Clone, Copy, Debug)]
+pub struct Edited<R> {
+    /// What the change has answered.
+    pub result: R,
+    /// Whether it has left nothing, so that the key is gone.
+    pub emptied: bool,
+}
+
 /// Keys to read and write.
 #[derive(Debug)]
 pub struct WriteView<'a, 'k> {
     locks: &'a mut LockSet<'k>,
     db: usize,
     /// The time and the settings of this command.
-    pub around: Surroundings,
+    pub around: Surroundings<'a>,
     /// What this command has changed.
     pub effects: &'a mut Effects,
 }
@@ -107,7 +125,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
     pub fn new(
         locks: &'a mut LockSet<'k>,
         db: usize,
-        around: Surroundings,
+        around: Surroundings<'a>,
         effects: &'a mut Effects,
     ) -> Self {
         WriteView { locks, db, around, effects }
@@ -135,6 +153,51 @@ impl<'a, 'k> WriteView<'a, 'k> {
     pub fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let (place, slot) = self.present(key)?;
         Some(self.shard_mut(place).change(slot, change))
+    }
+
+    /// Changes the collection under a declared key, or a new one that then takes its place
+    /// there: `edit` then leaves it with an element. An edit that fails changes nothing.
+    ///
+    /// # Errors
+    /// `WRONGTYPE`, or what `edit` answers.
+    pub fn edit<L: Large, R>(
+        &mut self,
+        key: &[u8],
+        edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let Some((place, slot)) = self.present(key) else {
+            let mut collection = Collection::new();
+            let result = edit(&mut collection)?;
+            self.insert(key, Entry::collection(key, collection, NEVER));
+            return Ok(result);
+        };
+        let shard = self.shard_mut(place);
+        shard.change(slot, |entry| entry.edit(edit)).unwrap_or(Err(Fault::WRONG_TYPE))
+    }
+
+    /// Changes the collection under a declared key, if there is one, and takes the key away
+    /// when that leaves the collection empty. An edit that fails changes nothing.
+    ///
+    /// # Errors
+    /// `WRONGTYPE`, or what `edit` answers.
+    pub fn edit_present<L: Large, R>(
+        &mut self,
+        key: &[u8],
+        edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
+    ) -> Result<Option<Edited<R>>, Fault> {
+        let Some((place, slot)) = self.present(key) else { return Ok(None) };
+        let shard = self.shard_mut(place);
+        let edited = shard.change(slot, |entry| {
+            entry.edit(|collection: &mut Collection<L>| {
+                let result = edit(collection)?;
+                Ok((result, L::is_empty(collection.as_ref())))
+            })
+        });
+        let (result, emptied) = edited.unwrap_or(Err(Fault::WRONG_TYPE))?;
+        if emptied {
+            shard.remove(slot);
+        }
+        Ok(Some(Edited { result, emptied }))
     }
 
     /// Replaces the entry of a declared key, or adds it.
@@ -189,6 +252,14 @@ impl<'a, 'k> WriteView<'a, 'k> {
         let place = self.locks.place(key);
         self.locks.held(self.db, place.shard).touch(key);
         self.effects.changed();
+    }
+
+    /// Notes what has happened to a declared key, to be published if its class is wanted.
+    #[inline]
+    pub fn notify(&mut self, class: Classes, name: &'static str, key: &[u8]) {
+        if self.around.config.notify_keyspace_events.intersects(class) {
+            self.effects.events.push(Event { db: self.db, class, name, key: key.into() });
+        }
     }
 
     /// Says in the words of the log what the command has done, in place of the command itself.

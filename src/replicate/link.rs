@@ -26,7 +26,6 @@ use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
 use crate::node::Node;
-use crate::value::hash::HashLimits;
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
@@ -230,11 +229,7 @@ impl<'a> Link<'a> {
 
     fn begin_load(&mut self, position: Position, framing: Framing) {
         let config = self.node.config.load();
-        let limits = HashLimits {
-            entries: config.hash_max_listpack_entries,
-            value_bytes: config.hash_max_listpack_value,
-        };
-        let loader = Loader::new(self.node.keyspace.databases(), limits);
+        let loader = Loader::new(self.node.keyspace.databases(), config.encodings);
         let since_ms = clock::monotonic_ms();
         self.loader = Some(Loading { loader, position, since_ms, bytes: 0 });
         let size = match framing {

@@ -5,9 +5,10 @@
 //! what cannot be kept (types and field expiries that Eave does not have): such a copy is
 //! refused and named, not loaded in part.
 
-use crate::keyspace::{Entry, NEVER, Staging, Value};
-use crate::rdb::{self, HashField, Item, Key, Limits, Reader, Skipped};
-use crate::value::hash::{Hash, HashLimits};
+use crate::archive::{self, Refused};
+use crate::keyspace::{NEVER, Staging};
+use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
+use crate::value::limits::Limits as Encodings;
 
 /// Why a full copy cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +22,9 @@ pub(super) enum LoadError {
     /// The same key twice.
     #[error("key '{0}' comes twice")]
     Duplicate(String),
-    /// A hash with fields that expire.
-    #[error("hash '{0}' has fields that expire, which is not supported")]
-    FieldExpiry(String),
-    /// A rate limit that this version of the limiter has not written.
-    #[error("rate limit '{0}' is damaged")]
-    Limiter(String),
+    /// A value that cannot be kept.
+    #[error("key '{0}' cannot be kept: {1}")]
+    Refused(String, Refused),
     /// A value of a module.
     #[error("key '{0}' is of the module type {1}, which is not supported")]
     Module(String, String),
@@ -37,15 +35,15 @@ pub(super) enum LoadError {
 pub(super) struct Loader {
     reader: Reader,
     staged: Staging,
-    hash_limits: HashLimits,
+    encodings: Encodings,
     db: usize,
 }
 
 impl Loader {
     /// A loader for a node of so many databases.
-    pub(super) fn new(databases: usize, hash_limits: HashLimits) -> Loader {
+    pub(super) fn new(databases: usize, encodings: Encodings) -> Loader {
         let reader = Reader::new(Limits::default());
-        Loader { reader, staged: Staging::new(databases), hash_limits, db: 0 }
+        Loader { reader, staged: Staging::new(databases), encodings, db: 0 }
     }
 
     /// Takes the next bytes.
@@ -91,23 +89,8 @@ impl Loader {
         let Key { name, meta, value } = key;
         // A time that has passed stays: the leader's DEL is on its way. 0 would mean never.
         let at = meta.expire_at_ms.map_or(NEVER, |at| u64::try_from(at).unwrap_or(1).max(1));
-        let entry = match value {
-            rdb::Value::String(bytes) => Entry::string(&name, &bytes, at),
-            rdb::Value::Limiter(state) => {
-                if state.is_empty() || eave_ratelimit::validate(&state).is_err() {
-                    return Err(LoadError::Limiter(show(&name)));
-                }
-                Entry::rate_limit(&name, &state, at)
-            }
-            rdb::Value::Hash(fields) => {
-                if fields.iter().any(|field| field.expire_at_ms.is_some()) {
-                    return Err(LoadError::FieldExpiry(show(&name)));
-                }
-                let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
-                let hash = Hash::from_pairs(pairs, self.hash_limits);
-                Entry::object(&name, Value::Hash(hash), at)
-            }
-        };
+        let entry = archive::load(&name, value, at, &self.encodings)
+            .map_err(|why| LoadError::Refused(show(&name), why))?;
         self.staged.insert(self.db, entry).map_err(|_| LoadError::Duplicate(show(&name)))
     }
 }

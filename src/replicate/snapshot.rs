@@ -14,16 +14,15 @@ use eave_replication::payload::EofMark;
 use eave_replication::wire::Capabilities;
 
 use super::outlet::{self, Receiver};
+use crate::archive::{self, Sink};
 use crate::clock;
 use crate::keyspace::cut::Cut;
-use crate::keyspace::{Entry, Keyspace, NEVER, Shard, StrRef};
+use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
-    Checksum, Compression, HashTable, IntegerValue, KeyMeta, LimiterState, Preamble, Purpose,
-    StreamPosition, StringValue, Writer,
+    Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
-use crate::value::hash::Text;
 
 /// Bytes that are gathered before they are sent on.
 const PART_BYTES: usize = 256 * 1024;
@@ -286,59 +285,34 @@ fn write(writer: &mut Writer<'_>, entry: &Entry) {
     let at = entry.expires_at();
     let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
     let meta = KeyMeta { expire_at_ms, usage: None };
-    let key = entry.key();
-    if let Some(state) = entry.as_rate_limit() {
-        writer.key(key, &meta, LimiterState(state));
-    } else if let Some(hash) = entry.as_hash() {
-        let pairs = Pairs { left: hash.len(), pairs: hash.iter() };
-        writer.key(key, &meta, HashTable(pairs));
-    } else {
-        match entry.as_string() {
-            Some(StrRef::Integer(value)) => writer.key(key, &meta, IntegerValue(value)),
-            Some(StrRef::Bytes(bytes)) => writer.key(key, &meta, StringValue(bytes)),
-            None => debug_assert!(false, "every kind of value is written"),
-        }
-    }
+    archive::save(entry, &mut Key { writer, name: entry.key(), meta });
 }
 
-/// A hash's fields with their number in front, as RDB wants it.
-struct Pairs<I> {
-    left: usize,
-    pairs: I,
+/// A key on its way into the copy.
+struct Key<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    name: &'a [u8],
+    meta: KeyMeta,
 }
 
-/// A field or a value, as the writer takes it.
-struct Bytes<'a>(Text<'a>);
-
-impl AsRef<[u8]> for Bytes<'_> {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
+impl Sink for Key<'_, '_> {
+    fn take<V: Encode>(&mut self, value: V) {
+        self.writer.key(self.name, &self.meta, value);
     }
 }
-
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
-    type Item = (Bytes<'a>, Bytes<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (field, value) = self.pairs.next()?;
-        self.left = self.left.saturating_sub(1);
-        Some((Bytes(field), Bytes(value)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> ExactSizeIterator for Pairs<I> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyspace::{Access, LockSet, Place, Staging, Value, Wanted};
-    use crate::rdb::{Item, Limits, Reader};
+    use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
+    use crate::rdb::{Item, LimiterState, Limits, Reader};
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits};
+    use crate::value::limits::Limits as Encodings;
+
+    fn limits() -> HashLimits {
+        HashLimits { entries: 2, value_bytes: 64 }
+    }
 
     /// The state of a rate limit that is used up.
     fn state() -> Vec<u8> {
@@ -351,19 +325,15 @@ mod tests {
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
-        let limits = HashLimits { entries: 2, value_bytes: 64 };
+        let limits = limits();
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
         let mut staged = Staging::new(3);
         for entry in [
             Entry::string(b"text", b"of bytes", NEVER),
             Entry::integer(b"number", i64::MIN, 1_900_000_000_000),
             Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
-            Entry::object(
-                b"small",
-                Value::Hash(Hash::from_pairs(pairs.into_iter().take(2), limits)),
-                NEVER,
-            ),
-            Entry::object(b"large", Value::Hash(Hash::from_pairs(pairs, limits)), 5),
+            Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
+            Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
             staged.insert(2, entry).unwrap();
@@ -409,7 +379,7 @@ mod tests {
     fn an_eave_gets_every_kind_of_value() {
         let bytes = stream(&keyspace(), Form::Eave);
         for piece in [1, 7, bytes.len()] {
-            let mut loader = Loader::new(3, HashLimits { entries: 2, value_bytes: 64 });
+            let mut loader = Loader::new(3, Encodings { hash: limits() });
             for bytes in bytes.chunks(piece) {
                 loader.feed(bytes).unwrap();
             }
@@ -438,7 +408,7 @@ mod tests {
             let mut writer = Writer::new(&mut bytes, Compression::None);
             writer.header();
             writer.key(b"limit", &KeyMeta::default(), LimiterState(state));
-            let mut loader = Loader::new(1, HashLimits::default());
+            let mut loader = Loader::new(1, Encodings::default());
             assert!(loader.feed(&bytes).is_err());
         }
     }
@@ -464,14 +434,14 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            let mut loader = Loader::new(3, HashLimits::default());
+            let mut loader = Loader::new(3, Encodings::default());
             let fed = loader.feed(&damaged);
             assert!(fed.and_then(|()| loader.finish().map(drop)).is_err(), "byte {at}");
         }
-        let mut loader = Loader::new(3, HashLimits::default());
+        let mut loader = Loader::new(3, Encodings::default());
         loader.feed(&bytes[..bytes.len() - 1]).unwrap();
         assert!(loader.finish().is_err());
-        let mut loader = Loader::new(2, HashLimits::default());
+        let mut loader = Loader::new(2, Encodings::default());
         assert!(loader.feed(&bytes).is_err(), "database 2 is not there");
     }
 }

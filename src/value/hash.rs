@@ -1,20 +1,19 @@
 //! Hashes.
 //!
-//! A small hash is one allocation of field and value pairs in the order of their insertion; a
-//! large one is a table in the order of the fields' hashes. The small form becomes the large
-//! one at the thresholds that CONFIG names, and never back, as in Redis. Integers are stored
-//! in binary in both forms, and a pair of the large form is one allocation.
+//! A small hash is items in one allocation, field and value alternating, in the order of their
+//! insertion; a large one is a table in the order of the fields' hashes. The small form becomes
+//! the large one at the thresholds that CONFIG names, and never back, as in Redis. Integers are
+//! stored in binary in both forms, and a pair of the large form is one allocation.
 //!
 //! Room for the expiry of fields: a pair may open with a tag that `packed` keeps free. Left
 //! out on purpose: replies, expiry and the deletion of a hash that has become empty.
 
-mod compact;
 #[cfg(test)]
 mod tests;
 
-use self::compact::Compact;
-pub use super::packed::Text;
-use super::packed::{self, Encoded};
+use super::collection::{Collection, CollectionRef};
+use super::items::{self, Items};
+use super::packed::{self, Encoded, Text};
 use crate::hashing::hash_bytes;
 use crate::table::Table;
 
@@ -28,33 +27,19 @@ pub struct HashLimits {
 }
 
 impl Default for HashLimits {
+    /// Those of Redis 7.0.
     fn default() -> Self {
-        HashLimits { entries: 128, value_bytes: 64 }
+        HashLimits { entries: 512, value_bytes: 64 }
     }
 }
 
 /// A map from fields to values, both of any bytes.
-#[derive(Debug, Clone)]
-pub struct Hash(Form);
+pub type Hash = Collection<Fields>;
 
-#[derive(Debug, Clone)]
-enum Form {
-    Compact(Compact),
-    Fields(Box<Fields>),
-}
-
-impl Default for Hash {
-    fn default() -> Self {
-        Hash::new()
-    }
-}
+/// A hash to read.
+pub type HashRef<'a> = CollectionRef<'a, Fields>;
 
 impl Hash {
-    /// An empty hash; it allocates nothing.
-    pub fn new() -> Self {
-        Hash(Form::Compact(Compact::default()))
-    }
-
     /// A hash of these pairs. Of two pairs with the same field the later one stays, so a
     /// caller that has to refuse repeats compares `len` with what it gave.
     pub fn from_pairs<F: AsRef<[u8]>, V: AsRef<[u8]>>(
@@ -68,27 +53,74 @@ impl Hash {
         hash
     }
 
+    /// Sets `field` to `value`; answers whether the field is new.
+    pub fn set(&mut self, field: &[u8], value: &[u8], limits: HashLimits) -> bool {
+        let (item, content) = (Encoded::new(field), Encoded::new(value));
+        if self.large.is_none() {
+            let items = Items::of(self.blob.contents());
+            let short = field.len().max(value.len()) <= limits.value_bytes;
+            if short && items.have_room(2, item.size() + content.size()) {
+                return self.set_small(&item, &content, limits);
+            }
+        }
+        self.grow(Fields::from_small).set(field, &item, &content)
+    }
+
+    fn set_small(&mut self, item: &Encoded<'_>, content: &Encoded<'_>, limits: HashLimits) -> bool {
+        let items = Items::of(self.blob.contents());
+        if let Some(at) = items.find(item, 2) {
+            let value = items.skip(at);
+            items::replace(&mut self.blob, value, content);
+            return false;
+        }
+        let len = items.len() / 2 + 1;
+        items::push(&mut self.blob, &[*item, *content]);
+        if len > limits.entries {
+            self.grow(Fields::from_small);
+        }
+        true
+    }
+
+    /// Takes `field` out; answers whether it was there.
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        let item = Encoded::new(field);
+        if let Some(fields) = &mut self.large {
+            return fields.remove(field, &item);
+        }
+        let found = Items::of(self.blob.contents()).find(&item, 2);
+        if let Some(at) = found {
+            items::remove(&mut self.blob, at, 2);
+        }
+        found.is_some()
+    }
+}
+
+impl<'a> HashRef<'a> {
     /// How many fields there are.
     #[inline]
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Compact(compact) => compact.len(),
-            Form::Fields(fields) => fields.table.len(),
+    pub fn len(self) -> usize {
+        match self {
+            HashRef::Small(contents) => Items::of(contents).len() / 2,
+            HashRef::Large(fields) => fields.table.len(),
         }
     }
 
     /// Whether there is no field.
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
     /// The value of `field`.
     #[inline]
-    pub fn get(&self, field: &[u8]) -> Option<Text<'_>> {
+    pub fn get(self, field: &[u8]) -> Option<Text<'a>> {
         let item = Encoded::new(field);
-        match &self.0 {
-            Form::Compact(compact) => compact.get(&item),
-            Form::Fields(fields) => {
+        match self {
+            HashRef::Small(contents) => {
+                let items = Items::of(contents);
+                let at = items.find(&item, 2)?;
+                Some(items.read(items.skip(at)).0)
+            }
+            HashRef::Large(fields) => {
                 let slot = fields.find(field, &item)?;
                 Some(fields.table.at(slot).pair().1)
             }
@@ -96,55 +128,30 @@ impl Hash {
     }
 
     /// Whether there is a `field`.
-    pub fn contains(&self, field: &[u8]) -> bool {
+    pub fn contains(self, field: &[u8]) -> bool {
         self.get(field).is_some()
-    }
-
-    /// Sets `field` to `value`; answers whether the field is new.
-    pub fn set(&mut self, field: &[u8], value: &[u8], limits: HashLimits) -> bool {
-        let (item, content) = (Encoded::new(field), Encoded::new(value));
-        if let Form::Compact(compact) = &mut self.0 {
-            let short = field.len().max(value.len()) <= limits.value_bytes;
-            if short && compact.has_room(&item, &content) {
-                let created = compact.set(&item, &content);
-                if compact.len() > limits.entries {
-                    self.fields();
-                }
-                return created;
-            }
-        }
-        self.fields().set(field, &item, &content)
-    }
-
-    /// Takes `field` out; answers whether it was there.
-    pub fn remove(&mut self, field: &[u8]) -> bool {
-        let item = Encoded::new(field);
-        match &mut self.0 {
-            Form::Compact(compact) => compact.remove(&item),
-            Form::Fields(fields) => fields.remove(field, &item),
-        }
     }
 
     /// Every field with its value: in the order of their insertion while the hash is small,
     /// otherwise in an order that stays the same until a field comes or goes.
-    pub fn iter(&self) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
-        let (compact, fields) = match &self.0 {
-            Form::Compact(compact) => (Some(compact), None),
-            Form::Fields(fields) => (None, Some(fields)),
+    pub fn iter(self) -> impl Iterator<Item = (Text<'a>, Text<'a>)> {
+        let (items, fields) = match self {
+            HashRef::Small(contents) => (Some(Items::of(contents)), None),
+            HashRef::Large(fields) => (None, Some(fields)),
         };
-        let small = compact.into_iter().flat_map(Compact::iter);
+        let small = items.into_iter().flat_map(pairs);
         small.chain(fields.into_iter().flat_map(|fields| fields.table.iter().map(Field::pair)))
     }
 
     /// A field and its value, each as likely as the next; `random` yields uniform 64-bit
     /// numbers. `None` when the hash is empty.
-    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<(Text<'_>, Text<'_>)> {
-        match &self.0 {
-            Form::Compact(compact) => {
-                let wide = u128::from(random()) * compact.len() as u128;
-                compact.iter().nth((wide >> 64) as usize)
+    pub fn random(self, mut random: impl FnMut() -> u64) -> Option<(Text<'a>, Text<'a>)> {
+        match self {
+            HashRef::Small(contents) => {
+                let wide = u128::from(random()) * self.len() as u128;
+                pairs(Items::of(contents)).nth((wide >> 64) as usize)
             }
-            Form::Fields(fields) => Some(fields.table.at(fields.table.random(random)?).pair()),
+            HashRef::Large(fields) => Some(fields.table.at(fields.table.random(random)?).pair()),
         }
     }
 
@@ -154,61 +161,57 @@ impl Hash {
     /// Every field that is there from the first call to the last is visited, whatever comes
     /// and goes in between. A small hash is visited at once. More than `count` are visited
     /// only when hashes are equal; a `count` of 0 is taken for 1.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
-        match &self.0 {
-            Form::Compact(compact) => {
-                compact.iter().for_each(|(field, value)| visit(&field, &value));
+    pub fn scan(self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
+        match self {
+            HashRef::Small(contents) => {
+                pairs(Items::of(contents)).for_each(|(field, value)| visit(&field, &value));
                 0
             }
-            Form::Fields(fields) => fields.scan(cursor, count.max(1), visit),
+            HashRef::Large(fields) => fields.table.visit(cursor, count, |field| {
+                let (field, value) = field.pair();
+                visit(&field, &value);
+            }),
         }
     }
 
     /// The name of the form, as OBJECT ENCODING answers it.
-    pub fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Compact(_) => "listpack",
-            Form::Fields(_) => "hashtable",
-        }
-    }
-
-    /// Bytes that the hash owns, each field of a table rounded up as an allocator does.
-    pub fn heap_bytes(&self) -> usize {
-        match &self.0 {
-            Form::Compact(compact) => compact.heap_bytes(),
-            Form::Fields(fields) => {
-                size_of::<Fields>() + fields.table.heap_bytes() + fields.field_bytes
-            }
-        }
-    }
-
-    /// The large form, made from the small one if it is not there yet.
-    fn fields(&mut self) -> &mut Fields {
-        if let Form::Compact(compact) = &self.0 {
-            self.0 = Form::Fields(Box::new(Fields::from_compact(compact)));
-        }
-        match &mut self.0 {
-            Form::Fields(fields) => fields,
-            Form::Compact(_) => unreachable!("it has just been made a table"),
+    pub fn encoding(self) -> &'static str {
+        match self {
+            HashRef::Small(_) => "listpack",
+            HashRef::Large(_) => "hashtable",
         }
     }
 }
 
+fn pairs(items: Items<'_>) -> impl Iterator<Item = (Text<'_>, Text<'_>)> {
+    items.positions(2).map(move |at| {
+        let (field, value) = items.read(at);
+        (field, items.read(value).0)
+    })
+}
+
 /// The large form.
 #[derive(Debug, Clone, Default)]
-struct Fields {
+pub struct Fields {
     table: Table<Field>,
     /// Sum of the fields' `heap_bytes`.
     field_bytes: usize,
 }
 
 impl Fields {
-    fn from_compact(compact: &Compact) -> Self {
+    /// Bytes that the hash owns, each field rounded up as an allocator does.
+    pub fn heap_bytes(&self) -> usize {
+        size_of::<Fields>() + self.table.heap_bytes() + self.field_bytes
+    }
+
+    fn from_small(contents: &[u8]) -> Self {
+        let items = Items::of(contents);
         // One more, for the field that is the reason.
-        let table = Table::with_capacity(compact.len() + 1);
+        let table = Table::with_capacity(items.len() / 2 + 1);
         let mut fields = Fields { table, field_bytes: 0 };
-        for (field, pair) in compact.pairs() {
-            fields.insert(&field, Field(pair.into()));
+        for at in items.positions(2) {
+            let (field, value) = items.read(at);
+            fields.insert(&field, Field(items.stored(at, items.skip(value)).into()));
         }
         fields
     }
@@ -243,22 +246,6 @@ impl Fields {
         let Some(slot) = self.find(field, item) else { return false };
         self.field_bytes -= self.table.remove(slot).heap_bytes();
         true
-    }
-
-    /// The cursor is a hash of the table's: what lies at or behind it is still to come.
-    fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
-        let Ok(cursor) = u32::try_from(cursor) else { return 0 };
-        let mut last = 0;
-        for (visited, (hash, slot)) in self.table.scan(cursor).enumerate() {
-            if visited >= count && hash != last {
-                // Not 0, and not past the end: hashes ascend, and the first is at least 1.
-                return u64::from(last) + 1;
-            }
-            let (field, value) = self.table.at(slot).pair();
-            visit(&field, &value);
-            last = hash;
-        }
-        0
     }
 }
 
