@@ -10,11 +10,19 @@ use eave::command::{self, Command, Flags, Group};
 const PATH: &str = "docs/commands.md";
 
 /// The groups in the order of the page, each with its heading.
-const GROUPS: [(Group, &str); 7] = [
+const GROUPS: [(Group, &str); 15] = [
     (Group::String, "Strings"),
+    (Group::Bitmap, "Bitmaps"),
+    (Group::HyperLogLog, "HyperLogLogs"),
     (Group::Hash, "Hashes"),
+    (Group::List, "Lists"),
+    (Group::Set, "Sets"),
+    (Group::SortedSet, "Sorted sets"),
+    (Group::Geo, "Geography"),
+    (Group::Stream, "Streams"),
     (Group::Generic, "Keys"),
     (Group::RateLimit, "Rate limits"),
+    (Group::PubSub, "Publish and subscribe"),
     (Group::Transactions, "Transactions"),
     (Group::Connection, "Connection"),
     (Group::Server, "Server and replication"),
@@ -62,6 +70,9 @@ fn of_group(group: Group) -> impl Iterator<Item = &'static Command> {
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for (group, title) in GROUPS {
+        if of_group(group).next().is_none() {
+            continue;
+        }
         // Writing to a String does not fail, here and below.
         let _ = write!(page, "\n## {title}\n\n");
         page.push_str(
