@@ -4,9 +4,12 @@
 //! Here each kind of value has one arm in either direction.
 
 use crate::keyspace::{Entry, StrRef};
-use crate::rdb::{self, Encode, HashField, HashTable, IntegerValue, LimiterState, StringValue};
+use crate::rdb::{
+    self, Encode, HashField, HashTable, IntegerValue, LimiterState, ListValue, StringValue,
+};
 use crate::value::hash::{Hash, HashRef};
 use crate::value::limits::Limits;
+use crate::value::list::List;
 use crate::value::packed::Text;
 
 /// Why a well-formed value cannot be kept.
@@ -33,6 +36,8 @@ pub trait Sink {
 pub fn save(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
+    } else if let Some(list) = entry.as_list() {
+        sink.take(ListValue(list.forward(0).map(|element| Bytes(element.text()))));
     } else if let Some(hash) = entry.as_hash() {
         sink.take(HashTable(Pairs { left: hash.len(), pairs: HashRef::iter(hash) }));
     } else {
@@ -56,6 +61,9 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
                 return Err(Refused::Limiter);
             }
             Entry::rate_limit(key, &state, at)
+        }
+        rdb::Value::List(texts) => {
+            Entry::collection(key, List::from_texts(texts.iter(), limits.list), at)
         }
         rdb::Value::Hash(fields) => {
             if fields.iter().any(|field| field.expire_at_ms.is_some()) {

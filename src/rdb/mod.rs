@@ -1,7 +1,7 @@
 //! The RDB format: bytes in, values out, for full syncs, snapshots and DUMP/RESTORE.
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
-//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
+//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`, `list`,
 //! `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
@@ -15,7 +15,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now lists, sets, sorted sets and streams, which
+//! (the replication wire knows it), and for now sets, sorted sets and streams, which
 //! are refused with their type byte and offset.
 
 mod checksum;
@@ -25,6 +25,7 @@ pub mod dump;
 mod error;
 pub mod fuzz;
 mod hash;
+mod list;
 pub mod listpack;
 mod lzf;
 mod module;
@@ -34,6 +35,7 @@ pub mod read;
 mod string;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod value;
 pub mod write;
 mod ziplist;
@@ -42,10 +44,12 @@ mod zipmap;
 pub use checksum::Checksum;
 pub use error::{Error, ErrorKind};
 pub use hash::{HashField, HashListpack, HashTable};
+pub use list::ListValue;
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
 pub use string::{IntegerValue, StringValue};
+pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};
 
