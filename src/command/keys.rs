@@ -4,6 +4,7 @@
 
 use super::args::{integer, is, next};
 use super::{Argv, Command, Flags, Group, Keys, Run, all_keys, object};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
@@ -192,6 +193,7 @@ fn del(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     for key in &argv[1..] {
         if view.discard(key) {
             view.modified(key);
+            view.notify(Classes::GENERIC, "del", key);
             removed += 1;
         }
     }
@@ -244,6 +246,8 @@ fn relocate(view: &mut WriteView<'_, '_>, from: &[u8], to: &[u8]) {
         view.insert(to, entry.renamed(to));
         view.modified(from);
         view.modified(to);
+        view.notify(Classes::GENERIC, "rename_from", from);
+        view.notify(Classes::GENERIC, "rename_to", to);
     }
 }
 
@@ -299,6 +303,7 @@ fn copy(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
             view.discard(target);
             view.insert(target, copy.renamed(target));
             view.modified(target);
+            view.notify(Classes::GENERIC, "copy_to", target);
         }
         view.select(home);
     }

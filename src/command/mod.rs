@@ -19,6 +19,7 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod object;
+pub mod pubsub;
 pub mod replication;
 pub mod scan;
 pub mod server;
@@ -356,6 +357,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    pubsub::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
