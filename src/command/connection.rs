@@ -93,7 +93,7 @@ fn ping(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) 
     let listens = session.subscriptions.is_some() && reply.protocol() == Protocol::V2;
     match argv {
         [_] | [_, _] if listens => {
-            reply.bulks(&[b"pong", argv.get(1).copied().unwrap_or_default()])
+            reply.bulks(&[b"pong", argv.get(1).copied().unwrap_or_default()]);
         }
         [_] => reply.status("PONG"),
         [_, message] => reply.bulk(message),

@@ -290,9 +290,9 @@ impl Group {
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
             Group::Bitmap => Some("@bitmap"),
-            Group::PubSub => Some("@pubsub"),
             Group::Connection => Some("@connection"),
-            Group::Server => None,
+            // The flag of its commands gives it.
+            Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
             Group::RateLimit => Some("@ratelimit"),
         }

@@ -270,20 +270,16 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.hash.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.hash.value_bytes, v),
         ),
-    row(
-        Data,
-        "notify-keyspace-events",
-        "Events to publish, letters of Ag$lshzxeKEtmdn; no effect yet",
-    )
-    .words(
-        "<letters>",
-        |c| c.notify_keyspace_events.to_string(),
-        |c, words, _| {
-            let [letters] = words else { return Err(Reason::Count(words.len())) };
-            c.notify_keyspace_events = Classes::parse(letters)?;
-            Ok(())
-        },
-    ),
+    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
+        .words(
+            "<letters>",
+            |c| c.notify_keyspace_events.to_string(),
+            |c, words, _| {
+                let [letters] = words else { return Err(Reason::Count(words.len())) };
+                c.notify_keyspace_events = Classes::parse(letters)?;
+                Ok(())
+            },
+        ),
     row(
         Observation,
         "latency-monitor-threshold",
