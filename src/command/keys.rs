@@ -97,7 +97,7 @@ pub const COMMANDS: &[Command] = &[
         )
     },
     Command {
-        keys: Keys::Across(copy_database),
+        keys: Keys::Across { last: 2, other: copy_database },
         complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
         ..row(
             "copy",
@@ -272,11 +272,8 @@ fn copy_options(view: &WriteView<'_, '_>, options: Argv<'_>) -> Result<(usize, O
         if is(word, "REPLACE") {
             occupied = Occupied::Replace;
         } else if is(word, "DB") {
-            let index = i32::try_from(integer(next(options, &mut at)?)?).map_err(|_| {
-                Fault::new(
-                    "ERR value is out of range, value must between -2147483648 and 2147483647",
-                )
-            })?;
+            let index = i32::try_from(integer(next(options, &mut at)?)?);
+            let index = index.map_err(|_| Fault::INT_RANGE)?;
             let index = usize::try_from(index).ok().filter(|index| *index < view.databases());
             db = index.ok_or(Fault::DB_RANGE)?;
         } else {
@@ -292,7 +289,7 @@ fn copy(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let (db, occupied) = copy_options(view, &argv[3..])?;
     let home = view.db();
     if db == home && source == target {
-        return Err(Fault::new("ERR source and destination objects are the same"));
+        return Err(Fault::SAME_OBJECT);
     }
     let copy = view.get(source).cloned();
     let mut copied = false;

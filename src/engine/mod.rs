@@ -129,12 +129,25 @@ fn want(
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
-        Keys::Across(other) => {
+        Keys::Reaching { beyond, .. } => {
+            let positions = command.keys.positions(argv);
+            wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
+            if beyond(argv) {
+                // Only read, whatever the command does to the keys that it names.
+                wanted.extend(Wanted::database(db, Access::Shared));
+            }
+        }
+        Keys::Across { other, .. } => {
             let other = other(argv).filter(|other| *other < node.keyspace.databases());
             for at in command.keys.positions(argv) {
                 wanted.push(Wanted::key(db, argv[at], access));
                 wanted.extend(other.map(|other| Wanted::key(other, argv[at], access)));
             }
+        }
+        Keys::Databases(databases) => {
+            let named = databases(argv).into_iter().flatten();
+            let named = named.filter(|db| *db < node.keyspace.databases());
+            wanted.extend(named.flat_map(|db| Wanted::database(db, access)));
         }
         Keys::Roaming | Keys::Database => wanted.extend(Wanted::database(db, access)),
         // The locks themselves say which databases there are: `LockSet::everything`.

@@ -304,6 +304,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         keys
     }
 
+    /// Exchanges all keys of two databases, whose shards are all declared.
+    pub fn exchange(&mut self, a: usize, b: usize) {
+        self.locks.exchange(a, b);
+        self.effects.changed();
+    }
+
     /// The databases there are.
     pub fn databases(&self) -> usize {
         self.locks.keyspace().databases()
