@@ -23,25 +23,25 @@ struct Heard {
 impl Heard {
     fn start(program: Program, classes: &str) -> Heard {
         let options = ["--notify-keyspace-events", classes].map(str::to_owned);
-        let server = Server::start(program, &options).unwrap();
-        let mut listener = server.connect().unwrap();
-        listener.call(&["PSUBSCRIBE", "*"]).unwrap();
-        let [speaker, closer] = [0, 1].map(|_| server.connect().unwrap());
+        let server = Server::start(program, &options).expect("the server answers");
+        let mut listener = server.connect().expect("the server answers");
+        listener.call(&["PSUBSCRIBE", "*"]).expect("the server answers");
+        let [speaker, closer] = [0, 1].map(|_| server.connect().expect("the server answers"));
         Heard { speaker, closer, listener, server }
     }
 
     /// The reply of a command, and the messages that it caused, as `channel: payload`.
     fn say(&mut self, argv: &[&str]) -> (Reply, Vec<String>) {
-        let reply = self.speaker.call(argv).unwrap();
+        let reply = self.speaker.call(argv).expect("the server answers");
         (reply, self.hear())
     }
 
     fn hear(&mut self) -> Vec<String> {
         // On a connection of its own, since the speaker may be inside MULTI.
-        self.closer.call(&[b"PUBLISH", END, END]).unwrap();
+        self.closer.call(&[b"PUBLISH", END, END]).expect("the server answers");
         let mut heard = Vec::new();
         loop {
-            let Reply::Array(parts) = self.listener.receive().unwrap() else {
+            let Reply::Array(parts) = self.listener.receive().expect("the server answers") else {
                 panic!("no message: {}", self.server.log_tail());
             };
             let [_, _, Reply::Bulk(channel), Reply::Bulk(payload)] = &parts[..] else {

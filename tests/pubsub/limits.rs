@@ -6,13 +6,16 @@ use crate::support::server::{Program, Server};
 #[test]
 fn a_listener_that_does_not_read_is_cut() {
     let options = ["--client-output-buffer-limit", "pubsub", "1mb", "0", "0"].map(str::to_owned);
-    let server = Server::start(Program::Eave, &options).unwrap();
-    let (mut speaker, mut listener) = (server.connect().unwrap(), server.connect().unwrap());
-    listener.call(&["SUBSCRIBE", "a"]).unwrap();
+    let server = Server::start(Program::Eave, &options).expect("the server answers");
+    let (mut speaker, mut listener) =
+        (server.connect().expect("the server answers"), server.connect().unwrap());
+    listener.call(&["SUBSCRIBE", "a"]).expect("the server answers");
     let message = "x".repeat(100_000);
     let mut told = 0;
     // What the sockets hold comes on top of the limit.
-    while speaker.call(&["PUBLISH", "a", &message]).unwrap() == Reply::Integer(1) {
+    while speaker.call(&["PUBLISH", "a", &message]).expect("the server answers")
+        == Reply::Integer(1)
+    {
         told += 1;
         assert!(told < 1000, "it is not cut");
     }
@@ -25,20 +28,23 @@ fn a_listener_that_does_not_read_is_cut() {
             Err(_) => break,
         };
     }
-    assert_eq!(speaker.call(&["PING"]).unwrap(), Reply::Status("PONG".into()));
+    assert_eq!(speaker.call(&["PING"]).expect("the server answers"), Reply::Status("PONG".into()));
 }
 
 #[test]
 fn there_are_only_so_many_subscriptions() {
-    let server = Server::start(Program::Eave, &[]).unwrap();
-    let mut listener = server.connect().unwrap();
+    let server = Server::start(Program::Eave, &[]).expect("the server answers");
+    let mut listener = server.connect().expect("the server answers");
     let mut argv = vec!["SUBSCRIBE".to_owned()];
     argv.extend((0..64 * 1024).map(|n| n.to_string()));
-    listener.call(&argv).unwrap();
+    listener.call(&argv).expect("the server answers");
     for _ in 1..64 * 1024 {
-        listener.receive().unwrap();
+        listener.receive().expect("the server answers");
     }
-    let refused = listener.call(&["SUBSCRIBE", "one more"]).unwrap();
+    let refused = listener.call(&["SUBSCRIBE", "one more"]).expect("the server answers");
     assert_eq!(refused, Reply::Error("ERR too many subscriptions".into()));
-    assert!(matches!(listener.call(&["UNSUBSCRIBE", "0"]).unwrap(), Reply::Array(_)));
+    assert!(matches!(
+        listener.call(&["UNSUBSCRIBE", "0"]).expect("the server answers"),
+        Reply::Array(_)
+    ));
 }

@@ -1,8 +1,9 @@
 //! Publish and subscribe, and keyspace notifications: the same conversation with Eave and with
 //! redis-server, the same messages.
 
+#![allow(clippy::panic, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "shared with tests that need more of it")]
 mod support;
 
 mod events;

@@ -8,17 +8,21 @@ use crate::support::server::{Program, Server};
 type Step<'a> = (usize, &'a str, &'a [(usize, usize)]);
 
 fn run(server: &Server, steps: &[Step<'_>]) -> Vec<(usize, Reply)> {
-    let mut connections: Vec<Connection> = (0..3).map(|_| server.connect().unwrap()).collect();
+    let mut connections: Vec<Connection> =
+        (0..3).map(|_| server.connect().expect("the server answers")).collect();
     let mut heard = Vec::new();
     for (speaker, line, replies) in steps {
         let argv: Vec<&str> = line.split(' ').collect();
         let words: Vec<String> =
             argv.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
         let request = format!("*{}\r\n{}", argv.len(), words.concat());
-        connections[*speaker].send_raw(request.as_bytes()).unwrap();
+        connections[*speaker].send_raw(request.as_bytes()).expect("the server answers");
         for (listener, count) in *replies {
             for _ in 0..*count {
-                heard.push((*listener, connections[*listener].receive().unwrap()));
+                heard.push((
+                    *listener,
+                    connections[*listener].receive().expect("the server answers"),
+                ));
             }
         }
     }
@@ -27,7 +31,7 @@ fn run(server: &Server, steps: &[Step<'_>]) -> Vec<(usize, Reply)> {
 
 fn same(steps: &[Step<'_>]) -> Vec<(usize, Reply)> {
     let [eave, redis] = [Program::Eave, Program::Redis]
-        .map(|program| run(&Server::start(program, &[]).unwrap(), steps));
+        .map(|program| run(&Server::start(program, &[]).expect("the server answers"), steps));
     for (at, (ours, theirs)) in eave.iter().zip(&redis).enumerate() {
         assert_eq!(ours, theirs, "reply {at}");
     }
@@ -105,7 +109,7 @@ fn over_resp3_a_listener_may_ask_anything() {
         (0, "UNSUBSCRIBE", &[(0, 2)]),
     ];
     let [mut eave, mut redis] = [Program::Eave, Program::Redis].map(|program| {
-        let server = Server::start(program, &[]).unwrap();
+        let server = Server::start(program, &[]).expect("the server answers");
         let mut steps = steps.to_vec();
         steps.insert(0, (0, "HELLO 3", &[(0, 1)]));
         run(&server, &steps).split_off(1)
@@ -136,16 +140,16 @@ fn who_listens_can_be_asked() {
 
 #[test]
 fn who_is_gone_listens_no_more() {
-    let server = Server::start(Program::Eave, &[]).unwrap();
-    let mut other = server.connect().unwrap();
+    let server = Server::start(Program::Eave, &[]).expect("the server answers");
+    let mut other = server.connect().expect("the server answers");
     for _ in 0..50 {
-        let mut listener = server.connect().unwrap();
-        listener.call(&["SUBSCRIBE", "a"]).unwrap();
+        let mut listener = server.connect().expect("the server answers");
+        listener.call(&["SUBSCRIBE", "a"]).expect("the server answers");
         drop(listener);
     }
     // Eave learns of a closed socket when it reads from it.
     for _ in 0..1000 {
-        if other.call(&["PUBLISH", "a", "x"]).unwrap() == Reply::Integer(0) {
+        if other.call(&["PUBLISH", "a", "x"]).expect("the server answers") == Reply::Integer(0) {
             return;
         }
         std::thread::yield_now();
@@ -157,22 +161,23 @@ fn who_is_gone_listens_no_more() {
 /// Messages of one publisher keep their order, none is lost, while the listener asks too.
 #[test]
 fn many_messages_in_order() {
-    let server = Server::start(Program::Eave, &[]).unwrap();
-    let (mut speaker, mut listener) = (server.connect().unwrap(), server.connect().unwrap());
-    listener.call(&["HELLO", "3"]).unwrap();
-    listener.call(&["SUBSCRIBE", "a"]).unwrap();
+    let server = Server::start(Program::Eave, &[]).expect("the server answers");
+    let (mut speaker, mut listener) =
+        (server.connect().expect("the server answers"), server.connect().unwrap());
+    listener.call(&["HELLO", "3"]).expect("the server answers");
+    listener.call(&["SUBSCRIBE", "a"]).expect("the server answers");
     let count = 20_000;
     let speaking = std::thread::spawn(move || {
         for n in 0..count {
-            speaker.call(&["PUBLISH", "a", &n.to_string()]).unwrap();
+            speaker.call(&["PUBLISH", "a", &n.to_string()]).expect("the server answers");
         }
     });
     let mut next = 0;
     while next < count {
         if next % 1000 == 0 {
-            listener.send_raw(b"*1\r\n$4\r\nPING\r\n").unwrap();
+            listener.send_raw(b"*1\r\n$4\r\nPING\r\n").expect("the server answers");
         }
-        match listener.receive().unwrap() {
+        match listener.receive().expect("the server answers") {
             Reply::Push(parts) => {
                 assert_eq!(parts[2], Reply::Bulk(next.to_string().into_bytes()));
                 next += 1;
@@ -180,5 +185,5 @@ fn many_messages_in_order() {
             reply => assert_eq!(reply, Reply::Status("PONG".into())),
         }
     }
-    speaking.join().unwrap();
+    speaking.join().expect("the server answers");
 }
