@@ -12,6 +12,7 @@
 use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, HashRef};
+use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
 
 /// What TYPE says of a value.
@@ -73,6 +74,8 @@ pub struct Object {
 pub enum Value {
     /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
     String(Vec<u8>),
+    /// Texts in an order of their own.
+    List(Box<Chain>),
     /// Fields and values.
     Hash(Box<Fields>),
 }
@@ -82,6 +85,7 @@ impl Value {
     fn heap_bytes(&self) -> usize {
         match self {
             Value::String(bytes) => bytes.capacity(),
+            Value::List(chain) => chain.heap_bytes(),
             Value::Hash(fields) => fields.heap_bytes(),
         }
     }
@@ -136,6 +140,7 @@ macro_rules! large {
     };
 }
 
+large!(Chain, List, TAG_LIST);
 large!(Fields, Hash, TAG_HASH);
 
 /// A string value as it is kept.
@@ -151,6 +156,7 @@ const TAG_BYTES: u8 = 0;
 const TAG_INTEGER: u8 = 1;
 const TAG_RATE_LIMIT: u8 = 2;
 const TAG_HASH: u8 = 3;
+const TAG_LIST: u8 = 4;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
 
@@ -253,11 +259,13 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
+                TAG_LIST => Kind::List,
                 TAG_HASH => Kind::Hash,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
                 Value::String(_) => Kind::String,
+                Value::List(_) => Kind::List,
                 Value::Hash(_) => Kind::Hash,
             },
         }
@@ -272,6 +280,7 @@ impl Entry {
                 Some(StrRef::Bytes(bytes)) if bytes.len() <= 44 && !self.is_object() => "embstr",
                 _ => "raw",
             },
+            Kind::List => self.collection_encoding::<Chain>(),
             Kind::Hash => self.collection_encoding::<Fields>(),
             _ => "raw",
         }
@@ -325,6 +334,11 @@ impl Entry {
             }
             Entry::Object(object) => L::of(&object.value).map(CollectionRef::Large),
         }
+    }
+
+    /// The value, if it is a list.
+    pub fn as_list(&self) -> Option<ListRef<'_>> {
+        self.as_collection()
     }
 
     /// The value, if it is a hash.

@@ -91,6 +91,11 @@ impl<'a> Encoded<'a> {
             && bytes[usize::from(self.head_len)..].starts_with(self.body)
     }
 
+    /// Whether the item is a tag and nothing else: an integer from 0 to 127.
+    pub fn is_one_byte(&self) -> bool {
+        is_one_byte(self.head[0])
+    }
+
     /// Writes the item over the first `len` bytes of `target`.
     pub fn write(&self, target: &mut [u8]) {
         let (head, body) = target.split_at_mut(usize::from(self.head_len));
@@ -103,6 +108,12 @@ impl<'a> Encoded<'a> {
         target.extend_from_slice(&self.head[..usize::from(self.head_len)]);
         target.extend_from_slice(self.body);
     }
+}
+
+/// Whether an item of this tag is the tag and nothing else, which no other tag says.
+#[inline]
+pub fn is_one_byte(tag: u8) -> bool {
+    tag >= TAG_SMALL
 }
 
 /// Where the item at `at` ends.
