@@ -73,6 +73,10 @@ pub const RANDOM_COUNT: usize = 1024 * 1024;
 /// Bytes of those elements, names and values.
 pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
 
+/// Members in one SREM of the log, in place of an SPOP of many: far fewer than `ARGUMENTS`, as in
+/// Redis 7.2.
+pub const LOGGED_MEMBERS: usize = 1024;
+
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.
 pub const BULKY_BYTES: usize = 256 * 1024;

@@ -23,6 +23,9 @@ pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+pub mod set_random;
 pub mod string;
 pub mod string_number;
 #[cfg(test)]
@@ -354,6 +357,7 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    set::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
