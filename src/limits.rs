@@ -72,12 +72,16 @@ pub const SUBSCRIBED_BYTES: usize = 16 * 1024 * 1024;
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;
 
-/// Elements that HRANDFIELD picks with repeats: unlike any other answer, this one is not
-/// bounded by what has been stored.
+/// Elements that HRANDFIELD and its kin pick with repeats: unlike any other answer, this one is
+/// not bounded by what has been stored.
 pub const RANDOM_COUNT: usize = 1024 * 1024;
 
 /// Bytes of those elements, names and values.
 pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Members in one SREM of the log, in place of an SPOP of many: far fewer than `ARGUMENTS`, as in
+/// Redis 7.2.
+pub const LOGGED_MEMBERS: usize = 1024;
 
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.

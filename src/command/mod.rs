@@ -22,9 +22,13 @@ pub mod keys;
 pub mod limiter;
 pub mod object;
 pub mod pubsub;
+pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+pub mod set_random;
 pub mod string;
 pub mod string_number;
 #[cfg(test)]
@@ -374,6 +378,7 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    set::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,

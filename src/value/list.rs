@@ -238,12 +238,7 @@ impl<'a> ListRef<'a> {
 
     /// The indexes of the elements that equal `text`, beginning at an end; only the first
     /// `most` elements from there are looked at.
-    pub fn positions(
-        self,
-        text: &'a [u8],
-        from: End,
-        most: usize,
-    ) -> impl Iterator<Item = usize> {
+    pub fn positions(self, text: &'a [u8], from: End, most: usize) -> impl Iterator<Item = usize> {
         let item = Encoded::new(text);
         let last = self.len().saturating_sub(1);
         let found = self.from(from).take(most).enumerate();

@@ -11,3 +11,4 @@ pub mod list;
 pub mod long_double;
 pub mod number;
 pub mod packed;
+pub mod set;

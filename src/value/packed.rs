@@ -61,7 +61,9 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    fn integer(integer: i64) -> Self {
+    /// The item for the digits of an integer.
+    #[inline]
+    pub fn integer(integer: i64) -> Self {
         if (0..128).contains(&integer) {
             return Encoded::with_head(TAG_SMALL + integer as u8, &[], &[]);
         }
@@ -172,7 +174,8 @@ enum Form<'a> {
 }
 
 impl Text<'_> {
-    fn integer(integer: i64) -> Self {
+    /// The digits of an integer.
+    pub(super) fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
         let text = buffer.format(integer).as_bytes();
         let mut digits = [0; DIGITS];

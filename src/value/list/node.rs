@@ -13,8 +13,8 @@
 //! The elements lie behind a gap, so that those in front come and go as cheaply as those behind.
 //! Left out on purpose: how many elements a node may hold, which is its chain's to say.
 
-use super::End;
 use super::Element;
+use super::End;
 use crate::value::packed::{self, Encoded};
 
 /// Item sizes from here on do not fit into the last byte.
