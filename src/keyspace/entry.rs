@@ -13,6 +13,7 @@ use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, HashRef};
 use crate::value::number::parse_integer;
+use crate::value::sorted_set::{Members, SortedSetRef};
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub enum Value {
     String(Vec<u8>),
     /// Fields and values.
     Hash(Box<Fields>),
+    /// Members in the order of their scores.
+    SortedSet(Box<Members>),
 }
 
 impl Value {
@@ -83,6 +86,7 @@ impl Value {
         match self {
             Value::String(bytes) => bytes.capacity(),
             Value::Hash(fields) => fields.heap_bytes(),
+            Value::SortedSet(members) => members.heap_bytes(),
         }
     }
 }
@@ -137,6 +141,7 @@ macro_rules! large {
 }
 
 large!(Fields, Hash, TAG_HASH);
+large!(Members, SortedSet, TAG_SORTED_SET);
 
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +156,7 @@ const TAG_BYTES: u8 = 0;
 const TAG_INTEGER: u8 = 1;
 const TAG_RATE_LIMIT: u8 = 2;
 const TAG_HASH: u8 = 3;
+const TAG_SORTED_SET: u8 = 6;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
 
@@ -254,11 +260,13 @@ impl Entry {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
                 TAG_HASH => Kind::Hash,
+                TAG_SORTED_SET => Kind::SortedSet,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
                 Value::String(_) => Kind::String,
                 Value::Hash(_) => Kind::Hash,
+                Value::SortedSet(_) => Kind::SortedSet,
             },
         }
     }
@@ -273,6 +281,7 @@ impl Entry {
                 _ => "raw",
             },
             Kind::Hash => self.collection_encoding::<Fields>(),
+            Kind::SortedSet => self.collection_encoding::<Members>(),
             _ => "raw",
         }
     }
@@ -329,6 +338,11 @@ impl Entry {
 
     /// The value, if it is a hash.
     pub fn as_hash(&self) -> Option<HashRef<'_>> {
+        self.as_collection()
+    }
+
+    /// The value, if it is a sorted set.
+    pub fn as_sorted_set(&self) -> Option<SortedSetRef<'_>> {
         self.as_collection()
     }
 

@@ -56,6 +56,12 @@ impl<'a> Items<'a> {
         packed::read(self.0, at)
     }
 
+    /// The double at a position, where `Encoded::double` was put.
+    #[inline]
+    pub fn double(self, at: usize) -> f64 {
+        packed::double(self.0, at)
+    }
+
     /// The position behind the item at `at`.
     #[inline]
     pub fn skip(self, at: usize) -> usize {

@@ -12,7 +12,9 @@
 //! | 128 to 255 | the integers 0 to 127 |
 //!
 //! Redis' listpack spends one byte more on each item, for walking backwards. Tags 90 to 127 are
-//! free; the expiry time of a hash field is to become one. Left out on purpose: validation. What
+//! free; the expiry time of a hash field is to become one. A double, which only its place tells
+//! from a text, is an integer where it is a whole number, and otherwise the bytes of its bits
+//! (big endian) as a text, without the zeros behind them. Left out on purpose: validation. What
 //! is read here was written here; foreign bytes (DUMP payloads, files) are decoded elsewhere
 //! and come in as texts.
 
@@ -32,6 +34,9 @@ const TAG_SMALL: u8 = 128;
 
 /// Bytes of the longest head: a tag with a length or an integer of 64 bits.
 const HEAD: usize = 9;
+
+/// The bits of -0, which is no integer.
+const NEGATIVE_ZERO: u64 = 1 << 63;
 
 /// Digits of the longest integer, its sign included.
 const DIGITS: usize = 20;
@@ -69,6 +74,22 @@ impl<'a> Encoded<'a> {
         let bits = 65 - (integer ^ (integer >> 63)).leading_zeros();
         let bytes = bits.div_ceil(8) as u8;
         Encoded::with_head(TAG_INTEGER + bytes, &integer.to_le_bytes()[..usize::from(bytes)], &[])
+    }
+
+    /// The item for a double that is not NaN; `double` reads it back, bit by bit.
+    #[inline]
+    pub fn double(value: f64) -> Self {
+        // Beyond 53 bits an integer is no shorter than the bits.
+        let integer = value as i64;
+        if integer as f64 == value
+            && integer.unsigned_abs() < 1 << 53
+            && value.to_bits() != NEGATIVE_ZERO
+        {
+            return Encoded::integer(integer);
+        }
+        let bits = value.to_bits();
+        let bytes = 8 - bits.trailing_zeros() / 8;
+        Encoded::with_head(bytes as u8, &bits.to_be_bytes()[..bytes as usize], &[])
     }
 
     fn with_head(tag: u8, rest: &[u8], body: &'a [u8]) -> Self {
@@ -126,6 +147,22 @@ pub fn read(bytes: &[u8], at: usize) -> (Text<'_>, usize) {
         Text(Form::Stored(&bytes[start..start + body]))
     };
     (text, start + body)
+}
+
+/// The double of the item at `at`, which was written as one.
+#[inline]
+pub fn double(bytes: &[u8], at: usize) -> f64 {
+    let (head, body) = measure(bytes, at);
+    match bytes[at] {
+        tag @ TAG_SMALL.. => f64::from(tag - TAG_SMALL),
+        tag if tag > TAG_LENGTH_64 => signed(&bytes[at + 1..at + head]) as f64,
+        _ => {
+            let mut bits = [0; 8];
+            let len = body.min(bits.len());
+            bits[..len].copy_from_slice(&bytes[at + head..at + head + len]);
+            f64::from_bits(u64::from_be_bytes(bits))
+        }
+    }
 }
 
 /// Bytes of an item's head (an integer is all head), and of the text behind it.
@@ -220,8 +257,40 @@ mod tests {
         }
 
         #[test]
+        fn doubles_read_back(bits in any::<u64>(), whole in any::<i64>(), shift in 0u32..64) {
+            for value in [f64::from_bits(bits), (whole >> shift) as f64, (whole >> shift) as f64 / 8.0] {
+                if !value.is_nan() {
+                    double_reads_back(value);
+                }
+            }
+        }
+
+        #[test]
         fn no_item_opens_another(a in "[0-9a]{0,4}", b in "[0-9a]{0,4}") {
             prop_assert_eq!(Encoded::new(a.as_bytes()).opens(&encode(b.as_bytes())), a == b);
+        }
+    }
+
+    fn double_reads_back(value: f64) {
+        let mut bytes = vec![7];
+        Encoded::double(value).append(&mut bytes);
+        let len = bytes.len();
+        assert!(len <= 10, "{value}");
+        bytes.push(7);
+        assert_eq!(double(&bytes, 1).to_bits(), value.to_bits(), "{value}");
+        assert_eq!(end(&bytes, 1), len);
+    }
+
+    #[test]
+    fn doubles_of_every_kind() {
+        for value in [0.0, -0.0, 1.0, 127.0, 128.0, -1.0, 0.1, 1.5, 1e300, 5e-324, f64::INFINITY] {
+            double_reads_back(value);
+            double_reads_back(-value);
+        }
+        for (value, bytes) in
+            [(0.0, 1), (100.0, 1), (1e6, 4), (1.5, 3), (0.1, 9), (f64::INFINITY, 3)]
+        {
+            assert_eq!(Encoded::double(value).size(), bytes, "{value}");
         }
     }
 
