@@ -66,8 +66,8 @@ pub const WATCHED_BYTES: usize = 16 * 1024 * 1024;
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;
 
-/// Elements that HRANDFIELD picks with repeats: unlike any other answer, this one is not
-/// bounded by what has been stored.
+/// Elements that HRANDFIELD and its kin pick with repeats: unlike any other answer, this one is
+/// not bounded by what has been stored.
 pub const RANDOM_COUNT: usize = 1024 * 1024;
 
 /// Bytes of those elements, names and values.

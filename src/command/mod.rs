@@ -19,6 +19,7 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod object;
+pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
