@@ -103,10 +103,15 @@ pub(super) fn insert(run: &mut Blob, member: &[u8], score: f64) {
 
 /// Adds pairs behind the last one, where they belong.
 pub(super) fn push(run: &mut Blob, pairs: &[(Text<'_>, f64)]) {
-    let pairs = pairs.iter();
-    let added = pairs.flat_map(|pair| [Encoded::new(&pair.0), Encoded::double(pair.1)]);
-    let added: Vec<_> = added.collect();
-    items::push(run, &added);
+    // The first two alone: with the second one items choose the prefix that they share.
+    let (few, many) = pairs.split_at(pairs.len().min(2));
+    few.iter().for_each(|pair| items::push(run, &encode(pair)));
+    let many: Vec<_> = many.iter().flat_map(encode).collect();
+    items::push(run, &many);
+}
+
+fn encode<'a>((member, score): &'a (Text<'_>, f64)) -> [Encoded<'a>; 2] {
+    [Encoded::new(member), Encoded::double(*score)]
 }
 
 /// Takes out `count` pairs from a position on.
