@@ -11,3 +11,5 @@ pub mod list;
 pub mod long_double;
 pub mod number;
 pub mod packed;
+pub mod set;
+pub mod sorted_set;
