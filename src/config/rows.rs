@@ -286,6 +286,16 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
         ),
+    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
+        .words(
+            "<letters>",
+            |c| c.notify_keyspace_events.to_string(),
+            |c, words, _| {
+                let [letters] = words else { return Err(Reason::Count(words.len())) };
+                c.notify_keyspace_events = Classes::parse(letters)?;
+                Ok(())
+            },
+        ),
     row(Data, "set-max-intset-entries", "Members up to which a set of integers stays compact")
         .number(
             0,
@@ -306,16 +316,6 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
-    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
-        .words(
-            "<letters>",
-            |c| c.notify_keyspace_events.to_string(),
-            |c, words, _| {
-                let [letters] = words else { return Err(Reason::Count(words.len())) };
-                c.notify_keyspace_events = Classes::parse(letters)?;
-                Ok(())
-            },
-        ),
     row(
         Observation,
         "latency-monitor-threshold",
