@@ -62,6 +62,12 @@ pub const WATCHED_KEYS: usize = 64 * 1024;
 /// Bytes of those keys.
 pub const WATCHED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Channels and patterns that one client may listen to.
+pub const SUBSCRIPTIONS: usize = 64 * 1024;
+
+/// Bytes of their names.
+pub const SUBSCRIBED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bytes of a client's name, and of its library's name and version: each is a word in every
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;
