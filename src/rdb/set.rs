@@ -215,3 +215,124 @@ fn refuse_repeats(members: &[Vec<u8>], offset: u64) -> Result<(), Error> {
     }
     Err(Error::new(offset, ErrorKind::DuplicateMember))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::{Checksum, Listpack, dump};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What an intset of these members holds, eight bytes each, if it is one.
+    pub(in super::super) fn integers(members: &[Vec<u8>]) -> Option<Vec<u8>> {
+        let read = |member: &Vec<u8>| super::super::number::canonical(member);
+        let integers: Vec<i64> = members.iter().map(read).collect::<Option<_>>()?;
+        let bytes = integers.iter().flat_map(|integer| integer.to_le_bytes()).collect();
+        integers.is_sorted_by(|a, b| a < b).then_some(bytes)
+    }
+
+    /// What becomes of a value without its footer.
+    fn read(body: &[u8]) -> Result<Value, ErrorKind> {
+        let mut payload = body.to_vec();
+        payload.extend_from_slice(&11u16.to_le_bytes());
+        payload.extend_from_slice(&Checksum::of(&payload).to_le_bytes());
+        dump::read(&payload, &Limits { string_bytes: 1 << 16, elements: 300 })
+            .map_err(|error| error.kind)
+    }
+
+    fn set(members: &[&str]) -> Result<Value, ErrorKind> {
+        Ok(Value::Set(members.iter().map(|member| member.as_bytes().to_vec()).collect()))
+    }
+
+    fn packed(type_byte: u8, packed: &[u8]) -> Vec<u8> {
+        [&[type_byte, 0x40 | (packed.len() >> 8) as u8, packed.len() as u8], packed].concat()
+    }
+
+    fn broken(layout: &'static str, at: usize, expected: &'static str) -> Result<Value, ErrorKind> {
+        Err(ErrorKind::Packed { layout, at, expected })
+    }
+
+    #[test]
+    fn rows_of_strings_are_read_as_redis_writes_them() {
+        assert_eq!(read(b"\x02\x03\x01b\xc0\xff\x00"), set(&["b", "-1", ""]));
+        assert_eq!(read(b"\x02\x02\x01b\x01b"), Err(ErrorKind::DuplicateMember));
+        // Digits are the same member however they are written.
+        assert_eq!(read(b"\x02\x02\x017\xc0\x07"), Err(ErrorKind::DuplicateMember));
+        assert_eq!(read(b"\x02\x02\x01b"), Err(ErrorKind::Truncated));
+        let limit = ErrorKind::Limit { what: "a set", found: 301, limit: 300 };
+        assert_eq!(read(&[2, 0x41, 45]), Err(limit));
+        assert!(matches!(read(&[2, 0]), Err(ErrorKind::Expected { .. })));
+    }
+
+    #[test]
+    fn intsets_are_read_in_every_width() {
+        // `SADD k 3 -1 300`, `DUMP k` on redis-server 7.0.15.
+        let theirs = b"\x0b\x0e\x02\0\0\0\x03\0\0\0\xff\xff\x03\0\x2c\x01";
+        assert_eq!(read(theirs), set(&["-1", "3", "300"]));
+        for (width, bytes) in [(4u8, &b"\0\0\0\x80\x01\0\0\0"[..]), (8, &[0xff; 8])] {
+            let count = (bytes.len() / usize::from(width)) as u8;
+            let body = [&[width, 0, 0, 0, count, 0, 0, 0], bytes].concat();
+            let members: &[&str] = if width == 4 { &["-2147483648", "1"] } else { &["-1"] };
+            assert_eq!(read(&packed(11, &body)), set(members));
+        }
+    }
+
+    #[test]
+    fn damaged_intsets_are_refused() {
+        let count = broken("intset", 4, "the number of integers there are");
+        let width = broken("intset", 0, "a width of 2, 4 or 8");
+        let larger = broken("intset", 10, "a larger integer");
+        for (bytes, expected) in [
+            (&b"\x02\0\0\0\x02\0\0\0\x01\0\x01\0"[..], larger.clone()),
+            (b"\x02\0\0\0\x02\0\0\0\x01\0\0\0", larger.clone()),
+            (b"\x02\0\0\0\x02\0\0\0\x01\0\xff\xff", larger),
+            (b"\x02\0\0\0\0\0\0\0", count.clone()),
+            (b"\x02\0\0\0\x02\0\0\0\x01\0", count.clone()),
+            (b"\x02\0\0\0\x01\0\0\0\x01\0\x02\0", count.clone()),
+            (b"\x02\0\0\0\x01\0\0\0\x01\0\x02", count.clone()),
+            (b"\x08\0\0\0\xff\xff\xff\xff\x01\0", count),
+            (b"\x03\0\0\0\x01\0\0\0\x01\0\0", width.clone()),
+            (b"\0\0\0\0\x01\0\0\0\x01\0", width.clone()),
+            (b"\x02\0\0\x01\x01\0\0\0\x01\0", width),
+            (b"\x02\0\0\0\x01\0", broken("intset", 4, "more bytes")),
+            (b"", broken("intset", 0, "more bytes")),
+        ] {
+            assert_eq!(read(&packed(11, bytes)), expected, "{bytes:?}");
+        }
+        let many: Vec<u8> = (0..301u16).flat_map(u16::to_le_bytes).collect();
+        let body = [&b"\x02\0\0\0\x2d\x01\0\0"[..], &many].concat();
+        let limit = ErrorKind::Limit { what: "a set", found: 301, limit: 300 };
+        assert_eq!(read(&packed(11, &body)), Err(limit));
+    }
+
+    #[test]
+    fn listpacks_of_newer_redis_are_read() {
+        let mut listpack = Listpack::new();
+        for member in ["a", "7", "-300", ""] {
+            listpack.push(member.as_bytes()).unwrap();
+        }
+        assert_eq!(read(&packed(20, listpack.as_bytes())), set(&["a", "7", "-300", ""]));
+        listpack.push(b"7").unwrap();
+        assert_eq!(read(&packed(20, listpack.as_bytes())), Err(ErrorKind::DuplicateMember));
+        let cut = &listpack.as_bytes()[..listpack.as_bytes().len() - 1];
+        let total = broken("listpack", 0, "the number of bytes there are");
+        assert_eq!(read(&packed(20, cut)), total);
+        listpack.clear();
+        assert!(matches!(read(&packed(20, listpack.as_bytes())), Err(ErrorKind::Expected { .. })));
+    }
+
+    proptest! {
+        /// Whatever is taken, its members are each there once.
+        #[test]
+        fn intsets_of_any_bytes_never_panic(
+            width in prop::sample::select(vec![0u8, 1, 2, 4, 8, 255]),
+            count in 0u8..6,
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let body = [&[width, 0, 0, 0, count, 0, 0, 0], &bytes[..]].concat();
+            if let Ok(Value::Set(members)) = read(&packed(11, &body)) {
+                prop_assert_eq!(members.len() * usize::from(width), bytes.len());
+                prop_assert!(integers(&members).is_some());
+            }
+        }
+    }
+}
