@@ -1,9 +1,10 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod sets;
 mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -116,6 +117,10 @@ fn show(entry: &Entry) -> String {
         let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
             hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
         return format!("{pairs:?}");
+    }
+    if let Some(set) = entry.as_set() {
+        let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
         Some(StrRef::Integer(number)) => number.to_string(),
@@ -333,6 +338,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),
