@@ -10,6 +10,8 @@
 
 pub mod all_keys;
 pub mod args;
+pub mod bitfield;
+pub mod bitmap;
 pub mod client;
 pub mod connection;
 pub mod expire;
@@ -353,6 +355,7 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    bitmap::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,

@@ -1,5 +1,7 @@
 //! The value types, pure: no locks, no clock, no replies.
 
+pub mod bitfield;
+pub mod bitmap;
 pub mod blob;
 pub mod collection;
 pub mod glob;
