@@ -14,7 +14,7 @@ use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
-use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
+use crate::keyspace::{Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Session, Settings};
@@ -69,7 +69,7 @@ fn run_or_queue(
             session.tally.count(view.lookups());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
@@ -98,7 +98,7 @@ fn lock<'k>(
     command: &Command,
     argv: Argv<'_>,
 ) -> Result<LockSet<'k>, Contended> {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
             LockSet::key(&node.keyspace, db, argv[first], access)
@@ -121,7 +121,7 @@ fn want(
     argv: Argv<'_>,
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::None => {}
         Keys::At { .. } | Keys::Found { .. } => {
@@ -193,7 +193,7 @@ fn run_locked(
             session.tally.count(view.lookups());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = run(&mut view, argv, reply);

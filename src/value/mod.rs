@@ -6,6 +6,7 @@ pub mod blob;
 pub mod collection;
 pub mod glob;
 pub mod hash;
+pub mod hyperloglog;
 pub mod items;
 pub mod lcs;
 pub mod limits;
