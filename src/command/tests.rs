@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod mirror;
 mod sets;
 mod table;
 
@@ -53,7 +54,7 @@ impl Bench {
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
             Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
-            Run::Write(run) => {
+            Run::Write(run) | Run::Remember(run) => {
                 let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
                 run(&mut view, argv, &mut reply)
             }
