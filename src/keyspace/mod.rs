@@ -18,6 +18,7 @@ pub mod locks;
 pub mod shard;
 pub mod staging;
 pub mod sweep;
+pub mod usage;
 pub mod view;
 
 use std::sync::OnceLock;
