@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::Keyspace;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::evict::Evictor;
 use crate::log::Log;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
@@ -38,7 +39,9 @@ pub struct Node {
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
+    /// What is evicted next.
+    pub evictor: Mutex<Evictor>,
     /// Who follows, and whom this node follows.
     pub replication: Replication,
     /// The credential of the REST door.
@@ -120,7 +123,8 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             stats: Stats::default(),
-            memory: Memory::default(),
+            memory: Arc::default(),
+            evictor: Mutex::default(),
             replication,
             token,
             started: clock::unix_ms(),

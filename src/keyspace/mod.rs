@@ -14,6 +14,7 @@ pub mod cut;
 pub mod effects;
 pub mod entry;
 pub mod event;
+pub mod evict;
 pub mod locks;
 pub mod shard;
 pub mod staging;
