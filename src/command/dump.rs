@@ -105,14 +105,14 @@ impl Options {
                 found.absolute = true;
             } else if is(word, "IDLETIME") && more && found.frequency.is_none() {
                 let idle = u64::try_from(integer(next(words, &mut at)?)?);
-                found.idle = Some(idle.map_err(|_| {
-                    Fault::new("ERR Invalid IDLETIME value, must be >= 0")
-                })?);
+                found.idle =
+                    Some(idle.map_err(|_| Fault::new("ERR Invalid IDLETIME value, must be >= 0"))?);
             } else if is(word, "FREQ") && more && found.idle.is_none() {
                 let frequency = u8::try_from(integer(next(words, &mut at)?)?);
-                found.frequency = Some(frequency.map_err(|_| {
-                    Fault::new("ERR Invalid FREQ value, must be >= 0 and <= 255")
-                })?);
+                found.frequency =
+                    Some(frequency.map_err(|_| {
+                        Fault::new("ERR Invalid FREQ value, must be >= 0 and <= 255")
+                    })?);
             } else {
                 return Err(Fault::SYNTAX);
             }

@@ -21,9 +21,14 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod object;
+pub mod pubsub;
+pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+pub mod set_random;
 pub mod string;
 pub mod string_number;
 #[cfg(test)]
@@ -309,9 +314,9 @@ impl Group {
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
             Group::Bitmap => Some("@bitmap"),
-            Group::PubSub => Some("@pubsub"),
             Group::Connection => Some("@connection"),
-            Group::Server => None,
+            // The flag of its commands gives it.
+            Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
             Group::RateLimit => Some("@ratelimit"),
         }
@@ -373,11 +378,13 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    set::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    pubsub::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,

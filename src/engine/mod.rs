@@ -69,6 +69,7 @@ fn run_or_queue(
             let view = ReadView::new(&locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            node.announce(view.missed());
             outcome
         }
         Run::Write(run) => {
@@ -80,7 +81,7 @@ fn run_or_queue(
             let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
-            node.log.append(effects);
+            node.record(effects);
             drop(locks);
             finish(session);
             outcome
@@ -208,6 +209,7 @@ fn run_locked(
             let view = ReadView::new(locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            effects.events.extend(view.missed());
             outcome
         }
         Run::Write(run) => {

@@ -4,7 +4,7 @@
 //! the command may do. An expired key is absent from either view the moment it is due; a
 //! writer that comes across one removes it and tells the log.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::locks::{Contended, ShardRef};
 use super::usage::{Scale, Tick, Usage};
@@ -57,6 +57,8 @@ pub struct ReadView<'a, 'k> {
     /// The time and the settings of this command.
     pub around: Surroundings<'a>,
     lookups: Cell<Lookups>,
+    /// Keys that were not there, if anybody wants to hear of them.
+    missed: RefCell<Vec<Event>>,
 }
 
 /// Lookups of a reader, as INFO counts them.
@@ -71,7 +73,7 @@ pub struct Lookups {
 impl<'a, 'k> ReadView<'a, 'k> {
     /// A view of database `db` through `locks`.
     pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings<'a>) -> Self {
-        ReadView { locks, db, around, lookups: Cell::default() }
+        ReadView { locks, db, around, lookups: Cell::default(), missed: RefCell::default() }
     }
 
     /// The entry of a declared key, unless it is absent or due. This is a use of the key.
@@ -89,7 +91,7 @@ impl<'a, 'k> ReadView<'a, 'k> {
 
     /// When and how often a declared key was used, unless it is absent or due.
     pub fn usage(&self, key: &[u8]) -> Option<Usage> {
-        self.look(key).map(|(shard, slot)| shard.usage(slot))
+        self.find(key).map(|(shard, slot)| shard.usage(slot))
     }
 
     /// Finds a key and counts whether it was there.
@@ -99,7 +101,10 @@ impl<'a, 'k> ReadView<'a, 'k> {
         let mut lookups = self.lookups.get();
         match found {
             Some(_) => lookups.hits += 1,
-            None => lookups.misses += 1,
+            None => {
+                lookups.misses += 1;
+                self.miss(key);
+            }
         }
         self.lookups.set(lookups);
         found
@@ -112,6 +117,20 @@ impl<'a, 'k> ReadView<'a, 'k> {
     #[inline]
     pub fn collection<L: Large>(&self, key: &[u8]) -> Result<Option<CollectionRef<'a, L>>, Fault> {
         self.get(key).map(|entry| entry.as_collection().ok_or(Fault::WRONG_TYPE)).transpose()
+    }
+
+    #[inline]
+    fn miss(&self, key: &[u8]) {
+        if self.around.config.notify_keyspace_events.contains(Classes::MISS) {
+            let event =
+                Event { db: self.db, class: Classes::MISS, name: "keymiss", key: key.into() };
+            self.missed.borrow_mut().push(event);
+        }
+    }
+
+    /// The events of keys that `get` has not found.
+    pub fn missed(self) -> Vec<Event> {
+        self.missed.into_inner()
     }
 
     /// How often `get` found its key, and how often not.
@@ -268,6 +287,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
             None => {
                 let usage = Usage::fresh(self.around.tick);
                 self.shard_mut(place).insert(place.hash, make(given), usage);
+                self.notify(Classes::NEW, "new", key);
             }
         }
     }
