@@ -14,6 +14,7 @@ use super::{Run, lookup, subcommand};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::usage::{Noted, Tick};
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{
     Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
@@ -48,7 +49,7 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around = Surroundings { now, config: &self.config };
+        let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
         let mut effects = Effects::new(Logging::On);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
