@@ -4,9 +4,8 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
-use super::list;
-use super::module;
 use super::texts::Texts;
+use super::{list, module, set};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +62,8 @@ pub enum Value {
     List(Texts),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
+    /// A set, never empty, no member twice, in stored order.
+    Set(Vec<Vec<u8>>),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -95,6 +96,8 @@ pub(super) enum Decoder {
     List(list::Decoder),
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
+    Set(set::TableDecoder),
+    PackedSet(set::Packing),
     Module(module::Decoder),
 }
 
@@ -113,6 +116,9 @@ impl Decoder {
             code::TYPE_HASH_ZIPLIST => Self::PackedHash(hash::Packing::Ziplist),
             code::TYPE_HASH_LISTPACK => Self::PackedHash(hash::Packing::Listpack),
             code::TYPE_HASH_LISTPACK_EX => Self::PackedHash(hash::Packing::ListpackWithExpiries),
+            code::TYPE_SET => Self::Set(set::TableDecoder::default()),
+            code::TYPE_SET_INTSET => Self::PackedSet(set::Packing::Intset),
+            code::TYPE_SET_LISTPACK => Self::PackedSet(set::Packing::Listpack),
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -134,6 +140,8 @@ impl Decoder {
             Self::List(list) => list.step(cursor, limits)?,
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
+            Self::Set(table) => set::decoded(table.step(cursor, limits)?),
+            Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();
