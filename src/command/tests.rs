@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod lists;
 mod mirror;
 mod sets;
 mod table;
@@ -119,6 +120,10 @@ fn show(entry: &Entry) -> String {
         let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
             hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
         return format!("{pairs:?}");
+    }
+    if let Some(list) = entry.as_list() {
+        let texts: Vec<Vec<u8>> = list.forward(0).map(|element| element.text().to_vec()).collect();
+        return format!("list {texts:?}");
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
@@ -341,6 +346,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
+        lists::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

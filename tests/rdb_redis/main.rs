@@ -12,5 +12,6 @@
 
 mod data;
 mod files;
+mod lists;
 mod payloads;
 mod server;
