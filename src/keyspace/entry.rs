@@ -12,7 +12,9 @@
 use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, HashRef};
+use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
+use crate::value::set::{Members, SetRef};
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +75,12 @@ pub struct Object {
 pub enum Value {
     /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
     String(Vec<u8>),
+    /// Texts in an order of their own.
+    List(Box<Chain>),
     /// Fields and values.
     Hash(Box<Fields>),
+    /// Texts, each once.
+    Set(Box<Members>),
 }
 
 impl Value {
@@ -82,7 +88,9 @@ impl Value {
     fn heap_bytes(&self) -> usize {
         match self {
             Value::String(bytes) => bytes.capacity(),
+            Value::List(chain) => chain.heap_bytes(),
             Value::Hash(fields) => fields.heap_bytes(),
+            Value::Set(members) => members.heap_bytes(),
         }
     }
 }
@@ -136,7 +144,9 @@ macro_rules! large {
     };
 }
 
+large!(Chain, List, TAG_LIST);
 large!(Fields, Hash, TAG_HASH);
+large!(Members, Set, TAG_SET);
 
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +161,8 @@ const TAG_BYTES: u8 = 0;
 const TAG_INTEGER: u8 = 1;
 const TAG_RATE_LIMIT: u8 = 2;
 const TAG_HASH: u8 = 3;
+const TAG_LIST: u8 = 4;
+const TAG_SET: u8 = 5;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
 
@@ -253,12 +265,16 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
+                TAG_LIST => Kind::List,
                 TAG_HASH => Kind::Hash,
+                TAG_SET => Kind::Set,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
                 Value::String(_) => Kind::String,
+                Value::List(_) => Kind::List,
                 Value::Hash(_) => Kind::Hash,
+                Value::Set(_) => Kind::Set,
             },
         }
     }
@@ -272,7 +288,9 @@ impl Entry {
                 Some(StrRef::Bytes(bytes)) if bytes.len() <= 44 && !self.is_object() => "embstr",
                 _ => "raw",
             },
+            Kind::List => self.collection_encoding::<Chain>(),
             Kind::Hash => self.collection_encoding::<Fields>(),
+            Kind::Set => self.collection_encoding::<Members>(),
             _ => "raw",
         }
     }
@@ -327,8 +345,18 @@ impl Entry {
         }
     }
 
+    /// The value, if it is a list.
+    pub fn as_list(&self) -> Option<ListRef<'_>> {
+        self.as_collection()
+    }
+
     /// The value, if it is a hash.
     pub fn as_hash(&self) -> Option<HashRef<'_>> {
+        self.as_collection()
+    }
+
+    /// The value, if it is a set.
+    pub fn as_set(&self) -> Option<SetRef<'_>> {
         self.as_collection()
     }
 

@@ -89,6 +89,11 @@ impl<'a> Items<'a> {
         })
     }
 
+    /// The position of item `index`, or of the end.
+    pub fn position(self, index: usize) -> usize {
+        self.positions(1).nth(index).unwrap_or(self.end())
+    }
+
     /// The position of the first item that equals `item`, looking at each `step`th.
     #[inline]
     pub fn find(self, item: &Encoded<'_>, step: usize) -> Option<usize> {
@@ -158,11 +163,6 @@ mod tests {
         ]
     }
 
-    /// The position of item `n`.
-    fn position(items: Items<'_>, n: usize) -> usize {
-        items.positions(1).nth(n).unwrap_or(items.end())
-    }
-
     proptest! {
         #[test]
         fn behave_as_a_vector(steps in prop::collection::vec((0u8..4, 0usize..9, text()), 0..60)) {
@@ -170,7 +170,7 @@ mod tests {
             let mut model: Vec<Vec<u8>> = Vec::new();
             for (what, at, text) in steps {
                 let at = at.min(model.len());
-                let position = position(Items::of(blob.contents()), at);
+                let position = Items::of(blob.contents()).position(at);
                 match what {
                     0 | 1 => {
                         insert(&mut blob, position, &[Encoded::new(&text)]);

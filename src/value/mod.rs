@@ -7,6 +7,8 @@ pub mod hash;
 pub mod items;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod long_double;
 pub mod number;
 pub mod packed;
+pub mod set;
