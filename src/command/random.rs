@@ -95,7 +95,11 @@ pub fn distinct<P: Pick>(from: P, count: usize) -> Vec<P::Element> {
         return by_rejection(from, count);
     }
     let mut all: Vec<_> = from.elements().collect();
-    for at in 0..count.min(len) {
+    if count >= len {
+        // All of them come in the order that the collection has, as Redis answers.
+        return all;
+    }
+    for at in 0..count {
         all.swap(at, at + below(len - at));
     }
     all.truncate(count);
