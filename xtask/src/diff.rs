@@ -72,6 +72,9 @@ pub(crate) struct Options {
     /// End a type after this many differences
     #[arg(long, default_value_t = 1)]
     differences: usize,
+    /// Leave out that each server restores what the other has dumped
+    #[arg(long)]
+    no_dumps: bool,
     /// Print how often each command was sent, and how often it was answered with an error
     #[arg(long)]
     tally: bool,
@@ -113,6 +116,7 @@ pub(crate) fn short(binary: &Path) -> Counts {
                 batch: 256,
                 peer: None,
                 differences: 1,
+                no_dumps: false,
                 tally: false,
             };
             match one_type(family, &options, binary)? {
@@ -165,8 +169,9 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     // Epochs are drawn while the servers are busy with the one before.
     let epochs = ahead(drawer, options.seed);
     for epoch in epochs {
-        if let Some(difference) = one_epoch(&mut pair, &epoch, batch, &mut tally)? {
-            bar.suspend(|| report(family, &mut pair, &epoch, batch, difference))?;
+        let trial = Trial { resp3: epoch.resp3, batch, swap: !options.no_dumps };
+        if let Some(difference) = one_epoch(&mut pair, &epoch, trial, &mut tally)? {
+            bar.suspend(|| report(family, &mut pair, &epoch, trial, difference))?;
             found += 1;
         }
         bar.set_position(tally.sent);
@@ -201,13 +206,13 @@ fn ahead(drawer: Drawer, seed: u64) -> mpsc::Receiver<Epoch> {
 fn one_epoch(
     pair: &mut Pair,
     epoch: &Epoch,
-    batch: usize,
+    trial: Trial,
     tally: &mut Tally,
 ) -> Result<Option<Difference>> {
-    pair.reset(epoch.resp3)?;
+    pair.reset(trial.resp3)?;
     let mut played = 0;
     for part in epoch.steps.chunks(epoch.steps.len().div_ceil(PARTS).max(1)) {
-        if let Some(mut difference) = play::play(pair, part, batch, tally)? {
+        if let Some(mut difference) = play::play(pair, part, trial.batch, tally)? {
             difference.steps += played;
             return Ok(Some(difference));
         }
@@ -216,7 +221,7 @@ fn one_epoch(
             return Ok(Some(difference));
         }
     }
-    keyspace::swap(pair, played)
+    if trial.swap { keyspace::swap(pair, played) } else { Ok(None) }
 }
 
 /// How often in an epoch the keyspaces are compared.
@@ -227,7 +232,7 @@ fn report(
     family: &Family,
     pair: &mut Pair,
     epoch: &Epoch,
-    batch: usize,
+    trial: Trial,
     first: Difference,
 ) -> Result<()> {
     let protocol = if epoch.resp3 { "RESP3" } else { "RESP2" };
@@ -239,7 +244,6 @@ fn report(
         script::command(&first.line)
     );
     let steps = epoch.steps[..first.steps.min(epoch.steps.len())].to_vec();
-    let trial = Trial { resp3: epoch.resp3, batch, swap: true };
     let text = match shrink::shrink(pair, trial, steps)? {
         Some((steps, difference)) => script::script(pair, epoch.resp3, &steps, &difference)?,
         None => "# it did not show again when the same commands were sent again\n".to_owned()

@@ -195,8 +195,9 @@ impl Drawer {
         for (template, how) in &row.then {
             lines.push(Line { arguments: template.expand(draw), how: *how, rigid: true });
         }
-        if matches!(row.row.how, How::ByEncoding | How::PairsByEncoding | How::Scan | How::ScanPairs)
-        {
+        let asks = matches!(row.row.how, How::ByEncoding | How::PairsByEncoding)
+            || matches!(row.row.how, How::Scan | How::ScanPairs) && lines[0].name() != "SCAN";
+        if asks {
             let key = lines[0].arguments.get(1).cloned().unwrap_or_default();
             lines.push(Line::exact([b"OBJECT", b"ENCODING", &key]));
         }

@@ -29,8 +29,8 @@ const ROWS: &[Row] = &[
     row(1, "HRANDFIELD key").how(How::Kind),
     row(1, "HRANDFIELD key count").how(How::Length),
     row(1, "HRANDFIELD key int [WITHVALUES]").how(How::Length),
-    row(1, "HRANDFIELD key 100000 WITHVALUES").how(How::PairsByEncoding),
-    row(1, "HRANDFIELD key 100000").how(How::ByEncoding),
+    row(1, "HRANDFIELD key 100000 WITHVALUES").how(How::PairsByEncoding).rigid(),
+    row(1, "HRANDFIELD key 100000").how(How::ByEncoding).rigid(),
     row(1, "HSCAN key 0 {[MATCH pattern] [COUNT 100000]}").how(How::ScanPairs),
     row(1, "HSCAN key (0|big) {[MATCH pattern] [COUNT count]}").how(How::ScanPairs),
 ];

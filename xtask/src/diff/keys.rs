@@ -33,8 +33,16 @@ const ROWS: &[Row] = &[
     row(1, "RESTORE key (0|-1|seconds) value [REPLACE|ABSTTL|IDLETIME 5|FREQ 5]").timed(),
     row(2, "SORT key {[ALPHA] [ASC|DESC] [LIMIT count limit]}"),
     row(1, "SORT_RO key {[ALPHA] [ASC|DESC] [LIMIT count limit]}"),
-    // Elements of one weight stay in the order that they have, so that only lists do.
-    row(1, "SORT (l0|l1|l2) {[BY s*] [GET h*->w1] [GET #] [ALPHA] [DESC]}").rigid(),
-    row(1, "SORT (l0|l1|z0|z1) {BY 'nosort [GET #] [DESC] [LIMIT count limit]}").rigid(),
+    // Elements of one weight stay in the order that they have, which only a list has.
+    row(1, "RPUSH 'sortlist value value value value").then(&[
+        ("SORT 'sortlist {BY s* [GET h*->w1] [GET #] [ALPHA] [DESC]}", How::Exact),
+        ("SORT 'sortlist {BY h*->w1 [GET s*] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
+        ("SORT 'sortlist {BY 'nosort [GET #] [DESC] [LIMIT count limit]}", How::Exact),
+        ("DEL 'sortlist", How::Exact),
+    ]),
+    row(1, "ZADD 'sortzset 1 member 2 member 3 member 4 member").then(&[
+        ("SORT 'sortzset {BY 'nosort [GET #] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
+        ("DEL 'sortzset", How::Exact),
+    ]),
     row(1, "SORT key {[ALPHA] [LIMIT count limit] [DESC] STORE key}"),
 ];

@@ -40,6 +40,8 @@ impl Server {
         let child = Command::new(binary)
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(own)
+            // SORT ALPHA follows the locale.
+            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

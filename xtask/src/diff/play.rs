@@ -17,7 +17,7 @@ const BATCH_BYTES: usize = 32 * 1024;
 /// Two replies that should have been the same.
 #[derive(Debug)]
 pub(super) struct Difference {
-    /// How many steps had been played, the one that differs included.
+    /// How many steps had been played when it showed.
     pub(super) steps: usize,
     /// The command that was answered differently.
     pub(super) line: Line,
@@ -67,7 +67,11 @@ pub(super) fn play(
         }
         pair.send(&request);
         for (at, step) in steps.iter().enumerate().take(last).skip(first) {
-            if let Some(difference) = judge(pair, step, at + 1, tally)? {
+            if let Some(mut difference) = judge(pair, step, at + 1, tally)? {
+                if difference.redis.is_none() || difference.eave.is_none() {
+                    // What broke the connection may come later: replies before it are lost.
+                    difference.steps = last;
+                }
                 return Ok(Some(difference));
             }
         }

@@ -94,6 +94,9 @@ fn shown(reply: &Reply) -> String {
     match reply {
         Reply::Status(status) if status.contains(&b' ') => format!("+{}", quoted(status)),
         Reply::Status(status) => text(status),
+        Reply::Error(error) if error.iter().any(|byte| !(b' '..=b'~').contains(byte)) => {
+            format!("!{}", quoted(error))
+        }
         Reply::Error(error) => format!("!{}", text(error)),
         Reply::Integer(number) => number.to_string(),
         Reply::Text(bytes) => quoted(bytes),

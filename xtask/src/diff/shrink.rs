@@ -173,7 +173,8 @@ impl Shrinking<'_> {
             let Some(text) = found.and_then(|line| line.arguments.get_mut(argument)) else {
                 break;
             };
-            if text.len() < 8 {
+            // A shorter number could be a time to live that is over too soon.
+            if text.len() < 8 || text.iter().all(u8::is_ascii_digit) {
                 break;
             }
             text.truncate(text.len() * 2 / 3);

@@ -10,6 +10,8 @@ const ROWS: &[Row] = &[
     row(8, "SET key value"),
     row(8, "SET key value {[NX|XX] [GET] [EX seconds|PX ms|EXAT at|PXAT atms|KEEPTTL]}").timed(),
     row(1, "SET key value {[NX|XX] [GET] [EX seconds|PX ms] [KEEPTTL] [EXAT at]}").timed(),
+    row(1, "SET key value {[NX] [NX|XX] [GET] [GET] [EX seconds] [EX seconds] [KEEPTTL]}").timed(),
+    row(1, "GETEX key {[EX seconds] [EX seconds] [PERSIST] [PERSIST]}").timed(),
     row(1, "SET key value (EX|PX|EXAT|PXAT) past").timed(),
     row(5, "GET key"),
     row(2, "GETSET key value"),

@@ -284,7 +284,7 @@ fn word(draw: &mut Draw) -> Vec<u8> {
     let chosen = draw.random.below(draw.scale.words);
     match chosen {
         1 => Vec::new(),
-        3 => b"\x00\xff\r\n".to_vec(),
+        3 => b"n\x00\xff\r\n".to_vec(),
         5 => vec![b'x'; 40],
         7 => vec![b'y'; 70],
         9 => b"-1".to_vec(),
@@ -307,9 +307,14 @@ fn value(draw: &mut Draw) -> Vec<u8> {
         17 => Vec::new(),
         18 => vec![b'v'; 44 + draw.random.below(2)],
         19 => vec![b'v'; 20 + draw.random.below(60)],
-        20 => b"\x00\xff\xfe\r\n".to_vec(),
+        20 => b"b\x00\xff\xfe\r\n".to_vec(),
         21 if draw.random.chance(5) => vec![b'L'; 3000 + draw.random.below(6000)],
-        22 => (0..20).map(|_| draw.random.below(256).to_le_bytes()[0]).collect(),
+        // Texts that differ only behind a zero byte are the same to SORT, so they begin apart.
+        22 => {
+            let mut text = format!("r{}", draw.random.below(1_000_000)).into_bytes();
+            text.extend((0..12).map(|_| draw.random.below(256).to_le_bytes()[0]));
+            text
+        }
         _ => word(draw),
     }
 }
