@@ -253,7 +253,7 @@ fn home(short: u32, homes: usize) -> usize {
 /// The 32 bits that order elements; the keyspace takes its shard from the other half.
 /// Never 0, which marks an empty slot.
 #[inline]
-fn shorten(hash: u64) -> u32 {
+pub fn shorten(hash: u64) -> u32 {
     (hash as u32).max(1)
 }
 

@@ -270,6 +270,22 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.hash.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.hash.value_bytes, v),
         ),
+    row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
+        .alias(&["zset-max-ziplist-entries"])
+        .number(
+            0,
+            LONG,
+            |c| wide(c.encodings.sorted_set.entries, LONG),
+            |c, v| put(&mut c.encodings.sorted_set.entries, v),
+        ),
+    row(Data, "zset-max-listpack-value", "Largest member of a compact sorted set")
+        .alias(&["zset-max-ziplist-value"])
+        .bytes(
+            0,
+            BYTES,
+            |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
+            |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
+        ),
     row(Data, "set-max-intset-entries", "Members up to which a set of integers stays compact")
         .number(
             0,
@@ -454,8 +470,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-ident", &[], "eave"),
     inert("tracking-table-max-keys", &[], "1000000"),
     inert("unixsocketperm", &[], "0"),
-    inert("zset-max-listpack-entries", &["zset-max-ziplist-entries"], "128"),
-    inert("zset-max-listpack-value", &["zset-max-ziplist-value"], "64"),
 ];
 
 /// A row before it is said what it holds.

@@ -15,6 +15,7 @@ use crate::value::hash::{Fields, HashRef};
 use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
 use crate::value::set::{Members, SetRef};
+use crate::value::sorted_set::{Members as Ranked, SortedSetRef};
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub enum Value {
     Hash(Box<Fields>),
     /// Texts, each once.
     Set(Box<Members>),
+    /// Members in the order of their scores.
+    SortedSet(Box<Ranked>),
 }
 
 impl Value {
@@ -91,6 +94,7 @@ impl Value {
             Value::List(chain) => chain.heap_bytes(),
             Value::Hash(fields) => fields.heap_bytes(),
             Value::Set(members) => members.heap_bytes(),
+            Value::SortedSet(members) => members.heap_bytes(),
         }
     }
 }
@@ -147,6 +151,7 @@ macro_rules! large {
 large!(Chain, List, TAG_LIST);
 large!(Fields, Hash, TAG_HASH);
 large!(Members, Set, TAG_SET);
+large!(Ranked, SortedSet, TAG_SORTED_SET);
 
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +168,7 @@ const TAG_RATE_LIMIT: u8 = 2;
 const TAG_HASH: u8 = 3;
 const TAG_LIST: u8 = 4;
 const TAG_SET: u8 = 5;
+const TAG_SORTED_SET: u8 = 6;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
 
@@ -268,6 +274,7 @@ impl Entry {
                 TAG_LIST => Kind::List,
                 TAG_HASH => Kind::Hash,
                 TAG_SET => Kind::Set,
+                TAG_SORTED_SET => Kind::SortedSet,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
@@ -275,6 +282,7 @@ impl Entry {
                 Value::List(_) => Kind::List,
                 Value::Hash(_) => Kind::Hash,
                 Value::Set(_) => Kind::Set,
+                Value::SortedSet(_) => Kind::SortedSet,
             },
         }
     }
@@ -291,6 +299,7 @@ impl Entry {
             Kind::List => self.collection_encoding::<Chain>(),
             Kind::Hash => self.collection_encoding::<Fields>(),
             Kind::Set => self.collection_encoding::<Members>(),
+            Kind::SortedSet => self.collection_encoding::<Ranked>(),
             _ => "raw",
         }
     }
@@ -357,6 +366,11 @@ impl Entry {
 
     /// The value, if it is a set.
     pub fn as_set(&self) -> Option<SetRef<'_>> {
+        self.as_collection()
+    }
+
+    /// The value, if it is a sorted set.
+    pub fn as_sorted_set(&self) -> Option<SortedSetRef<'_>> {
         self.as_collection()
     }
 

@@ -213,7 +213,9 @@ impl Fields {
         let mut fields = Fields { table, field_bytes: 0 };
         for at in items.positions(2) {
             let (field, value) = items.read(at);
-            fields.insert(&field, Field(items.stored(at, items.skip(value)).into()));
+            let mut pair = Vec::with_capacity(items.skip(value) - at);
+            items.copy(at, 2, &mut pair);
+            fields.insert(&field, Field(pair.into_boxed_slice()));
         }
         fields
     }

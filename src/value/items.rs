@@ -5,6 +5,10 @@
 //! pairs keep a pair as two items. Looking for something walks, and a change moves what lies
 //! behind it: the thresholds that CONFIG names keep both short.
 //!
+//! Names of a kind begin alike ("user:1", "user:2"), so the items may share a prefix, which
+//! lies between the count and the first of them: see `Prefix`. It is chosen when the second
+//! element comes, and that moves everything: no position outlives a change.
+//!
 //! Left out on purpose: what items mean, their order and their uniqueness.
 
 use super::blob::Blob;
@@ -13,25 +17,43 @@ use super::packed::{self, Encoded, Text};
 /// Bytes of the count.
 const COUNT: usize = 2;
 
+/// Bytes in front of the longest prefix, and the prefix.
+const LONGEST_PREFIX: usize = 2 + packed::PREFIX;
+
+/// The shortest prefix that costs no more than it saves on two items.
+const SHORTEST_PREFIX: usize = 2;
+
 /// More bytes than this are not kept in one allocation whatever the thresholds say, as in Redis
 /// (`LISTPACK_MAX_SAFETY_LIMIT`).
 const LARGEST: usize = 1 << 30;
 
 /// Items to read.
 #[derive(Debug, Clone, Copy)]
-pub struct Items<'a>(&'a [u8]);
+pub struct Items<'a> {
+    bytes: &'a [u8],
+    /// What the texts share; empty when they share nothing.
+    prefix: &'a [u8],
+    /// The position of the first item.
+    start: usize,
+}
 
 impl<'a> Items<'a> {
     /// The items in the contents of a blob.
     #[inline]
     pub fn of(contents: &'a [u8]) -> Items<'a> {
-        Items(contents)
+        match contents.get(COUNT..) {
+            Some([packed::TAG_PREFIX, len, rest @ ..]) => {
+                let len = usize::from(*len);
+                Items { bytes: contents, prefix: &rest[..len], start: COUNT + 2 + len }
+            }
+            _ => Items { bytes: contents, prefix: &[], start: COUNT.min(contents.len()) },
+        }
     }
 
     /// How many there are.
     #[inline]
     pub fn len(self) -> usize {
-        self.0.first_chunk().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
+        self.bytes.first_chunk().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
     }
 
     /// Whether there are none.
@@ -40,32 +62,39 @@ impl<'a> Items<'a> {
     }
 
     /// The position of the first item.
+    #[inline]
     pub fn start(self) -> usize {
-        COUNT.min(self.0.len())
+        self.start
     }
 
     /// The position behind the last item.
     #[inline]
     pub fn end(self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// The item at a position, and the position of the next.
     #[inline]
     pub fn read(self, at: usize) -> (Text<'a>, usize) {
-        packed::read(self.0, at)
+        packed::read_shared(self.bytes, at, self.prefix)
+    }
+
+    /// The double at a position, where `Encoded::double` was put.
+    #[inline]
+    pub fn double(self, at: usize) -> f64 {
+        packed::double(self.bytes, at)
     }
 
     /// The position behind the item at `at`.
     #[inline]
     pub fn skip(self, at: usize) -> usize {
-        packed::end(self.0, at)
+        packed::end(self.bytes, at)
     }
 
     /// Whether `item` stands at a position.
     #[inline]
     pub fn is(self, at: usize, item: &Encoded<'_>) -> bool {
-        item.opens(&self.0[at..])
+        item.sharing(self.prefix).opens(&self.bytes[at..])
     }
 
     /// Every item.
@@ -97,32 +126,115 @@ impl<'a> Items<'a> {
     /// The position of the first item that equals `item`, looking at each `step`th.
     #[inline]
     pub fn find(self, item: &Encoded<'_>, step: usize) -> Option<usize> {
-        self.positions(step).find(|at| self.is(*at, item))
+        let item = item.sharing(self.prefix);
+        self.positions(step).find(|at| item.opens(&self.bytes[*at..]))
     }
 
-    /// The bytes from one position to another, as they are stored.
-    pub fn stored(self, from: usize, to: usize) -> &'a [u8] {
-        &self.0[from..to]
+    /// Adds the `count` items from a position on at the end of `target`, as `packed` encodes
+    /// items that stand alone.
+    pub fn copy(self, at: usize, count: usize, target: &mut Vec<u8>) {
+        let mut at = at;
+        for _ in 0..count {
+            let (text, next) = self.read(at);
+            Encoded::new(&text).append(target);
+            at = next;
+        }
     }
 
     /// Whether items of `bytes` in all could be added and counted.
     pub fn have_room(self, items: usize, bytes: usize) -> bool {
-        self.len() + items <= usize::from(u16::MAX) && self.0.len() + COUNT + bytes <= LARGEST
+        let head = COUNT + LONGEST_PREFIX;
+        self.len() + items <= usize::from(u16::MAX) && self.bytes.len() + head + bytes <= LARGEST
     }
 }
 
-/// Adds items at a position, in their order. The caller has asked `have_room`.
+/// Adds items at a position, in their order: one element of the collection, or one part of it.
+/// The caller has asked `have_room`.
 pub fn insert(blob: &mut Blob, at: usize, items: &[Encoded<'_>]) {
     if blob.is_empty() {
         blob.splice(0, 0, COUNT).fill(0);
     }
-    let at = at.max(COUNT);
-    let mut space = blob.splice(at, at, items.iter().map(Encoded::size).sum());
+    let present = Items::of(blob.contents());
+    let at = match shared(present, items) {
+        Some(prefix) => rebuild(blob, &prefix, at),
+        None => at.max(present.start),
+    };
+    let len = Items::of(blob.contents()).len() + items.len();
+    write(blob, at, at, items);
+    set_len(blob, len);
+}
+
+/// Writes items in the place of what lies between two positions.
+fn write(blob: &mut Blob, start: usize, end: usize, items: &[Encoded<'_>]) {
+    let prefix = Prefix::of(Items::of(blob.contents()).prefix);
+    let sizes = items.iter().map(|item| item.sharing(&prefix).size());
+    let mut space = blob.splice(start, end, sizes.sum());
     for item in items {
+        let item = item.sharing(&prefix);
         item.write(space);
         space = &mut space[item.size()..];
     }
-    set_len(blob, Items::of(blob.contents()).len() + items.len());
+}
+
+/// A prefix, apart from the items that share it.
+struct Prefix {
+    bytes: [u8; packed::PREFIX],
+    len: usize,
+}
+
+impl Prefix {
+    /// As much of `bytes` as a prefix may have.
+    fn of(bytes: &[u8]) -> Prefix {
+        let len = bytes.len().min(packed::PREFIX);
+        let mut prefix = Prefix { bytes: [0; packed::PREFIX], len };
+        prefix.bytes[..len].copy_from_slice(&bytes[..len]);
+        prefix
+    }
+}
+
+impl std::ops::Deref for Prefix {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The prefix that items are to share from now on, if that is another one: when a second
+/// element comes, what both begin with.
+fn shared(present: Items<'_>, items: &[Encoded<'_>]) -> Option<Prefix> {
+    if present.len() != items.len() || present.is_empty() {
+        return None;
+    }
+    let new = items.first()?.text()?;
+    let (old, _) = present.read(present.start);
+    let mut len = new.iter().zip(&*old).take(packed::PREFIX).take_while(|(a, b)| a == b).count();
+    // Numbers count on: what follows "user:1007" and "user:1008" begins with "user:".
+    while len > 0 && new[len - 1].is_ascii_digit() {
+        len -= 1;
+    }
+    let both_share = new.len().max(old.len()) - len <= packed::SHARED_REST;
+    let better = len >= SHORTEST_PREFIX && both_share && new[..len] != *present.prefix;
+    better.then(|| Prefix::of(&new[..len]))
+}
+
+/// Writes everything anew with another prefix; answers where `at` has come to.
+#[cold]
+fn rebuild(blob: &mut Blob, prefix: &[u8], at: usize) -> usize {
+    let items = Items::of(blob.contents());
+    let mut bytes = Vec::with_capacity(items.bytes.len() + LONGEST_PREFIX);
+    bytes.extend_from_slice(&items.bytes[..COUNT]);
+    bytes.extend_from_slice(&[packed::TAG_PREFIX, prefix.len() as u8]);
+    bytes.extend_from_slice(prefix);
+    let mut moved = bytes.len();
+    for position in items.positions(1) {
+        Encoded::new(&items.read(position).0).sharing(prefix).append(&mut bytes);
+        if position < at {
+            moved = bytes.len();
+        }
+    }
+    blob.splice(0, blob.contents().len(), bytes.len()).copy_from_slice(&bytes);
+    moved
 }
 
 /// Adds items behind the last. The caller has asked `have_room`.
@@ -133,7 +245,7 @@ pub fn push(blob: &mut Blob, items: &[Encoded<'_>]) {
 /// Puts another item in the place of the one at a position.
 pub fn replace(blob: &mut Blob, at: usize, item: &Encoded<'_>) {
     let end = Items::of(blob.contents()).skip(at);
-    item.write(blob.splice(at, end, item.size()));
+    write(blob, at, end, &[*item]);
 }
 
 /// Takes out `count` items from a position on.
@@ -158,43 +270,84 @@ mod tests {
     fn text() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             "[a-c]{0,3}".prop_map(String::into_bytes),
+            "(name:|name|na|12:|longer than a prefix may be:)[0-9]{0,2}[a-c]{0,1}"
+                .prop_map(String::into_bytes),
             any::<i16>().prop_map(|n| n.to_string().into_bytes()),
+            (22usize..26).prop_map(|len| vec![b'x'; len]),
+            (56usize..66).prop_map(|len| vec![b'x'; len]),
             (78usize..82).prop_map(|len| vec![b'x'; len]),
         ]
     }
 
+    fn texts(items: Items<'_>) -> Vec<Vec<u8>> {
+        items.iter().map(|text| text.to_vec()).collect()
+    }
+
     proptest! {
         #[test]
-        fn behave_as_a_vector(steps in prop::collection::vec((0u8..4, 0usize..9, text()), 0..60)) {
+        fn behave_as_a_vector(
+            // Single items, and pairs.
+            step in 1usize..3,
+            steps in prop::collection::vec((0u8..4, 0usize..9, text(), text()), 0..60),
+        ) {
             let mut blob = Blob::behind(b"head".as_slice().into(), 4);
             let mut model: Vec<Vec<u8>> = Vec::new();
-            for (what, at, text) in steps {
-                let at = at.min(model.len());
+            for (what, at, text, other) in steps {
+                let at = (at * step).min(model.len());
                 let position = Items::of(blob.contents()).position(at);
+                let element = &[Encoded::new(&text), Encoded::new(&other)][..step];
                 match what {
                     0 | 1 => {
-                        insert(&mut blob, position, &[Encoded::new(&text)]);
-                        model.insert(at, text);
+                        insert(&mut blob, position, element);
+                        model.splice(at..at, [text, other].into_iter().take(step));
                     }
                     2 if at < model.len() => {
                         replace(&mut blob, position, &Encoded::new(&text));
                         model[at] = text;
                     }
                     3 if at < model.len() => {
-                        remove(&mut blob, position, 1);
-                        model.remove(at);
+                        remove(&mut blob, position, step);
+                        model.drain(at..at + step);
                     }
                     _ => {}
                 }
                 let items = Items::of(blob.contents());
                 prop_assert_eq!(items.len(), model.len());
-                prop_assert_eq!(items.iter().map(|t| t.to_vec()).collect::<Vec<_>>(), model.clone());
-                for text in &model {
-                    let found = items.find(&Encoded::new(text), 1).unwrap();
+                prop_assert_eq!(texts(items), model.clone());
+                for text in model.iter().step_by(step) {
+                    let found = items.find(&Encoded::new(text), step).unwrap();
                     prop_assert_eq!(&*items.read(found).0, &text[..]);
+                    prop_assert!(items.is(found, &Encoded::new(text)));
                 }
+                let mut alone = Vec::new();
+                items.copy(items.start(), items.len(), &mut alone);
+                let mut plain = Vec::new();
+                model.iter().for_each(|text| Encoded::new(text).append(&mut plain));
+                prop_assert_eq!(alone, plain);
             }
             prop_assert_eq!(blob.head(), b"head");
         }
+    }
+
+    fn sizes(texts: &[&str]) -> (Vec<u8>, usize) {
+        let mut blob = Blob::default();
+        texts.iter().for_each(|text| push(&mut blob, &[Encoded::new(text.as_bytes())]));
+        (Items::of(blob.contents()).prefix.to_vec(), blob.contents().len())
+    }
+
+    #[test]
+    fn prefixes_are_what_the_first_two_have_in_common() {
+        // Tag and the rest for each, the prefix once with two bytes in front, the count.
+        assert_eq!(sizes(&["name:10", "name:11", "name:2"]), (b"name:".into(), 3 + 3 + 2 + 9));
+        assert_eq!(sizes(&["ab", "ab1", "b"]), (b"ab".into(), 1 + 2 + 2 + 6));
+        // Too short, or only numbers.
+        assert_eq!(sizes(&["a1", "a2"]), (b"".into(), 3 + 3 + 2));
+        assert_eq!(sizes(&["2025-01", "2025-02"]), (b"2025-".into(), 3 + 3 + 9));
+        assert_eq!(sizes(&["12a", "12b"]), (b"".into(), 4 + 4 + 2));
+        assert_eq!(sizes(&["100", "101", "name:1", "name:2"]).0, b"");
+        let long = "x".repeat(30);
+        assert_eq!(sizes(&[&long, &long]).0.len(), packed::PREFIX);
+        let longer = "x".repeat(packed::PREFIX + packed::SHARED_REST + 1);
+        assert_eq!(sizes(&[&long, &longer]).0, b"");
     }
 }

@@ -3,6 +3,7 @@
 use super::hash::HashLimits;
 use super::list::ListLimits;
 use super::set::SetLimits;
+use super::sorted_set::SortedSetLimits;
 
 /// The thresholds of every type, with the defaults of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,4 +14,6 @@ pub struct Limits {
     pub list: ListLimits,
     /// Of sets.
     pub set: SetLimits,
+    /// Of sorted sets.
+    pub sorted_set: SortedSetLimits,
 }

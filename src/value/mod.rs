@@ -12,3 +12,4 @@ pub mod long_double;
 pub mod number;
 pub mod packed;
 pub mod set;
+pub mod sorted_set;
