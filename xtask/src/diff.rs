@@ -72,9 +72,10 @@ pub(crate) struct Options {
     /// End a type after this many differences
     #[arg(long, default_value_t = 1)]
     differences: usize,
-    /// Leave out that each server restores what the other has dumped
-    #[arg(long)]
-    no_dumps: bool,
+    /// Leave these commands out, apart by commas; without DUMP and RESTORE, neither server
+    /// loads what the other has dumped
+    #[arg(long, value_delimiter = ',', value_name = "COMMAND")]
+    without: Vec<String>,
     /// Print how often each command was sent, and how often it was answered with an error
     #[arg(long)]
     tally: bool,
@@ -116,7 +117,7 @@ pub(crate) fn short(binary: &Path) -> Counts {
                 batch: 256,
                 peer: None,
                 differences: 1,
-                no_dumps: false,
+                without: Vec::new(),
                 tally: false,
             };
             match one_type(family, &options, binary)? {
@@ -155,6 +156,7 @@ fn debug_build() -> Result<PathBuf> {
 /// Runs the epochs of one type, and returns how many differences there were.
 fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result<usize> {
     let mut pair = Pair::start(binary)?;
+    pair.forget(&options.without);
     let batch = options.batch as usize;
     let drawer = Drawer::new(family, pair.commands().clone(), &pair.directives())?;
     let lacking = drawer.lacking();
@@ -169,7 +171,7 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     // Epochs are drawn while the servers are busy with the one before.
     let epochs = ahead(drawer, options.seed);
     for epoch in epochs {
-        let trial = Trial { resp3: epoch.resp3, batch, swap: !options.no_dumps };
+        let trial = Trial { resp3: epoch.resp3, batch, swap: true };
         if let Some(difference) = one_epoch(&mut pair, &epoch, trial, &mut tally)? {
             bar.suspend(|| report(family, &mut pair, &epoch, trial, difference))?;
             found += 1;

@@ -189,6 +189,11 @@ impl Pair {
         &self.commands
     }
 
+    /// Does as if a server did not know these commands.
+    pub(super) fn forget(&mut self, names: &[String]) {
+        self.commands.retain(|name| !names.iter().any(|other| other.eq_ignore_ascii_case(name)));
+    }
+
     /// Names of the directives that both know.
     pub(super) fn directives(&self) -> BTreeSet<String> {
         self.defaults.keys().cloned().collect()

@@ -106,7 +106,9 @@ fn judge(
                 compare::same_transaction(inner, redis, eave)
             }
             // Inside of a transaction commands are only queued, which is exact.
-            (Some(redis), Some(eave)) if transaction => redis == eave,
+            (Some(redis), Some(eave)) if transaction => {
+                compare::same(&Line { how: How::Exact, ..line.clone() }, redis, eave, None)
+            }
             (Some(redis), Some(eave)) => {
                 let next = replies.get(at + 1).and_then(|next| next.0.as_deref());
                 compare::same(line, redis, eave, next)
