@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod mirror;
 mod sets;
 mod table;
 
@@ -13,6 +14,7 @@ use super::{Run, lookup, subcommand};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::usage::{Noted, Tick};
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{
     Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
@@ -47,13 +49,13 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around = Surroundings { now, config: &self.config };
+        let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
         let mut effects = Effects::new(Logging::On);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
             Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
-            Run::Write(run) => {
+            Run::Write(run) | Run::Remember(run) => {
                 let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
                 run(&mut view, argv, &mut reply)
             }
