@@ -222,7 +222,7 @@ fn answer_expiry(
     reply: &mut dyn Reply,
     say: impl FnOnce(u64) -> u64,
 ) -> Outcome {
-    reply.integer(match view.get(argv[1]).map(Entry::expires_at) {
+    reply.integer(match view.peek(argv[1]).map(Entry::expires_at) {
         None => -2,
         Some(NEVER) => -1,
         Some(at) => i64::try_from(say(at)).unwrap_or(i64::MAX),

@@ -2,9 +2,10 @@
 //! while keys come and go. `table` holds the rows against redis-server.
 
 mod mirror;
+mod sets;
 mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use super::{Run, lookup, subcommand};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::usage::{Noted, Tick};
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{
     Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
@@ -51,7 +53,7 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around = Surroundings { now, config: &self.config };
+        let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
         let mut effects = Effects::new(logging);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
@@ -121,6 +123,10 @@ fn show(entry: &Entry) -> String {
         let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
             hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
         return format!("{pairs:?}");
+    }
+    if let Some(set) = entry.as_set() {
+        let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
         Some(StrRef::Integer(number)) => number.to_string(),
@@ -382,6 +388,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

@@ -198,9 +198,9 @@ pub const TABLE: &[Directive] = &[
         |c| c.active_expire_effort.into(),
         |c, v| put(&mut c.active_expire_effort, v),
     ),
-    row(Memory, "lfu-decay-time", "Minutes until a key's frequency is halved; no effect yet")
+    row(Memory, "lfu-decay-time", "Minutes unused after which a key's frequency falls by one; 0 = never")
         .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
-    row(Memory, "lfu-log-factor", "How slowly a key's frequency grows; no effect yet").number(
+    row(Memory, "lfu-log-factor", "How slowly a key's frequency grows; 0 = by one a use").number(
         0,
         INT,
         |c| c.lfu_log_factor.into(),
@@ -212,12 +212,12 @@ pub const TABLE: &[Directive] = &[
         |c| c.maxmemory,
         |c, v| put(&mut c.maxmemory, v),
     ),
-    row(Memory, "maxmemory-policy", "What to evict at maxmemory; only noeviction acts yet").choice(
+    row(Memory, "maxmemory-policy", "What to evict at maxmemory").choice(
         &EvictionPolicy::NAMES,
         |c| c.maxmemory_policy as usize,
         |c, index| c.maxmemory_policy = EvictionPolicy::ALL[index],
     ),
-    row(Memory, "maxmemory-samples", "Keys looked at for one eviction; no effect yet").number(
+    row(Memory, "maxmemory-samples", "Keys looked at for one eviction").number(
         1,
         INT,
         |c| c.maxmemory_samples.into(),
@@ -292,6 +292,16 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
         ),
+    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
+        .words(
+            "<letters>",
+            |c| c.notify_keyspace_events.to_string(),
+            |c, words, _| {
+                let [letters] = words else { return Err(Reason::Count(words.len())) };
+                c.notify_keyspace_events = Classes::parse(letters)?;
+                Ok(())
+            },
+        ),
     row(Data, "set-max-intset-entries", "Members up to which a set of integers stays compact")
         .number(
             0,
@@ -312,16 +322,6 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
-    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
-        .words(
-            "<letters>",
-            |c| c.notify_keyspace_events.to_string(),
-            |c, words, _| {
-                let [letters] = words else { return Err(Reason::Count(words.len())) };
-                c.notify_keyspace_events = Classes::parse(letters)?;
-                Ok(())
-            },
-        ),
     row(
         Observation,
         "latency-monitor-threshold",

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::room::{self, Room};
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
 use crate::fault::Fault;
 use crate::node::Node;
@@ -90,9 +91,11 @@ pub(super) fn admit_now(
     if session.door == Door::Leader {
         return Ok(());
     }
-    let limit = session.config().maxmemory;
-    if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
-        return Err(OUT_OF_MEMORY);
+    if command.flags.contains(Flags::DENYOOM) {
+        let config = session.config();
+        if config.maxmemory > 0 && room::make(node, config) == Room::Full {
+            return Err(OUT_OF_MEMORY);
+        }
     }
     if node.replication.is_replica() {
         admit_on_replica(node, session, command)?;

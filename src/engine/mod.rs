@@ -6,6 +6,7 @@
 //! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
 
 mod gate;
+pub mod room;
 mod transaction;
 
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use smallvec::SmallVec;
 use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
+use crate::keyspace::usage::Tick;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
@@ -159,8 +161,10 @@ fn want(
 /// directives, so that the rest can change meanwhile.
 #[inline]
 fn surroundings(settings: &mut Settings, door: Door, now: u64) -> Surroundings<'_> {
+    let config = settings.load();
+    let tick = Tick::new(now, config.usage_noted());
     let now = if door == Door::Leader { BEFORE_ALL } else { now };
-    Surroundings { now, config: settings.load() }
+    Surroundings { now, tick, config }
 }
 
 /// Counts what a command has done besides its effects, and frees what it has taken out, after

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Count;
 use super::entry::{Entry, NEVER};
+use super::usage::Usage;
 use crate::table::Table;
 
 /// Set when a watched key changes; EXEC looks at it.
@@ -94,9 +95,22 @@ impl Shard {
     }
 
     /// Adds an entry whose key is not there.
-    pub fn insert(&mut self, hash: u64, entry: Entry) {
+    pub fn insert(&mut self, hash: u64, entry: Entry, usage: Usage) {
         self.note_expiry(NEVER, entry.expires_at());
-        self.table.insert(hash, entry);
+        let slot = self.table.insert(hash, entry);
+        self.table.set_mark(slot, usage.bits());
+    }
+
+    /// When and how often the key in a slot was used.
+    #[inline]
+    pub fn usage(&self, slot: usize) -> Usage {
+        Usage::from_bits(self.table.mark(slot))
+    }
+
+    /// Notes when and how often the key in a slot was used.
+    #[inline]
+    pub fn set_usage(&self, slot: usize, usage: Usage) {
+        self.table.set_mark(slot, usage.bits());
     }
 
     /// Takes the entry out of a slot that `find` named.

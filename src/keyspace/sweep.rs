@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::keyspace::Entry;
     use crate::keyspace::effects::Logging;
+    use crate::keyspace::usage::Usage;
 
     /// Steps until a round is complete; panics when there is no end of it.
     fn round(sweep: &mut Sweep, keyspace: &Keyspace, now: u64) -> u64 {
@@ -156,7 +157,7 @@ mod tests {
             let wanted = Wanted::key(1, key.as_bytes(), Access::Exclusive);
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let hash = crate::hashing::hash_bytes(key.as_bytes());
-            locks.held_mut(1, wanted.shard).insert(hash, Entry::string(key.as_bytes(), b"", n));
+            locks.held_mut(1, wanted.shard).insert(hash, Entry::string(key.as_bytes(), b"", n), Usage::default());
         }
         let mut sweep = Sweep::default();
         // 0 is no expiry.
@@ -175,9 +176,9 @@ mod tests {
             let wanted = Wanted { db: 0, shard, access: Access::Exclusive };
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let shard = locks.held_mut(0, shard);
-            shard.insert(u64::MAX, Entry::string(b"later", b"", 10));
+            shard.insert(u64::MAX, Entry::string(b"later", b"", 10), Usage::default());
             // Makes the shard one that is looked at.
-            shard.insert(5, Entry::string(b"sooner", b"", 1));
+            shard.insert(5, Entry::string(b"sooner", b"", 1), Usage::default());
         }
         let mut sweep = Sweep::default();
         round(&mut sweep, &keyspace, 5);

@@ -7,7 +7,9 @@
 use std::cell::{Cell, RefCell};
 
 use super::locks::{Contended, ShardRef};
+use super::usage::{Scale, Tick, Usage};
 use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
+use crate::clock::random_below;
 use crate::config::{Classes, Config};
 use crate::fault::Fault;
 use crate::table::Table;
@@ -22,8 +24,29 @@ pub const BEFORE_ALL: u64 = 0;
 pub struct Surroundings<'a> {
     /// The time of the command in unix milliseconds, or `BEFORE_ALL`.
     pub now: u64,
+    /// The present by which uses of keys are noted, on a replica too.
+    pub tick: Tick,
     /// The directives.
     pub config: &'a Config,
+}
+
+impl Surroundings<'_> {
+    /// Notes that the key in a slot is used.
+    #[inline]
+    fn note_use(&self, shard: &Shard, slot: usize) {
+        let usage = shard.usage(slot);
+        if !usage.is_current(self.tick) {
+            let now = usage.used(self.tick, self.scale(), random_below);
+            if now != usage {
+                shard.set_usage(slot, now);
+            }
+        }
+    }
+
+    /// How uses are counted.
+    pub fn scale(&self) -> Scale {
+        self.config.usage_scale()
+    }
 }
 
 /// Keys to read.
@@ -53,9 +76,27 @@ impl<'a, 'k> ReadView<'a, 'k> {
         ReadView { locks, db, around, lookups: Cell::default(), missed: RefCell::default() }
     }
 
-    /// The entry of a declared key, unless it is absent or due.
+    /// The entry of a declared key, unless it is absent or due. This is a use of the key.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'a Entry> {
+        let (shard, slot) = self.look(key)?;
+        self.around.note_use(shard, slot);
+        Some(shard.at(slot))
+    }
+
+    /// The entry of a declared key, unless it is absent or due, without its being a use.
+    pub fn peek(&self, key: &[u8]) -> Option<&'a Entry> {
+        self.look(key).map(|(shard, slot)| shard.at(slot))
+    }
+
+    /// When and how often a declared key was used, unless it is absent or due.
+    pub fn usage(&self, key: &[u8]) -> Option<Usage> {
+        self.find(key).map(|(shard, slot)| shard.usage(slot))
+    }
+
+    /// Finds a key and counts whether it was there.
+    #[inline]
+    fn look(&self, key: &[u8]) -> Option<(&'a Shard, usize)> {
         let found = self.find(key);
         let mut lookups = self.lookups.get();
         match found {
@@ -98,11 +139,11 @@ impl<'a, 'k> ReadView<'a, 'k> {
     }
 
     #[inline]
-    fn find(&self, key: &[u8]) -> Option<&'a Entry> {
+    fn find(&self, key: &[u8]) -> Option<(&'a Shard, usize)> {
         let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
-        let entry = shard.at(shard.find(place.hash, key)?);
-        (!entry.is_expired(self.around.now)).then_some(entry)
+        let slot = shard.find(place.hash, key)?;
+        (!shard.at(slot).is_expired(self.around.now)).then_some((shard, slot))
     }
 
     /// Keys of the database.
@@ -137,6 +178,9 @@ pub struct WriteView<'a, 'k> {
     pub around: Surroundings<'a>,
     /// What this command has changed.
     pub effects: &'a mut Effects,
+    /// Where the key lies in the request whose use was noted last: a handler that looks twice
+    /// uses it once.
+    noted: *const u8,
 }
 
 impl<'a, 'k> WriteView<'a, 'k> {
@@ -147,7 +191,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         around: Surroundings<'a>,
         effects: &'a mut Effects,
     ) -> Self {
-        WriteView { locks, db, around, effects }
+        WriteView { locks, db, around, effects, noted: std::ptr::null() }
     }
 
     /// The same keys, only to read.
@@ -157,20 +201,20 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// The entry of a declared key, unless it is absent or due.
     pub fn get(&mut self, key: &[u8]) -> Option<&Entry> {
-        let (place, slot) = self.present(key)?;
+        let (place, slot) = self.used(key)?;
         Some(self.locks.held(self.db, place.shard).at(slot))
     }
 
     /// Whether a declared key is there.
     pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.present(key).is_some()
+        self.used(key).is_some()
     }
 
     /// Changes the entry of a declared key; `None` when it is absent. The caller says
     /// `modified` if it did change something.
     #[inline]
     pub fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let (place, slot) = self.present(key)?;
+        let (place, slot) = self.used(key)?;
         Some(self.shard_mut(place).change(slot, change))
     }
 
@@ -184,7 +228,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         key: &[u8],
         edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
-        let Some((place, slot)) = self.present(key) else {
+        let Some((place, slot)) = self.used(key) else {
             let mut collection = Collection::new();
             let result = edit(&mut collection)?;
             self.insert(key, Entry::collection(key, collection, NEVER));
@@ -204,7 +248,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         key: &[u8],
         edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
     ) -> Result<Option<Edited<R>>, Fault> {
-        let Some((place, slot)) = self.present(key) else { return Ok(None) };
+        let Some((place, slot)) = self.used(key) else { return Ok(None) };
         let shard = self.shard_mut(place);
         let edited = shard.change(slot, |entry| {
             entry.edit(|collection: &mut Collection<L>| {
@@ -221,43 +265,58 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// Replaces the entry of a declared key, or adds it.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
+        self.put(key, entry, |old, entry| *old = entry, |entry| entry);
+    }
+
+    /// Changes the entry of a declared key with what is `given`, due or not, or adds one that is
+    /// made of it.
+    #[inline]
+    fn put<T>(
+        &mut self,
+        key: &[u8],
+        given: T,
+        change: impl FnOnce(&mut Entry, T),
+        make: impl FnOnce(T) -> Entry,
+    ) {
         let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |old| *old = entry),
+        match self.locks.held(self.db, place.shard).find(place.hash, key) {
+            Some(slot) => {
+                self.note_use(place, slot, key);
+                self.shard_mut(place).change(slot, |entry| change(entry, given));
+            }
             None => {
-                shard.insert(place.hash, entry);
+                let usage = Usage::fresh(self.around.tick);
+                self.shard_mut(place).insert(place.hash, make(given), usage);
                 self.notify(Classes::NEW, "new", key);
             }
+        }
+    }
+
+    /// When and how often a declared key was used; `None` when it is absent.
+    pub fn usage(&mut self, key: &[u8]) -> Option<Usage> {
+        let (place, slot) = self.present(key)?;
+        Some(self.locks.held(self.db, place.shard).usage(slot))
+    }
+
+    /// Notes when and how often a declared key was used.
+    pub fn set_usage(&mut self, key: &[u8], usage: Usage) {
+        if let Some((place, slot)) = self.present(key) {
+            self.locks.held(self.db, place.shard).set_usage(slot, usage);
         }
     }
 
     /// Makes a declared key a string, whatever it was; reuses the allocation when it fits.
     #[inline]
     pub fn put_string(&mut self, key: &[u8], bytes: &[u8], expires_at: u64) {
-        let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |entry| entry.put_string(bytes, expires_at)),
-            None => {
-                shard.insert(place.hash, Entry::string(key, bytes, expires_at));
-                self.notify(Classes::NEW, "new", key);
-            }
-        }
+        let change = |entry: &mut Entry, bytes| entry.put_string(bytes, expires_at);
+        self.put(key, bytes, change, |bytes| Entry::string(key, bytes, expires_at));
     }
 
     /// Makes a declared key the state of a rate limit, whatever it was, as `put_string` does.
     #[inline]
     pub fn put_rate_limit(&mut self, key: &[u8], state: &[u8], expires_at: u64) {
-        let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),
-            None => {
-                shard.insert(place.hash, Entry::rate_limit(key, state, expires_at));
-                self.notify(Classes::NEW, "new", key);
-            }
-        }
+        let change = |entry: &mut Entry, state| entry.put_rate_limit(state, expires_at);
+        self.put(key, state, change, |state| Entry::rate_limit(key, state, expires_at));
     }
 
     /// Takes a declared key out; `None` when it is absent.
@@ -323,6 +382,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// Sees the same locks as another database.
     pub fn select(&mut self, db: usize) {
+        self.noted = std::ptr::null();
         self.db = db;
     }
 
@@ -344,11 +404,29 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Some((place, slot))
     }
 
+    /// Likewise; this is a use of it.
+    #[inline]
+    fn used(&mut self, key: &[u8]) -> Option<(Place, usize)> {
+        let (place, slot) = self.present(key)?;
+        self.note_use(place, slot, key);
+        Some((place, slot))
+    }
+
+    #[inline]
+    fn note_use(&mut self, place: Place, slot: usize, key: &[u8]) {
+        let shard = self.locks.held(self.db, place.shard);
+        if !shard.usage(slot).is_current(self.around.tick) && self.noted != key.as_ptr() {
+            self.around.note_use(shard, slot);
+            self.noted = key.as_ptr();
+        }
+    }
+
     #[cold]
     fn expire(&mut self, place: Place, slot: usize, key: &[u8]) {
         let shard = self.shard_mut(place);
-        shard.remove(slot);
+        let entry = shard.remove(slot);
         shard.touch(key);
+        self.effects.discard(entry);
         self.effects.expired += 1;
         self.effects.append(self.db, &[b"DEL", key]);
         self.notify(Classes::EXPIRED, "expired", key);

@@ -16,12 +16,14 @@ use eave_replication::wire::Capabilities;
 use super::outlet::{self, Receiver};
 use crate::archive::{self, Sink};
 use crate::clock;
+use crate::config::Config;
 use crate::keyspace::cut::Cut;
+use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
-    Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
+    self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
 
 /// Bytes that are gathered before they are sent on.
@@ -103,6 +105,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
 async fn begin(node: &Node) -> (Arc<Cut>, u64) {
     loop {
+        let serialize = serialize_for(&node.config.load());
         let cut = node.keyspace.begin_cut(serialize, || {
             node.log.activate();
             node.log.offset()
@@ -250,15 +253,37 @@ impl Sender {
 /// Bytes in front of a part that tell the length of its first section.
 const SECTION_HEADER: usize = 8;
 
+/// Writes shards down, with of the uses of keys what the policy goes by, as Redis does.
+fn serialize_for(config: &Config) -> impl Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync + use<> {
+    let (policy, scale) = (config.maxmemory_policy, config.usage_scale());
+    let now = Tick::new(clock::unix_ms(), Noted::Last);
+    move |db, shard, out| {
+        serialize(db, shard, out, |usage| {
+            if policy.is_lru() {
+                Some(rdb::Usage::IdleSeconds(usage.idle_s(now).into()))
+            } else if policy.is_lfu() {
+                Some(rdb::Usage::Frequency(usage.frequency(now, scale)))
+            } else {
+                None
+            }
+        });
+    }
+}
+
 /// Writes a shard down: the length of the first section, what Redis has a type for, what it
 /// has not.
-fn serialize(db: usize, shard: &Shard, out: &mut Vec<u8>) {
+fn serialize(
+    db: usize,
+    shard: &Shard,
+    out: &mut Vec<u8>,
+    usage: impl Fn(Usage) -> Option<rdb::Usage>,
+) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    section(db, shard, out, |entry| entry.as_rate_limit().is_none());
+    section(db, shard, out, &usage, |entry| entry.as_rate_limit().is_none());
     let length = (out.len() - start - SECTION_HEADER) as u64;
     out[start..start + SECTION_HEADER].copy_from_slice(&length.to_le_bytes());
-    section(db, shard, out, |entry| entry.as_rate_limit().is_some());
+    section(db, shard, out, &usage, |entry| entry.as_rate_limit().is_some());
 }
 
 /// A part's two sections.
@@ -268,23 +293,29 @@ fn sections(part: &[u8]) -> (&[u8], &[u8]) {
     sections.split_at(length.min(sections.len()))
 }
 
-fn section(db: usize, shard: &Shard, out: &mut Vec<u8>, belongs: impl Fn(&Entry) -> bool) {
+fn section(
+    db: usize,
+    shard: &Shard,
+    out: &mut Vec<u8>,
+    usage: impl Fn(Usage) -> Option<rdb::Usage>,
+    belongs: impl Fn(&Entry) -> bool,
+) {
     let mut writer = Writer::new(out, Compression::None);
     let mut selected = false;
-    for entry in shard.table().iter().filter(|entry| belongs(entry)) {
+    for (entry, mark) in shard.table().iter_marked().filter(|(entry, _)| belongs(entry)) {
         if !selected {
             selected = true;
             // `databases` is a directive of 32 bits.
             writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
         }
-        write(&mut writer, entry);
+        write(&mut writer, entry, usage(Usage::from_bits(mark)));
     }
 }
 
-fn write(writer: &mut Writer<'_>, entry: &Entry) {
+fn write(writer: &mut Writer<'_>, entry: &Entry, usage: Option<rdb::Usage>) {
     let at = entry.expires_at();
     let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
-    let meta = KeyMeta { expire_at_ms, usage: None };
+    let meta = KeyMeta { expire_at_ms, usage };
     archive::save(entry, &mut Key { writer, name: entry.key(), meta });
 }
 
@@ -309,6 +340,7 @@ mod tests {
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits};
     use crate::value::limits::Limits as Encodings;
+    use crate::value::set::{Set, SetLimits};
 
     fn limits() -> HashLimits {
         HashLimits { entries: 2, value_bytes: 64 }
@@ -325,7 +357,7 @@ mod tests {
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
-        let limits = limits();
+        let (limits, sets) = (limits(), SetLimits::default());
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
         let mut staged = Staging::new(3);
         for entry in [
@@ -334,9 +366,11 @@ mod tests {
             Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
             Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
             Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
+            Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
+            Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
-            staged.insert(2, entry).unwrap();
+            staged.insert(2, entry, Usage::default()).unwrap();
         }
         keyspace.replace(&mut staged, || {}).unwrap();
         keyspace
@@ -344,7 +378,7 @@ mod tests {
 
     /// The stream of one form.
     fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
-        let (cut, ()) = keyspace.begin_cut(serialize, || {}).unwrap();
+        let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), || {}).unwrap();
         let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
         let mut sender = Sender::new(vec![Receiver { form, parts }]);
         let mut preamble = Vec::new();
@@ -393,6 +427,15 @@ mod tests {
             assert_eq!(entry(&copy, "grown").unwrap().as_string(), Some(StrRef::Bytes(b"string")));
             let (small, large) = (entry(&copy, "small").unwrap(), entry(&copy, "large").unwrap());
             assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
+            let texts = |key| -> Vec<_> {
+                entry(&copy, key).unwrap().as_set().unwrap().iter().map(|m| m.to_vec()).collect()
+            };
+            assert_eq!(
+                (texts("integers"), texts("members")),
+                (vec![b"1".to_vec(), b"3".to_vec()], vec![b"1".to_vec(), b"a".to_vec()])
+            );
+            assert_eq!(entry(&copy, "integers").unwrap().encoding(), "intset");
+            assert_eq!(entry(&copy, "members").unwrap().encoding(), "hashtable");
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
             assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
@@ -425,7 +468,7 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(names, ["grown", "large", "number", "small", "text"]);
+        assert_eq!(names, ["grown", "integers", "large", "members", "number", "small", "text"]);
     }
 
     #[test]
