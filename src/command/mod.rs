@@ -37,7 +37,9 @@ pub mod set;
 pub mod set_algebra;
 pub mod set_random;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
