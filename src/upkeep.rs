@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::engine;
 use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
 use crate::node::Node;
@@ -48,12 +49,19 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
+        let mut bulky = Vec::new();
         let step = sweep.step(
             &node.keyspace,
             now,
             || Effects::new(node.logging()),
-            |effects| node.log.append(effects),
+            |effects| {
+                node.log.append(effects);
+                bulky = std::mem::take(&mut effects.bulky);
+            },
         );
+        if !bulky.is_empty() {
+            engine::free(Vec::new(), bulky);
+        }
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
             Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),

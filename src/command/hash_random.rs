@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::Argv;
 use super::args::{integer, is};
+use super::hash::live;
 use crate::clock::{random, random_below};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::ReadView;
 use crate::limits::{RANDOM_BYTES, RANDOM_COUNT};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::value::hash::{Fields, HashRef};
+use crate::value::hash::Live;
 use crate::value::packed::Text;
 
 type Pair<'a> = (Text<'a>, Text<'a>);
@@ -25,14 +26,14 @@ enum Parts {
 /// HRANDFIELD: see its row.
 pub fn hrandfield(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let Some(count) = argv.get(2) else {
-        match view.collection::<Fields>(argv[1])?.and_then(|hash| hash.random(random)) {
+        match live(view, argv[1])?.and_then(|hash| hash.random(random)) {
             Some((field, _)) => reply.bulk(&field),
             None => reply.null(),
         }
         return Ok(());
     };
     let (count, parts) = options(count, &argv[3..])?;
-    let picked = match view.collection::<Fields>(argv[1])? {
+    let picked = match live(view, argv[1])? {
         None => Vec::new(),
         Some(hash) if count < 0 => repeated(hash, count.unsigned_abs())?,
         Some(hash) => distinct(hash, usize::try_from(count).unwrap_or(usize::MAX)),
@@ -62,10 +63,10 @@ fn options(count: &[u8], rest: Argv<'_>) -> Result<(i64, Parts), Fault> {
 }
 
 /// `count` fields, each picked from all of them.
-fn repeated(hash: HashRef<'_>, count: u64) -> Result<Vec<Pair<'_>>, Fault> {
+fn repeated(hash: Live<'_>, count: u64) -> Result<Vec<Pair<'_>>, Fault> {
     let count = usize::try_from(count).ok().filter(|count| *count <= RANDOM_COUNT);
     let count = count.ok_or_else(too_large)?;
-    let mut picked = Vec::with_capacity(count);
+    let mut picked = Vec::new();
     let mut bytes = 0usize;
     // A walk over the fields for each pick would cost more than one that keeps them all.
     let all: Vec<_> = if count > hash.len() { hash.iter().collect() } else { Vec::new() };
@@ -90,11 +91,11 @@ fn too_large() -> Fault {
 }
 
 /// `count` different fields, or all when there are fewer.
-fn distinct(hash: HashRef<'_>, count: usize) -> Vec<Pair<'_>> {
+fn distinct(hash: Live<'_>, count: usize) -> Vec<Pair<'_>> {
     let len = hash.len();
     // Beyond a third of the fields, picks hit too often what was picked before (Redis draws
     // the line there too); and a small hash is a list, in which one pick walks anyway.
-    if count.saturating_mul(3) < len && hash.encoding() == "hashtable" {
+    if count.saturating_mul(3) < len && hash.is_table() {
         return by_rejection(hash, count);
     }
     let mut all: Vec<_> = hash.iter().collect();
@@ -105,7 +106,7 @@ fn distinct(hash: HashRef<'_>, count: usize) -> Vec<Pair<'_>> {
     all
 }
 
-fn by_rejection(hash: HashRef<'_>, count: usize) -> Vec<Pair<'_>> {
+fn by_rejection(hash: Live<'_>, count: usize) -> Vec<Pair<'_>> {
     let mut seen: HashSet<Box<[u8]>> = HashSet::with_capacity(count);
     let mut picked = Vec::with_capacity(count);
     while picked.len() < count {
@@ -156,7 +157,7 @@ mod tests {
             let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
             let rounds = 40 * len / count + 1;
             for _ in 0..rounds {
-                let picked = distinct(hash.as_ref(), count);
+                let picked = distinct(hash.as_ref().live(0), count);
                 let names: HashSet<&[u8]> = picked.iter().map(|(field, _)| &**field).collect();
                 assert_eq!((picked.len(), names.len()), (count.min(len), count.min(len)));
                 for (field, value) in picked {
@@ -172,11 +173,11 @@ mod tests {
     #[test]
     fn repeats_are_bounded() {
         let hash = hash(200);
-        assert_eq!(repeated(hash.as_ref(), 1000).unwrap().len(), 1000);
-        assert_eq!(repeated(hash.as_ref(), 100).unwrap().len(), 100);
-        assert!(repeated(hash.as_ref(), RANDOM_COUNT as u64 + 1).is_err());
+        assert_eq!(repeated(hash.as_ref().live(0), 1000).unwrap().len(), 1000);
+        assert_eq!(repeated(hash.as_ref().live(0), 100).unwrap().len(), 100);
+        assert!(repeated(hash.as_ref().live(0), RANDOM_COUNT as u64 + 1).is_err());
         let large = Hash::from_pairs([("f", "x".repeat(RANDOM_BYTES / 4))], HashLimits::default());
-        assert_eq!(repeated(large.as_ref(), 3).unwrap().len(), 3);
-        assert!(repeated(large.as_ref(), 4).is_err());
+        assert_eq!(repeated(large.as_ref().live(0), 3).unwrap().len(), 3);
+        assert!(repeated(large.as_ref().live(0), 4).is_err());
     }
 }

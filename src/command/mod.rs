@@ -14,6 +14,8 @@ pub mod client;
 pub mod connection;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
 pub mod introspect;
 pub mod keys;
@@ -353,6 +355,8 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,

@@ -17,7 +17,7 @@ pub struct Shard {
     table: Table<Entry>,
     /// How many entries have an expiry.
     expiring: usize,
-    /// No entry expires before this; kept low by insertions, raised by the sweep.
+    /// No entry expires before this, nor any field; kept low by insertions, raised by the sweep.
     soonest: u64,
     /// The last cut in which this shard has been serialized.
     pub(super) cut: u64,
@@ -48,12 +48,7 @@ impl Shard {
         Count { keys: self.table.len(), expiring: self.expiring }
     }
 
-    /// Keys that have an expiry.
-    pub fn expiring(&self) -> usize {
-        self.expiring
-    }
-
-    /// No key expires before this unix millisecond.
+    /// No key expires before this unix millisecond, nor any field of a hash.
     pub fn soonest(&self) -> u64 {
         self.soonest
     }
@@ -87,15 +82,18 @@ impl Shard {
         let before = entry.expires_at();
         let result = change(entry);
         let after = entry.expires_at();
+        let parts = if entry.parts_expire() { entry.parts_soonest() } else { NEVER };
         if before != after {
             self.note_expiry(before, after);
         }
+        self.note_parts(parts);
         result
     }
 
     /// Adds an entry whose key is not there.
     pub fn insert(&mut self, hash: u64, entry: Entry) {
         self.note_expiry(NEVER, entry.expires_at());
+        self.note_parts(entry.parts_soonest());
         self.table.insert(hash, entry);
     }
 
@@ -167,6 +165,13 @@ impl Shard {
         }
         if watchers.is_empty() {
             self.watchers = None;
+        }
+    }
+
+    #[inline]
+    fn note_parts(&mut self, soonest: u64) {
+        if soonest != NEVER {
+            self.soonest = self.soonest.min(soonest);
         }
     }
 

@@ -1,12 +1,13 @@
-//! Frees the memory of keys that are due, a few entries at a time.
+//! Frees the memory of keys that are due, and of fields of hashes, a few entries at a time.
 //!
-//! What a client sees does not depend on it: a due key is absent anyway. Each shard knows the
-//! earliest moment at which one of its keys may be due, so shards without such keys cost one
-//! comparison.
+//! What a client sees does not depend on it: what is due is absent anyway. Each shard knows the
+//! earliest moment at which one of its keys or fields may be due, so shards without such ones
+//! cost one comparison. A hash with many fields that are due takes several steps.
 
+use super::dues::Dues;
 use super::locks::{Access, Contended, LockSet, Wanted};
 use super::{Effects, Keyspace, NEVER};
-use crate::limits::{SHARDS, SWEEP_ENTRIES};
+use crate::limits::{SHARDS, SWEEP_ENTRIES, SWEEP_FIELDS};
 
 /// Where the sweep is. It goes round all shards of all databases, again and again.
 #[derive(Debug, Default)]
@@ -27,8 +28,9 @@ pub enum Swept {
 }
 
 impl Sweep {
-    /// Looks at the next few entries, and answers how many it removed; `effects` gives room
-    /// for the removals and `log` takes them, both while the shard is locked.
+    /// Looks at the next few entries, and answers how many keys it removed; `effects` gives
+    /// room for the removals and `log` takes them, both while the shard is locked. What is
+    /// large `log` also takes, to free it later.
     ///
     /// # Errors
     /// When somebody holds the shard for longer than a moment.
@@ -37,7 +39,7 @@ impl Sweep {
         keyspace: &Keyspace,
         now: u64,
         effects: impl FnOnce() -> Effects,
-        log: impl FnOnce(&Effects),
+        log: impl FnOnce(&mut Effects),
     ) -> Result<(Swept, u64), Contended> {
         if self.shard == SHARDS {
             self.shard = 0;
@@ -58,7 +60,7 @@ impl Sweep {
         let mut locks = LockSet::one(keyspace, wanted)?;
         let mut effects = effects();
         self.sweep_shard(&mut locks, now, &mut effects);
-        log(&effects);
+        log(&mut effects);
         Ok((Swept::More, effects.expired))
     }
 
@@ -67,9 +69,7 @@ impl Sweep {
         let shards = &keyspace.database(self.db).shards;
         while self.shard < SHARDS {
             // A shard that somebody writes to right now is looked at in the next round.
-            let due = shards[self.shard]
-                .try_read()
-                .is_some_and(|shard| shard.expiring() > 0 && shard.soonest() <= now);
+            let due = shards[self.shard].try_read().is_some_and(|shard| shard.soonest() <= now);
             if due {
                 return true;
             }
@@ -94,20 +94,29 @@ impl Sweep {
             }
             last = Some(hash);
             let entry = shard.at(slot);
-            if entry.is_expired(now) {
-                due.push(entry.key().to_vec());
-            } else if entry.expires_at() != NEVER {
-                soonest = soonest.min(entry.expires_at());
+            match entry.soonest() {
+                NEVER => {}
+                at if at <= now => {
+                    due.push((hash, entry.key().to_vec()));
+                    // Of a hash whose fields are due, the key may be due later.
+                    if entry.expires_at() > now {
+                        soonest = soonest.min(entry.expires_at());
+                    }
+                }
+                at => soonest = soonest.min(at),
             }
         }
         shard.set_soonest(shard.soonest().min(soonest));
-        for key in &due {
-            let hash = crate::hashing::hash_bytes(key);
-            if let Some(slot) = shard.find(hash, key) {
-                shard.remove(slot);
-                shard.touch(key);
-                effects.expired += 1;
-                effects.append(self.db, &[b"DEL", key]);
+        let mut budget = SWEEP_FIELDS;
+        for (hash, key) in &due {
+            let wanted = effects.wanted;
+            let mut dues = Dues { db: self.db, now, wanted, effects };
+            budget -= dues.remove(shard, key, budget).min(budget);
+            if budget == 0 {
+                // There may be more of it: come back.
+                shard.set_soonest(0);
+                self.cursor = *hash;
+                return;
             }
         }
         // Behind the largest of all hashes there is nothing.

@@ -1,8 +1,8 @@
 //! A full copy: the keyspace as it was in one instant, as an RDB stream, while writes go on.
 //!
 //! Each shard is serialized by whoever comes first, this task or a writer (see `keyspace::cut`);
-//! its keys are written in two sections, what Redis has a type for and what only Eave has. So
-//! one cut serves both kinds of followers, each with its own form of the stream. The parts go
+//! its keys are written in sections, those that redis-server 7.0 can read and those that only
+//! Eave can. So one cut serves both kinds of followers, each with its own form of the stream. The parts go
 //! to all receivers at the pace of the slowest; one that takes nothing is cut off by the
 //! leader's machine.
 
@@ -199,12 +199,10 @@ impl Sender {
     /// Takes what has been serialized, and sends it on when it is enough.
     async fn take(&mut self, cut: &Cut) {
         for part in cut.take_parts() {
-            let (plain, eave) = sections(&part);
+            let (common, plain, eave) = sections(&part);
             for stream in &mut self.streams {
-                stream.add(plain);
-                if stream.form == Form::Eave {
-                    stream.add(eave);
-                }
+                stream.add(common);
+                stream.add(if stream.form == Form::Eave { eave } else { plain });
             }
             self.flush(PART_BYTES).await;
         }
@@ -247,28 +245,45 @@ impl Sender {
     }
 }
 
-/// Bytes in front of a part that tell the length of its first section.
-const SECTION_HEADER: usize = 8;
+/// Bytes in front of a part that tell the lengths of its first two sections.
+const SECTION_HEADER: usize = 16;
 
-/// Writes a shard down: the length of the first section, what Redis has a type for, what it
-/// has not.
+/// Writes a shard down: the lengths of the first two sections, the keys that both forms of the
+/// stream have alike, those that only the plain form has, those that only Eave's has. A hash
+/// with fields that expire is in either form, each in its own way.
 fn serialize(db: usize, shard: &Shard, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    section(db, shard, out, |entry| entry.as_rate_limit().is_none());
-    let length = (out.len() - start - SECTION_HEADER) as u64;
-    out[start..start + SECTION_HEADER].copy_from_slice(&length.to_le_bytes());
-    section(db, shard, out, |entry| entry.as_rate_limit().is_some());
+    let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
+    let common = section(db, shard, out, Form::Plain, |entry| !special(entry));
+    let plain = section(db, shard, out, Form::Plain, Entry::parts_expire);
+    out[start..start + 8].copy_from_slice(&common.to_le_bytes());
+    out[start + 8..start + SECTION_HEADER].copy_from_slice(&plain.to_le_bytes());
+    section(db, shard, out, Form::Eave, special);
 }
 
-/// A part's two sections.
-fn sections(part: &[u8]) -> (&[u8], &[u8]) {
-    let (length, sections) = part.split_first_chunk().unwrap_or((&[0; SECTION_HEADER], &[]));
-    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    sections.split_at(length.min(sections.len()))
+/// A part's three sections.
+fn sections(part: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (lengths, sections) = part.split_at(SECTION_HEADER.min(part.len()));
+    let mut lengths = lengths.chunks_exact(8).map(|bytes| {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+    });
+    let mut cut = |bytes: &[u8]| lengths.next().unwrap_or(0).min(bytes.len());
+    let (common, rest) = sections.split_at(cut(sections));
+    let (plain, eave) = rest.split_at(cut(rest));
+    (common, plain, eave)
 }
 
-fn section(db: usize, shard: &Shard, out: &mut Vec<u8>, belongs: impl Fn(&Entry) -> bool) {
+/// Writes those keys that belong here; answers how many bytes they are.
+fn section(
+    db: usize,
+    shard: &Shard,
+    out: &mut Vec<u8>,
+    form: Form,
+    belongs: impl Fn(&Entry) -> bool,
+) -> u64 {
+    let start = out.len();
     let mut writer = Writer::new(out, Compression::None);
     let mut selected = false;
     for entry in shard.table().iter().filter(|entry| belongs(entry)) {
@@ -277,15 +292,20 @@ fn section(db: usize, shard: &Shard, out: &mut Vec<u8>, belongs: impl Fn(&Entry)
             // `databases` is a directive of 32 bits.
             writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
         }
-        write(&mut writer, entry);
+        write(&mut writer, entry, form);
     }
+    (out.len() - start) as u64
 }
 
-fn write(writer: &mut Writer<'_>, entry: &Entry) {
+fn write(writer: &mut Writer<'_>, entry: &Entry, form: Form) {
     let at = entry.expires_at();
     let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
     let meta = KeyMeta { expire_at_ms, usage: None };
-    archive::save(entry, &mut Key { writer, name: entry.key(), meta });
+    let mut key = Key { writer, name: entry.key(), meta };
+    match form {
+        Form::Plain => archive::save_plain(entry, &mut key),
+        Form::Eave => archive::save(entry, &mut key),
+    }
 }
 
 /// A key on its way into the copy.
@@ -395,7 +415,7 @@ mod tests {
             assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
-            assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
+            assert_eq!(&*large.as_hash().unwrap().live(0).get(b"f").unwrap(), b"v");
             let limit = entry(&copy, "limit").unwrap();
             assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
         }
