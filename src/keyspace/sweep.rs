@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::keyspace::Entry;
     use crate::keyspace::effects::Logging;
+    use crate::value::hash::{Hash, HashLimits};
 
     /// Steps until a round is complete; panics when there is no end of it.
     fn round(sweep: &mut Sweep, keyspace: &Keyspace, now: u64) -> u64 {
@@ -168,6 +169,51 @@ mod tests {
         assert_eq!((keyspace.count(1).keys, keyspace.count(1).expiring), (4000, 3999));
         assert_eq!(round(&mut sweep, &keyspace, 5000), 3999);
         assert_eq!((keyspace.count(1).keys, keyspace.count(1).expiring), (1, 0));
+    }
+
+    /// Small and large hashes, some of whose fields are due, or all; the words of the log.
+    #[test]
+    fn fields_that_are_due_go_in_small_steps() {
+        let keyspace = Keyspace::new(1);
+        let limits = HashLimits { entries: 100, value_bytes: 64 };
+        for (key, fields) in [("small", 10u64), ("whole", 10), ("large", 5000), ("gone", 3000)] {
+            let mut hash = Hash::from_pairs((0..fields).map(|n| (n.to_string(), "v")), limits);
+            // Half of them, or all, are due at some moment from 1 on; one of them much later.
+            let most = if matches!(key, "whole" | "gone") { fields } else { fields / 2 };
+            (0..most).for_each(|n| _ = hash.expire(n.to_string().as_bytes(), n % 100 + 1));
+            hash.expire((fields - 1).to_string().as_bytes(), if most == fields { 1 } else { 900 });
+            let wanted = Wanted::key(0, key.as_bytes(), Access::Exclusive);
+            let mut locks = LockSet::one(&keyspace, wanted).unwrap();
+            let place = crate::hashing::hash_bytes(key.as_bytes());
+            let entry = Entry::collection(key.as_bytes(), hash, NEVER);
+            locks.held_mut(0, wanted.shard).insert(place, entry);
+        }
+        let mut sweep = Sweep::default();
+        let (mut longest, mut words) = (0, 0);
+        loop {
+            let log = |effects: &mut Effects| {
+                longest = longest.max(effects.log().len());
+                words += effects.commands();
+            };
+            let step = sweep.step(&keyspace, 500, || Effects::new(Logging::On), log).unwrap();
+            if step.0 == Swept::Round {
+                break;
+            }
+        }
+        // 2 hashes at once, 2500 fields in three steps; none of more than a thousand fields.
+        assert_eq!(words, 1 + 1 + 1 + 3);
+        assert!(longest < SWEEP_FIELDS * 11, "{longest}");
+        assert_eq!(keyspace.count(0).keys, 2);
+        for (key, left) in [("small", 5), ("large", 2500)] {
+            let wanted = Wanted::key(0, key.as_bytes(), Access::Exclusive);
+            let locks = LockSet::one(&keyspace, wanted).unwrap();
+            let shard = locks.held(0, wanted.shard);
+            let slot = shard.find(crate::hashing::hash_bytes(key.as_bytes()), key.as_bytes());
+            let hash = shard.at(slot.unwrap()).as_hash().unwrap();
+            assert_eq!((hash.len(), hash.soonest()), (left, 900), "{key}");
+            assert_eq!(shard.soonest(), 900);
+        }
+        assert_eq!(round(&mut sweep, &keyspace, 500), 0);
     }
 
     /// There is no cursor behind the largest hash.

@@ -327,7 +327,7 @@ mod tests {
     use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
     use crate::rdb::{Item, LimiterState, Limits, Reader};
     use crate::replicate::load::Loader;
-    use crate::value::hash::{Hash, HashLimits};
+    use crate::value::hash::{Hash, HashLimits, Lifetime};
     use crate::value::limits::Limits as Encodings;
 
     fn limits() -> HashLimits {
@@ -347,6 +347,11 @@ mod tests {
         let keyspace = Keyspace::new(3);
         let limits = limits();
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
+        let (mut lease, mut leases) = (Hash::new(), Hash::from_pairs(pairs, limits));
+        lease.set(b"f", b"v", Lifetime::New, limits);
+        for (hash, at) in [(&mut lease, 1_900_000_000_002), (&mut leases, 3)] {
+            hash.expire(b"f", at);
+        }
         let mut staged = Staging::new(3);
         for entry in [
             Entry::string(b"text", b"of bytes", NEVER),
@@ -354,6 +359,8 @@ mod tests {
             Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
             Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
             Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
+            Entry::collection(b"lease", lease, NEVER),
+            Entry::collection(b"leases", leases, NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
             staged.insert(2, entry).unwrap();
@@ -416,6 +423,15 @@ mod tests {
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
             assert_eq!(&*large.as_hash().unwrap().live(0).get(b"f").unwrap(), b"v");
+            for (key, encoding, at) in
+                [("lease", "listpackex", 1_900_000_000_002), ("leases", "hashtable", 3)]
+            {
+                let lease = entry(&copy, key).unwrap();
+                assert_eq!(lease.encoding(), encoding);
+                let (value, expiry) =
+                    lease.as_hash().unwrap().live(0).get_with_expiry(b"f").unwrap();
+                assert_eq!((&*value, expiry), (b"v".as_slice(), at));
+            }
             let limit = entry(&copy, "limit").unwrap();
             assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
         }
@@ -445,7 +461,7 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(names, ["grown", "large", "number", "small", "text"]);
+        assert_eq!(names, ["grown", "large", "lease", "leases", "number", "small", "text"]);
     }
 
     #[test]

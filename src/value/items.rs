@@ -276,6 +276,9 @@ pub fn remove(blob: &mut Blob, at: usize, count: usize) {
 
 /// Takes out each element of `step` items, from the position of its first, that `keep` refuses.
 pub fn retain(blob: &mut Blob, step: usize, mut keep: impl FnMut(Items<'_>, usize) -> bool) {
+    if blob.is_empty() {
+        return;
+    }
     let items = Items::of(blob.contents());
     let mut bytes = Vec::with_capacity(items.bytes.len());
     bytes.extend_from_slice(&items.bytes[..items.start]);
