@@ -5,11 +5,13 @@
 
 use crate::keyspace::{Entry, NEVER, StrRef};
 use crate::rdb::{
-    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, LimiterState, StringValue,
+    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState, SetTable,
+    StringValue,
 };
 use crate::value::hash::Hash;
 use crate::value::limits::Limits;
 use crate::value::packed::Text;
+use crate::value::set::{Set, SetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,11 +50,27 @@ pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
     } else if let Some(hash) = entry.as_hash() {
         let pairs = hash.iter().map(|(field, value, _)| (Bytes(field), Bytes(value)));
         sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
+    } else if let Some(set) = entry.as_set() {
+        save_set(set, sink);
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
             Some(StrRef::Bytes(bytes)) => sink.take(StringValue(bytes)),
             None => debug_assert!(false, "every kind of value is written"),
+        }
+    }
+}
+
+/// A set that has only ever held integers is an intset for Redis too; any other is a row of
+/// strings, whatever its form here, since Redis 7.0 knows no third.
+fn save_set(set: SetRef<'_>, sink: &mut impl Sink) {
+    match set.integers() {
+        Some(integers) => {
+            sink.take(Intset { width: integers.width(), integers: integers.stored() });
+        }
+        None => {
+            let members = SetRef::iter(set).map(Bytes);
+            sink.take(SetTable(Counted { left: set.len(), items: members }));
         }
     }
 }
@@ -81,10 +99,13 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             }
             Entry::collection(key, hash, at)
         }
+        rdb::Value::Set(members) => {
+            Entry::collection(key, Set::from_members(members, limits.set), at)
+        }
     })
 }
 
-/// Elements with their number in front, as RDB wants it.
+/// The parts of a collection with their number in front, as RDB wants it.
 struct Counted<I> {
     left: usize,
     items: I,

@@ -1,9 +1,11 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod mirror;
+mod sets;
 mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -12,6 +14,7 @@ use super::{Run, lookup, subcommand};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::usage::{Noted, Tick};
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{
     Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
@@ -46,13 +49,13 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around = Surroundings { now, config: &self.config };
+        let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
         let mut effects = Effects::new(Logging::On);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
             Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
-            Run::Write(run) => {
+            Run::Write(run) | Run::Remember(run) => {
                 let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
                 run(&mut view, argv, &mut reply)
             }
@@ -117,6 +120,10 @@ fn show(entry: &Entry, now: u64) -> String {
         let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
             fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
         return format!("{fields:?}");
+    }
+    if let Some(set) = entry.as_set() {
+        let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
         Some(StrRef::Integer(number)) => number.to_string(),
@@ -369,6 +376,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number())
             .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

@@ -4,9 +4,11 @@
 
 use std::fmt::Write as _;
 
+use super::room::{self, Room};
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
 use crate::fault::Fault;
 use crate::node::Node;
+use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Rights, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
@@ -44,6 +46,9 @@ pub(super) fn admit(
     if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(NO_MULTI);
     }
+    if session.subscriptions.is_some() && session.protocol == Protocol::V2 {
+        admit_listener(session, command, argv)?;
+    }
     if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
         return Err(not_over_rest(argv));
     }
@@ -57,6 +62,19 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+#[cold]
+fn admit_listener(session: &Session, command: &Command, argv: Argv<'_>) -> Result<(), Fault> {
+    if command::pubsub::may_ask_meanwhile(command, argv[0]) {
+        return Ok(());
+    }
+    let container = session.last.and_then(|(container, _)| container);
+    Err(Fault::text(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
+        command::full_name(container, command)
+    )))
 }
 
 /// Asks what may be answered otherwise a moment later: is there memory, and does this node
@@ -73,9 +91,11 @@ pub(super) fn admit_now(
     if session.door == Door::Leader {
         return Ok(());
     }
-    let limit = session.config().maxmemory;
-    if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
-        return Err(OUT_OF_MEMORY);
+    if command.flags.contains(Flags::DENYOOM) {
+        let config = session.config();
+        if config.maxmemory > 0 && room::make(node, config) == Room::Full {
+            return Err(OUT_OF_MEMORY);
+        }
     }
     if node.replication.is_replica() {
         admit_on_replica(node, session, command)?;
@@ -112,7 +132,9 @@ fn only_reads(command: &Command) -> bool {
         return false;
     }
     match command.run {
-        Run::Read(_) => !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything),
+        Run::Read(_) | Run::Remember(_) => {
+            !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
+        }
         Run::Session(_) => {
             command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
         }
@@ -173,8 +195,7 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
 }
 
 /// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 5] =
-    ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "monitor"];
+const CONTEXT_PATHS: [&str; 1] = ["monitor"];
 
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]

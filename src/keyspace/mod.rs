@@ -15,10 +15,12 @@ mod dues;
 pub mod effects;
 pub mod entry;
 pub mod event;
+pub mod evict;
 pub mod locks;
 pub mod shard;
 pub mod staging;
 pub mod sweep;
+pub mod usage;
 pub mod view;
 
 use std::sync::OnceLock;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Count;
 use super::entry::{Entry, NEVER};
+use super::usage::Usage;
 use crate::table::Table;
 
 /// Set when a watched key changes; EXEC looks at it.
@@ -46,6 +47,11 @@ impl Shard {
     #[inline]
     pub fn count(&self) -> Count {
         Count { keys: self.table.len(), expiring: self.expiring }
+    }
+
+    /// Keys that have an expiry.
+    pub fn expiring(&self) -> usize {
+        self.expiring
     }
 
     /// No key expires before this unix millisecond, nor any field of a hash.
@@ -91,10 +97,23 @@ impl Shard {
     }
 
     /// Adds an entry whose key is not there.
-    pub fn insert(&mut self, hash: u64, entry: Entry) {
+    pub fn insert(&mut self, hash: u64, entry: Entry, usage: Usage) {
         self.note_expiry(NEVER, entry.expires_at());
         self.note_parts(entry.parts_soonest());
-        self.table.insert(hash, entry);
+        let slot = self.table.insert(hash, entry);
+        self.table.set_mark(slot, usage.bits());
+    }
+
+    /// When and how often the key in a slot was used.
+    #[inline]
+    pub fn usage(&self, slot: usize) -> Usage {
+        Usage::from_bits(self.table.mark(slot))
+    }
+
+    /// Notes when and how often the key in a slot was used.
+    #[inline]
+    pub fn set_usage(&self, slot: usize, usage: Usage) {
+        self.table.set_mark(slot, usage.bits());
     }
 
     /// Takes the entry out of a slot that `find` named.
@@ -134,6 +153,26 @@ impl Shard {
         self.expiring = std::mem::take(&mut staged.expiring);
         self.soonest = staged.soonest;
         old
+    }
+
+    /// Exchanges all keys with another shard; who watches stays. A watched key has changed when
+    /// it was here, or is here now.
+    pub(super) fn swap(&mut self, other: &mut Shard) {
+        self.raise_held_by(other);
+        other.raise_held_by(self);
+        std::mem::swap(&mut self.table, &mut other.table);
+        std::mem::swap(&mut self.expiring, &mut other.expiring);
+        std::mem::swap(&mut self.soonest, &mut other.soonest);
+    }
+
+    /// Tells those who watch a key here that is here, or in `other`.
+    fn raise_held_by(&self, other: &Shard) {
+        for (key, flags) in self.watchers.iter().flat_map(|watchers| watchers.iter()) {
+            let hash = crate::hashing::hash_bytes(key);
+            if self.find(hash, key).is_some() || other.find(hash, key).is_some() {
+                raise(flags);
+            }
+        }
     }
 
     /// Marks a key as changed to those who watch it.

@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::keyspace::Entry;
     use crate::keyspace::effects::Logging;
+    use crate::keyspace::usage::Usage;
     use crate::value::hash::{Hash, HashLimits};
 
     /// Steps until a round is complete; panics when there is no end of it.
@@ -160,7 +161,11 @@ mod tests {
             let wanted = Wanted::key(1, key.as_bytes(), Access::Exclusive);
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let hash = crate::hashing::hash_bytes(key.as_bytes());
-            locks.held_mut(1, wanted.shard).insert(hash, Entry::string(key.as_bytes(), b"", n));
+            locks.held_mut(1, wanted.shard).insert(
+                hash,
+                Entry::string(key.as_bytes(), b"", n),
+                Usage::default(),
+            );
         }
         let mut sweep = Sweep::default();
         // 0 is no expiry.
@@ -186,7 +191,7 @@ mod tests {
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let place = crate::hashing::hash_bytes(key.as_bytes());
             let entry = Entry::collection(key.as_bytes(), hash, NEVER);
-            locks.held_mut(0, wanted.shard).insert(place, entry);
+            locks.held_mut(0, wanted.shard).insert(place, entry, Usage::default());
         }
         let mut sweep = Sweep::default();
         let (mut longest, mut words) = (0, 0);
@@ -224,9 +229,9 @@ mod tests {
             let wanted = Wanted { db: 0, shard, access: Access::Exclusive };
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let shard = locks.held_mut(0, shard);
-            shard.insert(u64::MAX, Entry::string(b"later", b"", 10));
+            shard.insert(u64::MAX, Entry::string(b"later", b"", 10), Usage::default());
             // Makes the shard one that is looked at.
-            shard.insert(5, Entry::string(b"sooner", b"", 1));
+            shard.insert(5, Entry::string(b"sooner", b"", 1), Usage::default());
         }
         let mut sweep = Sweep::default();
         round(&mut sweep, &keyspace, 5);

@@ -16,12 +16,14 @@ use eave_replication::wire::Capabilities;
 use super::outlet::{self, Receiver};
 use crate::archive::{self, Sink};
 use crate::clock;
+use crate::config::Config;
 use crate::keyspace::cut::Cut;
+use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
-    Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
+    self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
 
 /// Bytes that are gathered before they are sent on.
@@ -103,6 +105,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
 async fn begin(node: &Node) -> (Arc<Cut>, u64) {
     loop {
+        let serialize = serialize_for(&node.config.load());
         let cut = node.keyspace.begin_cut(serialize, || {
             node.log.activate();
             node.log.offset()
@@ -248,18 +251,40 @@ impl Sender {
 /// Bytes in front of a part that tell the lengths of its first two sections.
 const SECTION_HEADER: usize = 16;
 
+/// Writes shards down, with of the uses of keys what the policy goes by, as Redis does.
+fn serialize_for(config: &Config) -> impl Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync + use<> {
+    let (policy, scale) = (config.maxmemory_policy, config.usage_scale());
+    let now = Tick::new(clock::unix_ms(), Noted::Last);
+    move |db, shard, out| {
+        serialize(db, shard, out, |usage| {
+            if policy.is_lru() {
+                Some(rdb::Usage::IdleSeconds(usage.idle_s(now).into()))
+            } else if policy.is_lfu() {
+                Some(rdb::Usage::Frequency(usage.frequency(now, scale)))
+            } else {
+                None
+            }
+        });
+    }
+}
+
 /// Writes a shard down: the lengths of the first two sections, the keys that both forms of the
 /// stream have alike, those that only the plain form has, those that only Eave's has. A hash
 /// with fields that expire is in either form, each in its own way.
-fn serialize(db: usize, shard: &Shard, out: &mut Vec<u8>) {
+fn serialize(
+    db: usize,
+    shard: &Shard,
+    out: &mut Vec<u8>,
+    usage: impl Fn(Usage) -> Option<rdb::Usage>,
+) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
     let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
-    let common = section(db, shard, out, Form::Plain, |entry| !special(entry));
-    let plain = section(db, shard, out, Form::Plain, Entry::parts_expire);
+    let common = section(db, shard, out, &usage, Form::Plain, |entry| !special(entry));
+    let plain = section(db, shard, out, &usage, Form::Plain, Entry::parts_expire);
     out[start..start + 8].copy_from_slice(&common.to_le_bytes());
     out[start + 8..start + SECTION_HEADER].copy_from_slice(&plain.to_le_bytes());
-    section(db, shard, out, Form::Eave, special);
+    section(db, shard, out, &usage, Form::Eave, special);
 }
 
 /// A part's three sections.
@@ -280,27 +305,28 @@ fn section(
     db: usize,
     shard: &Shard,
     out: &mut Vec<u8>,
+    usage: impl Fn(Usage) -> Option<rdb::Usage>,
     form: Form,
     belongs: impl Fn(&Entry) -> bool,
 ) -> u64 {
     let start = out.len();
     let mut writer = Writer::new(out, Compression::None);
     let mut selected = false;
-    for entry in shard.table().iter().filter(|entry| belongs(entry)) {
+    for (entry, mark) in shard.table().iter_marked().filter(|(entry, _)| belongs(entry)) {
         if !selected {
             selected = true;
             // `databases` is a directive of 32 bits.
             writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
         }
-        write(&mut writer, entry, form);
+        write(&mut writer, entry, usage(Usage::from_bits(mark)), form);
     }
     (out.len() - start) as u64
 }
 
-fn write(writer: &mut Writer<'_>, entry: &Entry, form: Form) {
+fn write(writer: &mut Writer<'_>, entry: &Entry, usage: Option<rdb::Usage>, form: Form) {
     let at = entry.expires_at();
     let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
-    let meta = KeyMeta { expire_at_ms, usage: None };
+    let meta = KeyMeta { expire_at_ms, usage };
     let mut key = Key { writer, name: entry.key(), meta };
     match form {
         Form::Plain => archive::save_plain(entry, &mut key),
@@ -329,6 +355,7 @@ mod tests {
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits, Lifetime};
     use crate::value::limits::Limits as Encodings;
+    use crate::value::set::{Set, SetLimits};
 
     fn limits() -> HashLimits {
         HashLimits { entries: 2, value_bytes: 64 }
@@ -345,7 +372,7 @@ mod tests {
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
-        let limits = limits();
+        let (limits, sets) = (limits(), SetLimits::default());
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
         let (mut lease, mut leases) = (Hash::new(), Hash::from_pairs(pairs, limits));
         lease.set(b"f", b"v", Lifetime::New, limits);
@@ -361,9 +388,11 @@ mod tests {
             Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
             Entry::collection(b"lease", lease, NEVER),
             Entry::collection(b"leases", leases, NEVER),
+            Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
+            Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
-            staged.insert(2, entry).unwrap();
+            staged.insert(2, entry, Usage::default()).unwrap();
         }
         keyspace.replace(&mut staged, || {}).unwrap();
         keyspace
@@ -371,7 +400,7 @@ mod tests {
 
     /// The stream of one form.
     fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
-        let (cut, ()) = keyspace.begin_cut(serialize, || {}).unwrap();
+        let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), || {}).unwrap();
         let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
         let mut sender = Sender::new(vec![Receiver { form, parts }]);
         let mut preamble = Vec::new();
@@ -406,7 +435,7 @@ mod tests {
     fn an_eave_gets_every_kind_of_value() {
         let bytes = stream(&keyspace(), Form::Eave);
         for piece in [1, 7, bytes.len()] {
-            let mut loader = Loader::new(3, Encodings { hash: limits() });
+            let mut loader = Loader::new(3, Encodings { hash: limits(), ..Encodings::default() });
             for bytes in bytes.chunks(piece) {
                 loader.feed(bytes).unwrap();
             }
@@ -420,6 +449,15 @@ mod tests {
             assert_eq!(entry(&copy, "grown").unwrap().as_string(), Some(StrRef::Bytes(b"string")));
             let (small, large) = (entry(&copy, "small").unwrap(), entry(&copy, "large").unwrap());
             assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
+            let texts = |key| -> Vec<_> {
+                entry(&copy, key).unwrap().as_set().unwrap().iter().map(|m| m.to_vec()).collect()
+            };
+            assert_eq!(
+                (texts("integers"), texts("members")),
+                (vec![b"1".to_vec(), b"3".to_vec()], vec![b"1".to_vec(), b"a".to_vec()])
+            );
+            assert_eq!(entry(&copy, "integers").unwrap().encoding(), "intset");
+            assert_eq!(entry(&copy, "members").unwrap().encoding(), "hashtable");
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
             assert_eq!(&*large.as_hash().unwrap().live(0).get(b"f").unwrap(), b"v");
@@ -461,7 +499,10 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(names, ["grown", "large", "lease", "leases", "number", "small", "text"]);
+        assert_eq!(
+            names,
+            ["grown", "integers", "large", "lease", "leases", "members", "number", "small", "text"]
+        );
     }
 
     #[test]

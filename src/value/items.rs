@@ -98,10 +98,21 @@ impl<'a> Items<'a> {
         self.bytes.len()
     }
 
+    /// The bytes in which positions are, and what the texts share.
+    pub fn stored(self) -> (&'a [u8], &'a [u8]) {
+        (self.bytes, self.prefix)
+    }
+
     /// The item at a position, and the position of the next.
     #[inline]
     pub fn read(self, at: usize) -> (Text<'a>, usize) {
         packed::read_shared(self.bytes, at, self.prefix)
+    }
+
+    /// The double at a position, where `Encoded::double` was put.
+    #[inline]
+    pub fn double(self, at: usize) -> f64 {
+        packed::double(self.bytes, at)
     }
 
     /// The position behind the item at `at`.
@@ -135,6 +146,11 @@ impl<'a> Items<'a> {
             }
             Some(this)
         })
+    }
+
+    /// The position of item `index`, or of the end.
+    pub fn position(self, index: usize) -> usize {
+        self.positions(1).nth(index).unwrap_or(self.end())
     }
 
     /// The position of the first item that equals `item`, looking at each `step`th.
@@ -340,11 +356,6 @@ mod tests {
         ]
     }
 
-    /// The position of item `n`.
-    fn position(items: Items<'_>, n: usize) -> usize {
-        items.positions(1).nth(n).unwrap_or(items.end())
-    }
-
     fn texts(items: Items<'_>) -> Vec<Vec<u8>> {
         items.iter().map(|text| text.to_vec()).collect()
     }
@@ -362,7 +373,7 @@ mod tests {
             for (what, at, text, other) in steps {
                 let moment = if what == 5 { NEVER } else { (text.len() * at + 1) as u64 };
                 let at = (at * step).min(model.len());
-                let position = position(Items::of(blob.contents()), at);
+                let position = Items::of(blob.contents()).position(at);
                 let element = &[Encoded::new(&text), Encoded::new(&other)][..step];
                 match what {
                     0 | 1 => {

@@ -18,6 +18,9 @@
 //! that): then every text that begins with it and is short enough, and no integer, leaves it
 //! away. An item that stands alone shares none.
 //!
+//! A double is an integer item, so that it too has one encoding, whoever writes it anew: see
+//! `Encoded::double`. Only its place tells it from an integer.
+//!
 //! Redis' listpack spends one byte more on each item, for walking backwards. Left out on
 //! purpose: validation. What is read here was written here; foreign bytes (DUMP payloads,
 //! files) are decoded elsewhere and come in as texts.
@@ -76,6 +79,12 @@ const SIZES: [u8; 256] = {
     sizes
 };
 
+/// Whole numbers below this are doubles as they are.
+const WHOLE: u64 = 1 << 51;
+
+/// Half of the number of NaNs.
+const NANS: u64 = 1 << 52;
+
 /// A text as an item: a head of our own, then bytes of the caller's.
 #[derive(Debug, Clone, Copy)]
 pub struct Encoded<'a> {
@@ -101,7 +110,9 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    fn integer(integer: i64) -> Self {
+    /// The item for the digits of an integer.
+    #[inline]
+    pub fn integer(integer: i64) -> Self {
         if (0..128).contains(&integer) {
             return Encoded::with_head(TAG_SMALL + integer as u8, &[], &[]);
         }
@@ -109,6 +120,21 @@ impl<'a> Encoded<'a> {
         let bits = 65 - (integer ^ (integer >> 63)).leading_zeros();
         let bytes = bits.div_ceil(8) as u8;
         Encoded::with_head(TAG_INTEGER + bytes, &integer.to_le_bytes()[..usize::from(bytes)], &[])
+    }
+
+    /// The item for a double that is not NaN; `double` reads it back, bit by bit.
+    ///
+    /// A whole number below 2^51 is itself. Any other double is its bits, the sign last, plus
+    /// 2^52: the NaNs, which have all bits of the exponent set, would wrap around and lie where
+    /// the whole numbers are, so nothing else does.
+    #[inline]
+    pub fn double(value: f64) -> Self {
+        let whole = value as i64;
+        let is_whole = whole as f64 == value && (whole != 0 || value.is_sign_positive());
+        if is_whole && whole.unsigned_abs() < WHOLE {
+            return Encoded::integer(whole);
+        }
+        Encoded::integer(value.to_bits().rotate_left(1).wrapping_add(NANS).cast_signed())
     }
 
     fn with_head(tag: u8, rest: &[u8], body: &'a [u8]) -> Self {
@@ -154,6 +180,11 @@ impl<'a> Encoded<'a> {
             && bytes[head.len()..].starts_with(self.body)
     }
 
+    /// Whether the item is a tag and nothing else: an integer from 0 to 127.
+    pub fn is_one_byte(&self) -> bool {
+        is_one_byte(self.head[0])
+    }
+
     /// Writes the item over the first `len` bytes of `target`.
     pub fn write(&self, target: &mut [u8]) {
         let (head, body) = target.split_at_mut(usize::from(self.head_len));
@@ -166,6 +197,12 @@ impl<'a> Encoded<'a> {
         target.extend_from_slice(&self.head[..usize::from(self.head_len)]);
         target.extend_from_slice(self.body);
     }
+}
+
+/// Whether an item of this tag is the tag and nothing else, which no other tag says.
+#[inline]
+pub fn is_one_byte(tag: u8) -> bool {
+    tag >= TAG_SMALL
 }
 
 /// Where the item at `at` ends.
@@ -234,6 +271,20 @@ pub(super) fn read_shared<'a>(bytes: &'a [u8], at: usize, prefix: &[u8]) -> (Tex
     (text, end)
 }
 
+/// The double of the item at `at`, which was written as one.
+#[inline]
+pub fn double(bytes: &[u8], at: usize) -> f64 {
+    let tag = bytes[at];
+    if tag >= TAG_SMALL {
+        return f64::from(tag - TAG_SMALL);
+    }
+    let integer = signed(&bytes[at + 1..end(bytes, at)]);
+    if integer.unsigned_abs() < WHOLE {
+        return integer as f64;
+    }
+    f64::from_bits(integer.cast_unsigned().wrapping_sub(NANS).rotate_right(1))
+}
+
 fn unsigned(bytes: &[u8]) -> usize {
     bytes.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte))
 }
@@ -256,7 +307,8 @@ enum Form<'a> {
 }
 
 impl Text<'_> {
-    fn integer(integer: i64) -> Self {
+    /// The digits of an integer.
+    pub(super) fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
         Text::joined(&[], buffer.format(integer).as_bytes())
     }
@@ -321,6 +373,16 @@ mod tests {
         }
 
         #[test]
+        fn doubles_read_back(bits in any::<u64>(), whole in any::<i64>(), shift in 0u32..64) {
+            let whole = (whole >> shift) as f64;
+            for value in [f64::from_bits(bits), f64::from_bits(bits >> shift), whole, whole / 8.0] {
+                if !value.is_nan() {
+                    double_reads_back(value);
+                }
+            }
+        }
+
+        #[test]
         fn no_item_opens_another(a in "[0-9a]{0,4}", b in "[0-9a]{0,4}") {
             prop_assert_eq!(Encoded::new(a.as_bytes()).opens(&encode(b.as_bytes())), a == b);
         }
@@ -341,6 +403,36 @@ mod tests {
             let (read, end) = read_shared(&bytes, 0, prefix.as_bytes());
             prop_assert_eq!(&*read, &text[..]);
             prop_assert_eq!(end, bytes.len());
+        }
+    }
+
+    fn double_reads_back(value: f64) {
+        let mut bytes = vec![7];
+        Encoded::double(value).append(&mut bytes);
+        let len = bytes.len();
+        bytes.push(7);
+        assert_eq!(end(&bytes, 1), len);
+        assert_eq!(double(&bytes, 1).to_bits(), value.to_bits(), "{value}");
+        // Read as a text and written again, it is the same.
+        let (text, _) = read(&bytes, 1);
+        assert_eq!(encode(&text), bytes[1..len], "{value}");
+    }
+
+    #[test]
+    fn doubles_of_every_kind() {
+        let (huge, tiny) = (f64::MAX, f64::from_bits(1));
+        for value in [0.0, 1.0, 127.0, 128.0, 0.1, 1.5, huge, tiny, 1e306, f64::INFINITY] {
+            double_reads_back(value);
+            double_reads_back(-value);
+        }
+        for near in -3..=3 {
+            for power in 45..56 {
+                double_reads_back(((1i64 << power) + near) as f64);
+                double_reads_back((-(1i64 << power) + near) as f64);
+            }
+        }
+        for (value, bytes) in [(0.0, 1), (100.0, 1), (1e6, 4), (0.1, 9), (f64::INFINITY, 8)] {
+            assert_eq!(Encoded::double(value).size(), bytes, "{value}");
         }
     }
 
