@@ -18,6 +18,8 @@ pub mod databases;
 pub mod dump;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
@@ -400,6 +402,8 @@ pub const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     set::COMMANDS,

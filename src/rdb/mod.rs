@@ -5,7 +5,8 @@
 //! `hash`, `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
-//! Written is version 10, which redis-server 7.0 loads; versions 1 to 12 are read.
+//! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
+//! expire, which need 12; versions 1 to 12 are read.
 //!
 //! A type is added in three places: its file with an [`Encode`] and a decoder, an arm in
 //! `value`, a variant of [`Value`].
@@ -44,7 +45,7 @@ mod zipmap;
 
 pub use checksum::Checksum;
 pub use error::{Error, ErrorKind};
-pub use hash::{HashField, HashListpack, HashTable};
+pub use hash::{ExpiringHash, HashField, HashListpack, HashTable};
 pub use list::ListValue;
 pub use listpack::Listpack;
 pub use module::LimiterState;
@@ -55,7 +56,8 @@ pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};
 
-/// The RDB version that is written: the one of redis-server 7.0.
+/// The RDB version that is written where it can say what is to be said: the one of
+/// redis-server 7.0.
 pub const WRITTEN_VERSION: u16 = 10;
 
 /// The newest RDB version that is read: the one of Redis 7.4 and 8.
