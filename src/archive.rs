@@ -4,10 +4,13 @@
 //! Here each kind of value has one arm in either direction.
 
 use crate::keyspace::{Entry, StrRef};
-use crate::rdb::{self, Encode, HashField, HashTable, IntegerValue, LimiterState, StringValue};
+use crate::rdb::{
+    self, Encode, HashField, HashTable, IntegerValue, Intset, LimiterState, SetTable, StringValue,
+};
 use crate::value::hash::{Hash, HashRef};
 use crate::value::limits::Limits;
 use crate::value::packed::Text;
+use crate::value::set::{Set, SetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +37,29 @@ pub fn save(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
     } else if let Some(hash) = entry.as_hash() {
-        sink.take(HashTable(Pairs { left: hash.len(), pairs: HashRef::iter(hash) }));
+        let pairs = HashRef::iter(hash).map(|(field, value)| (Bytes(field), Bytes(value)));
+        sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
+    } else if let Some(set) = entry.as_set() {
+        save_set(set, sink);
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
             Some(StrRef::Bytes(bytes)) => sink.take(StringValue(bytes)),
             None => debug_assert!(false, "every kind of value is written"),
+        }
+    }
+}
+
+/// A set that has only ever held integers is an intset for Redis too; any other is a row of
+/// strings, whatever its form here, since Redis 7.0 knows no third.
+fn save_set(set: SetRef<'_>, sink: &mut impl Sink) {
+    match set.integers() {
+        Some(integers) => {
+            sink.take(Intset { width: integers.width(), integers: integers.stored() });
+        }
+        None => {
+            let members = SetRef::iter(set).map(Bytes);
+            sink.take(SetTable(Counted { left: set.len(), items: members }));
         }
     }
 }
@@ -64,13 +84,16 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
             Entry::collection(key, Hash::from_pairs(pairs, limits.hash), at)
         }
+        rdb::Value::Set(members) => {
+            Entry::collection(key, Set::from_members(members, limits.set), at)
+        }
     })
 }
 
-/// A hash's fields with their number in front, as RDB wants it.
-struct Pairs<I> {
+/// The parts of a collection with their number in front, as RDB wants it.
+struct Counted<I> {
     left: usize,
-    pairs: I,
+    items: I,
 }
 
 /// A text, as the writer takes it.
@@ -82,13 +105,13 @@ impl AsRef<[u8]> for Bytes<'_> {
     }
 }
 
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
-    type Item = (Bytes<'a>, Bytes<'a>);
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let (field, value) = self.pairs.next()?;
+    fn next(&mut self) -> Option<I::Item> {
+        let item = self.items.next()?;
         self.left = self.left.saturating_sub(1);
-        Some((Bytes(field), Bytes(value)))
+        Some(item)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -96,4 +119,4 @@ impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
     }
 }
 
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> ExactSizeIterator for Pairs<I> {}
+impl<I: Iterator> ExactSizeIterator for Counted<I> {}

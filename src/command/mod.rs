@@ -10,6 +10,8 @@
 
 pub mod all_keys;
 pub mod args;
+pub mod bitfield;
+pub mod bitmap;
 pub mod client;
 pub mod connection;
 pub mod databases;
@@ -17,6 +19,7 @@ pub mod dump;
 pub mod expire;
 pub mod hash;
 pub mod hash_random;
+pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
@@ -43,7 +46,7 @@ use smallvec::SmallVec;
 
 use crate::fault::Outcome;
 use crate::hashing::hash_bytes;
-use crate::keyspace::{ReadView, WriteView};
+use crate::keyspace::{Access, ReadView, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -79,6 +82,9 @@ pub enum Run {
     Read(ReadRun),
     /// Read and write keys, and say what has changed.
     Write(WriteRun),
+    /// Read keys, and keep in a value what was found out about it: PFCOUNT. To those who ask
+    /// it is a reader.
+    Remember(WriteRun),
     /// See the connection and the server.
     Session(SessionRun),
     /// Steer the transaction of the connection: the engine does these.
@@ -360,7 +366,16 @@ impl Command {
 
     /// Whether it only reads keys.
     pub fn reads(&self) -> bool {
-        matches!(self.run, Run::Read(_))
+        matches!(self.run, Run::Read(_) | Run::Remember(_))
+    }
+
+    /// How its keys are locked.
+    #[inline]
+    pub fn access(&self) -> Access {
+        match self.run {
+            Run::Write(_) | Run::Remember(_) => Access::Exclusive,
+            _ => Access::Shared,
+        }
     }
 
     /// Whether `argc` arguments fit.
@@ -379,6 +394,8 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
     set::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,

@@ -86,16 +86,19 @@ fn too_large() -> Fault {
     ))
 }
 
-/// `count` different elements, or all when there are fewer.
+/// `count` different elements; all of them, in their order, when there are no more.
 pub fn distinct<P: Pick>(from: P, count: usize) -> Vec<P::Element> {
     let len = from.len();
+    if count >= len {
+        return from.elements().collect();
+    }
     // Beyond a third of the elements, picks hit too often what was picked before (Redis draws
     // the line there too).
     if count.saturating_mul(3) < len && !from.walks() {
         return by_rejection(from, count);
     }
     let mut all: Vec<_> = from.elements().collect();
-    for at in 0..count.min(len) {
+    for at in 0..count {
         all.swap(at, at + below(len - at));
     }
     all.truncate(count);

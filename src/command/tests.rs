@@ -1,9 +1,11 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod mirror;
+mod sets;
 mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -53,7 +55,7 @@ impl Bench {
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
             Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
-            Run::Write(run) => {
+            Run::Write(run) | Run::Remember(run) => {
                 let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
                 run(&mut view, argv, &mut reply)
             }
@@ -117,6 +119,10 @@ fn show(entry: &Entry) -> String {
         let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
             hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
         return format!("{pairs:?}");
+    }
+    if let Some(set) = entry.as_set() {
+        let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
         Some(StrRef::Integer(number)) => number.to_string(),
@@ -334,6 +340,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

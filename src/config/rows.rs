@@ -270,6 +270,12 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.hash.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.hash.value_bytes, v),
         ),
+    row(Data, "hll-sparse-max-bytes", "Bytes up to which a HyperLogLog stays sparse").bytes(
+        0,
+        BYTES,
+        |c| wide(c.encodings.hyperloglog.sparse_bytes, u64::MAX),
+        |c, v| put(&mut c.encodings.hyperloglog.sparse_bytes, v),
+    ),
     row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
         .alias(&["zset-max-ziplist-entries"])
         .number(
@@ -285,6 +291,16 @@ pub const TABLE: &[Directive] = &[
             BYTES,
             |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
+        ),
+    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
+        .words(
+            "<letters>",
+            |c| c.notify_keyspace_events.to_string(),
+            |c, words, _| {
+                let [letters] = words else { return Err(Reason::Count(words.len())) };
+                c.notify_keyspace_events = Classes::parse(letters)?;
+                Ok(())
+            },
         ),
     row(Data, "set-max-intset-entries", "Members up to which a set of integers stays compact")
         .number(
@@ -306,16 +322,6 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
-    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
-        .words(
-            "<letters>",
-            |c| c.notify_keyspace_events.to_string(),
-            |c, words, _| {
-                let [letters] = words else { return Err(Reason::Count(words.len())) };
-                c.notify_keyspace_events = Classes::parse(letters)?;
-                Ok(())
-            },
-        ),
     row(
         Observation,
         "latency-monitor-threshold",
@@ -418,7 +424,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("crash-memcheck-enabled", &[], "yes"),
     inert("disable-thp", &[], "yes"),
     inert("dynamic-hz", &[], "yes"),
-    inert("hll-sparse-max-bytes", &[], "3000"),
     inert("ignore-warnings", &[], ""),
     inert("io-threads-do-reads", &[], "no"),
     inert("jemalloc-bg-thread", &[], "yes"),

@@ -132,7 +132,9 @@ fn only_reads(command: &Command) -> bool {
         return false;
     }
     match command.run {
-        Run::Read(_) => !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything),
+        Run::Read(_) | Run::Remember(_) => {
+            !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
+        }
         Run::Session(_) => {
             command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
         }

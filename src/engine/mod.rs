@@ -72,7 +72,7 @@ fn run_or_queue(
             node.announce(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
@@ -101,7 +101,7 @@ fn lock<'k>(
     command: &Command,
     argv: Argv<'_>,
 ) -> Result<LockSet<'k>, Contended> {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
             LockSet::key(&node.keyspace, db, argv[first], access)
@@ -124,7 +124,7 @@ fn want(
     argv: Argv<'_>,
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::None => {}
         Keys::At { .. } | Keys::Found { .. } => {
@@ -212,7 +212,7 @@ fn run_locked(
             effects.events.extend(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = run(&mut view, argv, reply);

@@ -341,6 +341,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         self.effects.changed();
     }
 
+    /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike
+    /// what comes with the leader's stream.
+    pub fn asked_on_replica(&self) -> bool {
+        self.effects.is_foreign() && self.around.now != BEFORE_ALL
+    }
+
     /// Notes what has happened to a declared key, to be published if its class is wanted.
     #[inline]
     pub fn notify(&mut self, class: Classes, name: &'static str, key: &[u8]) {

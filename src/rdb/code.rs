@@ -28,11 +28,15 @@ pub(super) const OP_SELECT_DB: u8 = 254;
 pub(super) const OP_EOF: u8 = 255;
 
 pub(super) const TYPE_STRING: u8 = 0;
+pub(super) const TYPE_SET: u8 = 2;
 pub(super) const TYPE_HASH: u8 = 4;
 pub(super) const TYPE_MODULE_2: u8 = 7;
 pub(super) const TYPE_HASH_ZIPMAP: u8 = 9;
+pub(super) const TYPE_SET_INTSET: u8 = 11;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
 pub(super) const TYPE_HASH_LISTPACK: u8 = 16;
+/// Written by Redis 7.2 and later.
+pub(super) const TYPE_SET_LISTPACK: u8 = 20;
 /// A hash with field expiries, each relative to the earliest one in front of it.
 pub(super) const TYPE_HASH_METADATA: u8 = 24;
 /// A hash with field expiries as a listpack of (field, value, expiry).
@@ -43,7 +47,7 @@ pub(super) fn type_name(byte: u8) -> &'static str {
     match byte {
         TYPE_STRING => "string",
         1 => "list",
-        2 => "set",
+        TYPE_SET => "set",
         3 => "sorted set",
         TYPE_HASH => "hash",
         5 => "sorted set, binary scores",
@@ -51,7 +55,7 @@ pub(super) fn type_name(byte: u8) -> &'static str {
         TYPE_MODULE_2 => "module value",
         TYPE_HASH_ZIPMAP => "hash as zipmap",
         10 => "list as ziplist",
-        11 => "set as intset",
+        TYPE_SET_INTSET => "set as intset",
         12 => "sorted set as ziplist",
         TYPE_HASH_ZIPLIST => "hash as ziplist",
         14 => "list as quicklist",
@@ -60,7 +64,7 @@ pub(super) fn type_name(byte: u8) -> &'static str {
         17 => "sorted set as listpack",
         18 => "list as quicklist 2",
         19 => "stream 2",
-        20 => "set as listpack",
+        TYPE_SET_LISTPACK => "set as listpack",
         21 => "stream 3",
         // Valkey 9 gave 22 another meaning, so it cannot be read on the byte alone.
         22 | 23 => "hash with field expiries of a release candidate",

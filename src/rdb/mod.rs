@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
-//! `module` for the limiter state) and the packed layouts inside values (`listpack`,
+//! `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads; versions 1 to 12 are read.
@@ -15,7 +15,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now lists, sets, sorted sets and streams, which
+//! (the replication wire knows it), and for now lists, sorted sets and streams, which
 //! are refused with their type byte and offset.
 
 mod checksum;
@@ -31,6 +31,7 @@ mod module;
 mod number;
 mod packed;
 pub mod read;
+mod set;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use hash::{HashField, HashListpack, HashTable};
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
+pub use set::{Intset, SetTable};
 pub use string::{IntegerValue, StringValue};
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};

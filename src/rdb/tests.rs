@@ -82,6 +82,13 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
             let pairs = fields.iter().map(|field| (&field.field, &field.value));
             writer.key(&key.name, &key.meta, HashTable(pairs));
         }
+        Value::Set(members) => match set::tests::integers(members) {
+            Some(integers) => {
+                let intset = Intset { width: 8, integers: &integers };
+                writer.key(&key.name, &key.meta, intset);
+            }
+            None => writer.key(&key.name, &key.meta, SetTable(members.iter())),
+        },
     }
 }
 
@@ -123,6 +130,11 @@ fn value() -> impl Strategy<Value = Value> {
                 .map(|(field, value)| HashField { field, value, expire_at_ms: None })
                 .collect();
             Value::Hash(fields)
+        }),
+        proptest::collection::btree_set(bytes(), 1..24)
+            .prop_map(|members| Value::Set(members.into_iter().collect())),
+        proptest::collection::btree_set(any::<i64>(), 1..24).prop_map(|integers| {
+            Value::Set(integers.into_iter().map(|n| n.to_string().into_bytes()).collect())
         }),
     ]
 }
@@ -169,6 +181,9 @@ proptest! {
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);
+            }
+            Value::Set(members) => {
+                dump::write(&mut payload, SetTable(members.iter()), compression);
             }
         }
         let payload = payload.split_off(6);

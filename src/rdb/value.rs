@@ -4,7 +4,7 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
-use super::module;
+use super::{module, set};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
+    /// A set, never empty, no member twice, in stored order.
+    Set(Vec<Vec<u8>>),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -90,6 +92,8 @@ pub(super) enum Decoder {
     String,
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
+    Set(set::TableDecoder),
+    PackedSet(set::Packing),
     Module(module::Decoder),
 }
 
@@ -104,6 +108,9 @@ impl Decoder {
             code::TYPE_HASH_ZIPLIST => Self::PackedHash(hash::Packing::Ziplist),
             code::TYPE_HASH_LISTPACK => Self::PackedHash(hash::Packing::Listpack),
             code::TYPE_HASH_LISTPACK_EX => Self::PackedHash(hash::Packing::ListpackWithExpiries),
+            code::TYPE_SET => Self::Set(set::TableDecoder::default()),
+            code::TYPE_SET_INTSET => Self::PackedSet(set::Packing::Intset),
+            code::TYPE_SET_LISTPACK => Self::PackedSet(set::Packing::Listpack),
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -124,6 +131,8 @@ impl Decoder {
             Self::String => Decoded::Value(Value::String(cursor.string(limits)?.into_vec()?)),
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
+            Self::Set(table) => set::decoded(table.step(cursor, limits)?),
+            Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

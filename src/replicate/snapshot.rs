@@ -340,6 +340,7 @@ mod tests {
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits};
     use crate::value::limits::Limits as Encodings;
+    use crate::value::set::{Set, SetLimits};
 
     fn limits() -> HashLimits {
         HashLimits { entries: 2, value_bytes: 64 }
@@ -356,7 +357,7 @@ mod tests {
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
-        let limits = limits();
+        let (limits, sets) = (limits(), SetLimits::default());
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
         let mut staged = Staging::new(3);
         for entry in [
@@ -365,6 +366,8 @@ mod tests {
             Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
             Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
             Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
+            Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
+            Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
         ] {
             staged.insert(2, entry, Usage::default()).unwrap();
@@ -424,6 +427,15 @@ mod tests {
             assert_eq!(entry(&copy, "grown").unwrap().as_string(), Some(StrRef::Bytes(b"string")));
             let (small, large) = (entry(&copy, "small").unwrap(), entry(&copy, "large").unwrap());
             assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
+            let texts = |key| -> Vec<_> {
+                entry(&copy, key).unwrap().as_set().unwrap().iter().map(|m| m.to_vec()).collect()
+            };
+            assert_eq!(
+                (texts("integers"), texts("members")),
+                (vec![b"1".to_vec(), b"3".to_vec()], vec![b"1".to_vec(), b"a".to_vec()])
+            );
+            assert_eq!(entry(&copy, "integers").unwrap().encoding(), "intset");
+            assert_eq!(entry(&copy, "members").unwrap().encoding(), "hashtable");
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
             assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
@@ -456,7 +468,7 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(names, ["grown", "large", "number", "small", "text"]);
+        assert_eq!(names, ["grown", "integers", "large", "members", "number", "small", "text"]);
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl<'a> Items<'a> {
         self.bytes.len()
     }
 
+    /// The bytes in which positions are, and what the texts share.
+    pub fn stored(self) -> (&'a [u8], &'a [u8]) {
+        (self.bytes, self.prefix)
+    }
+
     /// The item at a position, and the position of the next.
     #[inline]
     pub fn read(self, at: usize) -> (Text<'a>, usize) {

@@ -2,7 +2,7 @@
 //! ACL categories. What differs on purpose is listed with its reason, and nothing else may.
 
 #[path = "../../../tests/oracle/mod.rs"]
-mod oracle;
+pub(super) mod oracle;
 
 use std::collections::BTreeSet;
 
