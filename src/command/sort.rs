@@ -223,11 +223,7 @@ fn answer(
 }
 
 /// The list that STORE keeps, and its length. What GET does not find is an empty text in it.
-fn make_list(
-    view: &ReadView<'_, '_>,
-    key: &[u8],
-    wish: &Wish<'_>,
-) -> Result<(List, usize), Fault> {
+fn make_list(view: &ReadView<'_, '_>, key: &[u8], wish: &Wish<'_>) -> Result<(List, usize), Fault> {
     let elements = elements(view, key, wish)?;
     let count = wish.values(elements.len())?;
     let limits = view.around.config.encodings.list;
