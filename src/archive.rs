@@ -5,10 +5,12 @@
 
 use crate::keyspace::{Entry, StrRef};
 use crate::rdb::{
-    self, Encode, HashField, HashTable, IntegerValue, Intset, LimiterState, SetTable, StringValue,
+    self, Encode, HashField, HashTable, IntegerValue, Intset, LimiterState, ListValue, SetTable,
+    StringValue,
 };
 use crate::value::hash::{Hash, HashRef};
 use crate::value::limits::Limits;
+use crate::value::list::List;
 use crate::value::packed::Text;
 use crate::value::set::{Set, SetRef};
 
@@ -36,6 +38,8 @@ pub trait Sink {
 pub fn save(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
+    } else if let Some(list) = entry.as_list() {
+        sink.take(ListValue(list.forward(0).map(|element| Bytes(element.text()))));
     } else if let Some(hash) = entry.as_hash() {
         let pairs = HashRef::iter(hash).map(|(field, value)| (Bytes(field), Bytes(value)));
         sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
@@ -76,6 +80,9 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
                 return Err(Refused::Limiter);
             }
             Entry::rate_limit(key, &state, at)
+        }
+        rdb::Value::List(texts) => {
+            Entry::collection(key, List::from_texts(texts.iter(), limits.list), at)
         }
         rdb::Value::Hash(fields) => {
             if fields.iter().any(|field| field.expire_at_ms.is_some()) {

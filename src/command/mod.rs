@@ -23,6 +23,10 @@ pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
+pub mod list;
+pub mod list_move;
+pub mod list_pop;
+pub mod list_position;
 pub mod object;
 pub mod pubsub;
 pub mod random;
@@ -34,7 +38,9 @@ pub mod set_algebra;
 pub mod set_random;
 pub mod sort;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -394,6 +400,7 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     set::COMMANDS,

@@ -68,17 +68,19 @@ impl Hash {
 
     fn set_small(&mut self, item: &Encoded<'_>, content: &Encoded<'_>, limits: HashLimits) -> bool {
         let items = Items::of(self.blob.contents());
-        if let Some(at) = items.find(item, 2) {
+        let found = items.find(item, 2);
+        let len = items.len() / 2 + usize::from(found.is_none());
+        if let Some(at) = found {
             let value = items.skip(at);
             items::replace(&mut self.blob, value, content);
-            return false;
+        } else {
+            items::push(&mut self.blob, &[*item, *content]);
         }
-        let len = items.len() / 2 + 1;
-        items::push(&mut self.blob, &[*item, *content]);
+        // A field that was there counts too: the limit may have been lowered since.
         if len > limits.entries {
             self.grow(Fields::from_small);
         }
-        true
+        found.is_none()
     }
 
     /// Takes `field` out; answers whether it was there.

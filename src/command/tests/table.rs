@@ -13,6 +13,9 @@ use super::super::{Command, Flags, Group, all, full_name};
 /// What redis-server 7.0 does not have, and why Eave does.
 const ONLY_EAVE: &[(&str, &str)] = &[
     ("client|setinfo", "of Redis 7.2; every client of today says it when it connects"),
+    ("msetex", "of Redis 8.4; several keys with one expiry"),
+    ("digest", "of Redis 8.4; what IFDEQ compares"),
+    ("delex", "of Redis 8.4; a lock is given back only by its holder"),
     // The commands of `Group::RateLimit` are Eave's own.
 ];
 
