@@ -38,6 +38,7 @@ pub mod server;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod sort;
 pub mod string;
 pub mod string_compare;
 pub mod string_number;
@@ -410,6 +411,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,
