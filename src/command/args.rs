@@ -3,7 +3,8 @@
 use super::Argv;
 use crate::fault::Fault;
 use crate::keyspace::NEVER;
-use crate::value::number::parse_integer;
+use crate::value::long_double::LongDouble;
+use crate::value::number::{parse_bound, parse_integer};
 
 /// An argument as a 64-bit integer.
 ///
@@ -90,4 +91,21 @@ pub fn expiry_option(moment: Moment, value: &[u8], now: u64, name: &str) -> Resu
 pub fn next<'a>(argv: Argv<'a>, at: &mut usize) -> Result<&'a [u8], Fault> {
     *at += 1;
     argv.get(*at).copied().ok_or(Fault::SYNTAX)
+}
+
+/// Checks the timeout of a command that may wait, in seconds with fractions; 0 is for ever.
+///
+/// # Errors
+/// When it is no number, negative, or more milliseconds than 64 bits can say, which to Redis
+/// is negative too.
+pub fn timeout(argument: &[u8]) -> Result<(), Fault> {
+    if LongDouble::parse(argument).is_none() {
+        return Err(Fault::new("ERR timeout is not a float or out of range"));
+    }
+    // Beyond the doubles, but not beyond Redis' long doubles, lies what is refused anyway.
+    let millis = parse_bound(argument).map_or(0.0, |seconds| (seconds * 1000.0).ceil());
+    if millis < 0.0 || millis >= i64::MAX as f64 {
+        return Err(Fault::new("ERR timeout is negative"));
+    }
+    Ok(())
 }

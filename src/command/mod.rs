@@ -23,6 +23,11 @@ pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod sorted_set;
+pub mod sorted_set_combine;
+pub mod sorted_set_pop;
+pub mod sorted_set_random;
+pub mod sorted_set_range;
 pub mod string;
 pub mod string_number;
 #[cfg(test)]
@@ -354,6 +359,10 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_combine::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,

@@ -31,6 +31,7 @@ mod module;
 mod number;
 mod packed;
 pub mod read;
+mod sorted_set;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use hash::{HashField, HashListpack, HashTable};
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
+pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};
 pub use string::{IntegerValue, StringValue};
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};

@@ -5,6 +5,7 @@ use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
 use super::module;
+use super::sorted_set::{self, ScoredMember};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
+    /// A sorted set, never empty, no member twice, no score NaN, in stored order.
+    SortedSet(Vec<ScoredMember>),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -90,6 +93,8 @@ pub(super) enum Decoder {
     String,
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
+    SortedSet(sorted_set::TableDecoder),
+    PackedSortedSet(sorted_set::Packing),
     Module(module::Decoder),
 }
 
@@ -104,6 +109,12 @@ impl Decoder {
             code::TYPE_HASH_ZIPLIST => Self::PackedHash(hash::Packing::Ziplist),
             code::TYPE_HASH_LISTPACK => Self::PackedHash(hash::Packing::Listpack),
             code::TYPE_HASH_LISTPACK_EX => Self::PackedHash(hash::Packing::ListpackWithExpiries),
+            code::TYPE_SORTED_SET => Self::SortedSet(sorted_set::TableDecoder::with_texts()),
+            code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
+            code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
+            code::TYPE_SORTED_SET_LISTPACK => {
+                Self::PackedSortedSet(sorted_set::Packing::Listpack)
+            }
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -124,6 +135,10 @@ impl Decoder {
             Self::String => Decoded::Value(Value::String(cursor.string(limits)?.into_vec()?)),
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
+            Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
+            Self::PackedSortedSet(packing) => {
+                sorted_set::decoded(packing.decode(cursor, limits)?)
+            }
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

@@ -58,17 +58,22 @@ pub enum Direction {
 
 /// The order of two scores, neither of which is NaN.
 #[inline]
-fn order(a: f64, b: f64) -> Ordering {
+pub fn order(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or(Ordering::Equal)
 }
 
 impl SortedSet {
     /// A sorted set of these pairs. Of two pairs with the same member the later one stays.
     pub fn from_pairs<M: AsRef<[u8]>>(
-        pairs: impl IntoIterator<Item = (M, f64)>,
+        pairs: impl ExactSizeIterator<Item = (M, f64)> + Clone,
         limits: SortedSetLimits,
     ) -> Self {
         let mut set = SortedSet::new();
+        // What will be large is so from the first pair on: the small form has no -0.
+        let mut lengths = pairs.clone().map(|(member, _)| member.as_ref().len());
+        if pairs.len() > limits.entries || lengths.any(|len| len > limits.value_bytes) {
+            set.grow(Members::from_small);
+        }
         for (member, score) in pairs {
             set.set(member.as_ref(), score, limits);
         }
