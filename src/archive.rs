@@ -4,10 +4,14 @@
 //! Here each kind of value has one arm in either direction.
 
 use crate::keyspace::{Entry, StrRef};
-use crate::rdb::{self, Encode, HashField, HashTable, IntegerValue, LimiterState, StringValue};
+use crate::rdb::{
+    self, Encode, HashField, HashTable, IntegerValue, LimiterState, ScoredMember,
+    SortedSetListpack, SortedSetTable, StringValue,
+};
 use crate::value::hash::{Hash, HashRef};
 use crate::value::limits::Limits;
 use crate::value::packed::Text;
+use crate::value::sorted_set::{SortedSet, SortedSetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +38,10 @@ pub fn save(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
     } else if let Some(hash) = entry.as_hash() {
-        sink.take(HashTable(Pairs { left: hash.len(), pairs: HashRef::iter(hash) }));
+        let pairs = HashRef::iter(hash).map(|(field, value)| (Bytes(field), Bytes(value)));
+        sink.take(HashTable(Counted { left: hash.len(), elements: pairs }));
+    } else if let Some(set) = entry.as_sorted_set() {
+        save_sorted_set(set, sink);
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
@@ -42,6 +49,18 @@ pub fn save(entry: &Entry, sink: &mut impl Sink) {
             None => debug_assert!(false, "every kind of value is written"),
         }
     }
+}
+
+/// A small one as listpack, a large one as table with the highest first, both as Redis does.
+fn save_sorted_set(set: SortedSetRef<'_>, sink: &mut impl Sink) {
+    let bytes = |(member, score)| (Bytes(member), score);
+    if let SortedSetRef::Small(_) = set
+        && let Ok(listpack) = SortedSetListpack::pack(set.iter().map(bytes))
+    {
+        return sink.take(SortedSetListpack(&listpack));
+    }
+    let elements = set.descending().map(bytes);
+    sink.take(SortedSetTable(Counted { left: set.len(), elements }));
 }
 
 /// The entry of a value, in the form that the thresholds give it.
@@ -64,14 +83,34 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
             Entry::collection(key, Hash::from_pairs(pairs, limits.hash), at)
         }
+        rdb::Value::SortedSet(members) => {
+            let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
+            Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
+        }
     })
 }
 
-/// A hash's fields with their number in front, as RDB wants it.
-struct Pairs<I> {
+/// The elements of a collection with their number in front, as RDB wants it.
+struct Counted<I> {
     left: usize,
-    pairs: I,
+    elements: I,
 }
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.elements.next()?;
+        self.left = self.left.saturating_sub(1);
+        Some(element)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<I: Iterator> ExactSizeIterator for Counted<I> {}
 
 /// A text, as the writer takes it.
 struct Bytes<'a>(Text<'a>);
@@ -81,19 +120,3 @@ impl AsRef<[u8]> for Bytes<'_> {
         &self.0
     }
 }
-
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> Iterator for Pairs<I> {
-    type Item = (Bytes<'a>, Bytes<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (field, value) = self.pairs.next()?;
-        self.left = self.left.saturating_sub(1);
-        Some((Bytes(field), Bytes(value)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl<'a, I: Iterator<Item = (Text<'a>, Text<'a>)>> ExactSizeIterator for Pairs<I> {}

@@ -44,6 +44,12 @@ impl Fault {
     /// A database that is not there.
     pub const DB_RANGE: Fault = Fault::new("ERR DB index is out of range");
 
+    /// A number that 32 bits do not hold.
+    pub const INT_RANGE: Fault =
+        Fault::new("ERR value is out of range, value must between -2147483648 and 2147483647");
+    /// A key that is to become itself.
+    pub const SAME_OBJECT: Fault = Fault::new("ERR source and destination objects are the same");
+
     /// A failure with a fixed text.
     pub const fn new(text: &'static str) -> Fault {
         Fault::Text(Cow::Borrowed(text))

@@ -62,6 +62,12 @@ pub const WATCHED_KEYS: usize = 64 * 1024;
 /// Bytes of those keys.
 pub const WATCHED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Channels and patterns that one client may listen to.
+pub const SUBSCRIPTIONS: usize = 64 * 1024;
+
+/// Bytes of their names.
+pub const SUBSCRIBED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bytes of a client's name, and of its library's name and version: each is a word in every
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;
@@ -72,6 +78,10 @@ pub const RANDOM_COUNT: usize = 1024 * 1024;
 
 /// Bytes of those elements, names and values.
 pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Members in one SREM of the log, in place of an SPOP of many: far fewer than `ARGUMENTS`, as in
+/// Redis 7.2.
+pub const LOGGED_MEMBERS: usize = 1024;
 
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.

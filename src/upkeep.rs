@@ -51,8 +51,12 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
         let step = sweep.step(
             &node.keyspace,
             now,
-            || Effects::new(node.logging()),
-            |effects| node.log.append(effects),
+            || {
+                let mut effects = Effects::new(node.logging());
+                effects.wanted = node.config.load().notify_keyspace_events;
+                effects
+            },
+            |effects| node.record(effects),
         );
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,

@@ -7,6 +7,7 @@
 use super::args::{Moment, integer, is};
 use super::keys::row;
 use super::{Argv, Command, Flags, Run};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
@@ -179,11 +180,13 @@ fn set_expiry(
         Some(at) => {
             view.change(key, |entry| entry.set_expires_at(at));
             view.modified(key);
+            view.notify(Classes::GENERIC, "expire", key);
             view.reword(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
         }
         None => {
             view.discard(key);
             view.modified(key);
+            view.notify(Classes::GENERIC, "del", key);
             view.reword(&[b"DEL", key]);
         }
     }
@@ -232,6 +235,7 @@ fn persist(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     if expires {
         view.change(argv[1], |entry| entry.set_expires_at(NEVER));
         view.modified(argv[1]);
+        view.notify(Classes::GENERIC, "persist", argv[1]);
     }
     reply.integer(i64::from(expires));
     Ok(())

@@ -5,6 +5,7 @@
 use super::args::integer;
 use super::scan::{self, Options, Subject};
 use super::{Argv, Command, Flags, Group, Keys, Run, hash_random};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
@@ -237,6 +238,7 @@ fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result
         Ok(pairs.chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1], limits)).count())
     })?;
     view.modified(key);
+    view.notify(Classes::HASH, "hset", key);
     Ok(created)
 }
 
@@ -251,6 +253,7 @@ fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     })?;
     if created {
         view.modified(argv[1]);
+        view.notify(Classes::HASH, "hset", argv[1]);
     }
     reply.integer(i64::from(created));
     Ok(())
@@ -293,6 +296,10 @@ fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let removed = edited.map_or(0, |edited| edited.result);
     if removed > 0 {
         view.modified(key);
+        view.notify(Classes::HASH, "hdel", key);
+    }
+    if edited.is_some_and(|edited| edited.emptied) {
+        view.notify(Classes::GENERIC, "del", key);
     }
     reply.integer(removed as i64);
     Ok(())
@@ -343,6 +350,7 @@ fn hincrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
         Ok(sum)
     })?;
     view.modified(key);
+    view.notify(Classes::HASH, "hincrby", key);
     reply.integer(sum);
     Ok(())
 }
@@ -368,6 +376,7 @@ fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Re
         Ok(text)
     })?;
     view.modified(key);
+    view.notify(Classes::HASH, "hincrbyfloat", key);
     // The result, so that no other arithmetic comes to another one.
     view.reword(&[b"HSET", key, field, text.as_bytes()]);
     reply.bulk(text.as_bytes());

@@ -12,6 +12,8 @@ pub mod all_keys;
 pub mod args;
 pub mod client;
 pub mod connection;
+pub mod databases;
+pub mod dump;
 pub mod expire;
 pub mod hash;
 pub mod hash_random;
@@ -19,10 +21,14 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod object;
+pub mod pubsub;
 pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+pub mod set_random;
 pub mod sorted_set;
 pub mod sorted_set_combine;
 pub mod sorted_set_pop;
@@ -122,14 +128,30 @@ pub enum Keys {
         /// the arguments is the handler's to tell, before it touches a key.
         find: fn(Argv<'_>) -> Positions,
     },
-    /// Two keys side by side, the second perhaps in another database, which the function reads
-    /// off the arguments: COPY.
-    Across(fn(Argv<'_>) -> Option<usize>),
+    /// Keys from the first argument to the `last`, here and in another database, which the
+    /// function reads off the arguments: COPY, MOVE.
+    Across {
+        /// Position of the last key.
+        last: isize,
+        /// Finds the number of the other database.
+        other: fn(Argv<'_>) -> Option<usize>,
+    },
+    /// As `Found`, but the arguments may say that any other key is read too: SORT BY.
+    Reaching {
+        /// What COMMAND INFO says of them, as `range` answers it.
+        range: (usize, isize, usize),
+        /// Finds the positions of those that are named.
+        find: fn(Argv<'_>) -> Positions,
+        /// Whether any other key of the database may be read.
+        beyond: fn(Argv<'_>) -> bool,
+    },
     /// Any: shards are locked one after the other as they are looked at; in a transaction, all
     /// of the database's.
     Roaming,
     /// All of the database's, at once.
     Database,
+    /// All of the databases that the function reads off the arguments, at once: SWAPDB.
+    Databases(fn(Argv<'_>) -> [Option<usize>; 2]),
     /// All of every database's, at once.
     Everything,
 }
@@ -148,8 +170,8 @@ impl Keys {
     pub fn range(self) -> (usize, isize, usize) {
         match self {
             Keys::At { first, last, step } => (first, last, step),
-            Keys::Found { range, .. } => range,
-            Keys::Across(_) => (1, 2, 1),
+            Keys::Found { range, .. } | Keys::Reaching { range, .. } => range,
+            Keys::Across { last, .. } => (1, last, 1),
             _ => (0, 0, 0),
         }
     }
@@ -157,7 +179,7 @@ impl Keys {
     /// The positions of the keys in `argv`.
     pub fn positions(self, argv: Argv<'_>) -> impl Iterator<Item = usize> + use<> {
         let (found, (first, last, step)) = match self {
-            Keys::Found { find, .. } => (find(argv), (0, 0, 0)),
+            Keys::Found { find, .. } | Keys::Reaching { find, .. } => (find(argv), (0, 0, 0)),
             _ => (Positions::new(), self.range()),
         };
         let end = match usize::try_from(last) {
@@ -170,7 +192,7 @@ impl Keys {
 
     /// Whether none of the arguments is a key.
     pub fn is_none(self) -> bool {
-        matches!(self, Keys::None | Keys::Roaming | Keys::Database | Keys::Everything)
+        matches!(self.range(), (0, ..)) && !matches!(self, Keys::Found { .. })
     }
 }
 
@@ -218,6 +240,8 @@ bitflags! {
         const CONNECTION = 1 << 19;
         /// In the ACL category of operators, though not flagged as theirs: ROLE.
         const OPERATORS = 1 << 21;
+        /// In the ACL categories of lists, sets and sorted sets instead of its group's: SORT.
+        const COLLECTIONS = 1 << 28;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
         /// Only in the log, from a leader to its replicas: to clients it is no command.
@@ -295,9 +319,9 @@ impl Group {
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
             Group::Bitmap => Some("@bitmap"),
-            Group::PubSub => Some("@pubsub"),
             Group::Connection => Some("@connection"),
-            Group::Server => None,
+            // The flag of its commands gives it.
+            Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
             Group::RateLimit => Some("@ratelimit"),
         }
@@ -359,13 +383,17 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    set::COMMANDS,
     sorted_set::COMMANDS,
     sorted_set_range::COMMANDS,
     sorted_set_pop::COMMANDS,
     sorted_set_combine::COMMANDS,
     keys::COMMANDS,
+    databases::COMMANDS,
+    dump::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    pubsub::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,

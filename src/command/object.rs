@@ -1,13 +1,13 @@
 //! OBJECT: how a value is kept.
 //!
-//! REFCOUNT is always 1, since values are not shared here. IDLETIME is 0 as long as keys carry
+//! Values are not shared here, but REFCOUNT says so of the small numbers that Redis shares. IDLETIME is 0 as long as keys carry
 //! no access clock, and FREQ refuses as Redis does without an LFU policy; both come with
 //! eviction.
 
 use super::keys::row;
 use super::{Argv, Command, Flags, Keys, Run, help};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::{Entry, ReadView};
+use crate::keyspace::{Entry, ReadView, StrRef};
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -77,10 +77,15 @@ fn idletime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
 }
 
 fn refcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    of_entry(view, argv, reply, |_, reply| {
-        reply.integer(1);
+    of_entry(view, argv, reply, |entry, reply| {
+        reply.integer(if looks_shared(entry) { i64::from(i32::MAX) } else { 1 });
         Ok(())
     })
+}
+
+/// Whether the value is one that Redis keeps once for all keys: clients know it by its count.
+fn looks_shared(entry: &Entry) -> bool {
+    matches!(entry.as_string(), Some(StrRef::Integer(0..=9999)))
 }
 
 fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

@@ -2,6 +2,7 @@
 
 use super::args::{self, Moment, expiry_option, integer, is, next};
 use super::{Argv, Command, Flags, Group, Keys, Run};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, StrRef, WriteView};
 use crate::resp::Reply;
@@ -295,8 +296,7 @@ impl SetOptions {
 fn set(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let [_, key, value, ..] = argv else { return Err(Fault::SYNTAX) };
     if argv.len() == 3 {
-        view.put_string(key, value, NEVER);
-        view.modified(key);
+        store(view, key, value, NEVER);
         reply.ok();
         return Ok(());
     }
@@ -324,13 +324,11 @@ fn set(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     match options.expiry {
         Expiry::At(at) => set_until(view, key, value, at),
         Expiry::Keep => {
-            view.put_string(key, value, kept);
-            view.modified(key);
+            store(view, key, value, kept);
             view.reword(&[b"SET", key, value, b"KEEPTTL"]);
         }
         Expiry::Unsaid | Expiry::Never => {
-            view.put_string(key, value, NEVER);
-            view.modified(key);
+            store(view, key, value, NEVER);
             view.reword(&[b"SET", key, value]);
         }
     }
@@ -340,17 +338,31 @@ fn set(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     Ok(())
 }
 
+/// Makes a key a string, whatever it was.
+fn store(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
+    view.put_string(key, value, at);
+    view.modified(key);
+    view.notify(Classes::STRING, "set", key);
+}
+
+/// Takes a key away, and says so: in the log too, in place of the command.
+fn take_away(view: &mut WriteView<'_, '_>, key: &[u8]) {
+    view.remove(key);
+    view.modified(key);
+    view.reword(&[b"DEL", key]);
+    view.notify(Classes::GENERIC, "del", key);
+}
+
 /// Sets a string that expires; if that moment is past, the key goes away instead.
 fn set_until(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
     if at <= view.around.now {
-        if view.remove(key).is_some() {
-            view.modified(key);
-            view.reword(&[b"DEL", key]);
+        if view.exists(key) {
+            take_away(view, key);
         }
         return;
     }
-    view.put_string(key, value, at);
-    view.modified(key);
+    store(view, key, value, at);
+    view.notify(Classes::GENERIC, "expire", key);
     let mut digits = itoa::Buffer::new();
     view.reword(&[b"SET", key, value, b"PXAT", digits.format(at).as_bytes()]);
 }
@@ -358,8 +370,7 @@ fn set_until(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
 fn setnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let fresh = !view.exists(argv[1]);
     if fresh {
-        view.put_string(argv[1], argv[2], NEVER);
-        view.modified(argv[1]);
+        store(view, argv[1], argv[2], NEVER);
     }
     reply.integer(i64::from(fresh));
     Ok(())
@@ -384,8 +395,7 @@ fn getset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
         Some(entry) => answer(string_of(entry)?, reply),
         None => reply.null(),
     }
-    view.put_string(argv[1], argv[2], NEVER);
-    view.modified(argv[1]);
+    store(view, argv[1], argv[2], NEVER);
     view.reword(&[b"SET", argv[1], argv[2]]);
     Ok(())
 }
@@ -398,9 +408,7 @@ fn getdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
             return Ok(());
         }
     }
-    view.remove(argv[1]);
-    view.modified(argv[1]);
-    view.reword(&[b"DEL", argv[1]]);
+    take_away(view, argv[1]);
     Ok(())
 }
 
@@ -437,14 +445,11 @@ fn getex(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
         return Ok(());
     }
     match expiry {
-        Expiry::At(at) if at <= view.around.now => {
-            view.remove(key);
-            view.modified(key);
-            view.reword(&[b"DEL", key]);
-        }
+        Expiry::At(at) if at <= view.around.now => take_away(view, key),
         Expiry::At(at) => {
             view.change(key, |entry| entry.set_expires_at(at));
             view.modified(key);
+            view.notify(Classes::GENERIC, "expire", key);
             view.reword(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
         }
         Expiry::Never => {
@@ -455,6 +460,7 @@ fn getex(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
             }) == Some(true)
             {
                 view.modified(key);
+                view.notify(Classes::GENERIC, "persist", key);
                 view.reword(&[b"PERSIST", key]);
             }
         }
@@ -498,8 +504,7 @@ fn put_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Outcom
         return Err(Fault::arity(name));
     }
     for pair in argv[1..].chunks_exact(2) {
-        view.put_string(pair[0], pair[1], NEVER);
-        view.modified(pair[0]);
+        store(view, pair[0], pair[1], NEVER);
     }
     Ok(())
 }
@@ -518,6 +523,7 @@ fn append(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     let Some(old) = view.get(key) else {
         view.put_string(key, tail, NEVER);
         view.modified(key);
+        view.notify(Classes::STRING, "append", key);
         reply.integer(tail.len() as i64);
         return Ok(());
     };
@@ -527,6 +533,7 @@ fn append(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     }
     view.change(key, |entry| entry.string_mut().extend_from_slice(tail));
     view.modified(key);
+    view.notify(Classes::STRING, "append", key);
     reply.integer(length as i64);
     Ok(())
 }
@@ -582,6 +589,7 @@ fn setrange(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
         bytes[offset..end].copy_from_slice(value);
     });
     view.modified(key);
+    view.notify(Classes::STRING, "setrange", key);
     reply.integer(length.max(end) as i64);
     Ok(())
 }

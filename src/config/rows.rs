@@ -286,20 +286,36 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
             |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
         ),
-    row(
-        Data,
-        "notify-keyspace-events",
-        "Events to publish, letters of Ag$lshzxeKEtmdn; no effect yet",
-    )
-    .words(
-        "<letters>",
-        |c| c.notify_keyspace_events.to_string(),
-        |c, words, _| {
-            let [letters] = words else { return Err(Reason::Count(words.len())) };
-            c.notify_keyspace_events = Classes::parse(letters)?;
-            Ok(())
-        },
+    row(Data, "set-max-intset-entries", "Members up to which a set of integers stays compact")
+        .number(
+            0,
+            LONG,
+            |c| wide(c.encodings.set.intset_entries, LONG),
+            |c, v| put(&mut c.encodings.set.intset_entries, v),
+        ),
+    row(Data, "set-max-listpack-entries", "Members up to which any other set stays compact")
+        .number(
+            0,
+            LONG,
+            |c| wide(c.encodings.set.entries, LONG),
+            |c, v| put(&mut c.encodings.set.entries, v),
+        ),
+    row(Data, "set-max-listpack-value", "Largest member of a compact set, integers aside").bytes(
+        0,
+        BYTES,
+        |c| wide(c.encodings.set.value_bytes, u64::MAX),
+        |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
+    row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
+        .words(
+            "<letters>",
+            |c| c.notify_keyspace_events.to_string(),
+            |c, words, _| {
+                let [letters] = words else { return Err(Reason::Count(words.len())) };
+                c.notify_keyspace_events = Classes::parse(letters)?;
+                Ok(())
+            },
+        ),
     row(
         Observation,
         "latency-monitor-threshold",
@@ -441,9 +457,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("replica-lazy-flush", &["slave-lazy-flush"], "no"),
     inert("replica-priority", &["slave-priority"], "100"),
     inert("sanitize-dump-payload", &[], "no"),
-    inert("set-max-intset-entries", &[], "512"),
-    inert("set-max-listpack-entries", &[], "128"),
-    inert("set-max-listpack-value", &[], "64"),
     inert("set-proc-title", &[], "yes"),
     inert("shutdown-on-sigint", &[], "default"),
     inert("shutdown-on-sigterm", &[], "default"),

@@ -152,6 +152,22 @@ pub struct OutputLimit {
     pub soft_seconds: u32,
 }
 
+impl OutputLimit {
+    /// Whether `unread` bytes are more than a client may have; `over_since` remembers since when
+    /// it has had more than the soft limit, in unix milliseconds.
+    pub fn is_exceeded(&self, unread: u64, over_since: &mut Option<u64>, now: u64) -> bool {
+        if self.hard > 0 && unread > self.hard {
+            return true;
+        }
+        if self.soft == 0 || unread <= self.soft {
+            *over_since = None;
+            return false;
+        }
+        let since = *over_since.get_or_insert(now);
+        now.saturating_sub(since) > u64::from(self.soft_seconds) * 1000
+    }
+}
+
 /// The limits of the three classes of clients that redis.conf knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {

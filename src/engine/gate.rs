@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
 use crate::fault::Fault;
 use crate::node::Node;
+use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Rights, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
@@ -44,6 +45,9 @@ pub(super) fn admit(
     if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(NO_MULTI);
     }
+    if session.subscriptions.is_some() && session.protocol == Protocol::V2 {
+        admit_listener(session, command, argv)?;
+    }
     if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
         return Err(not_over_rest(argv));
     }
@@ -57,6 +61,19 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+#[cold]
+fn admit_listener(session: &Session, command: &Command, argv: Argv<'_>) -> Result<(), Fault> {
+    if command::pubsub::may_ask_meanwhile(command, argv[0]) {
+        return Ok(());
+    }
+    let container = session.last.and_then(|(container, _)| container);
+    Err(Fault::text(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
+        command::full_name(container, command)
+    )))
 }
 
 /// Asks what may be answered otherwise a moment later: is there memory, and does this node
@@ -173,8 +190,7 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
 }
 
 /// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 5] =
-    ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "monitor"];
+const CONTEXT_PATHS: [&str; 1] = ["monitor"];
 
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]

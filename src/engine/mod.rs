@@ -67,6 +67,7 @@ fn run_or_queue(
             let view = ReadView::new(&locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            node.announce(view.missed());
             outcome
         }
         Run::Write(run) => {
@@ -78,7 +79,7 @@ fn run_or_queue(
             let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
-            node.log.append(effects);
+            node.record(effects);
             drop(locks);
             finish(session);
             outcome
@@ -128,12 +129,25 @@ fn want(
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
-        Keys::Across(other) => {
+        Keys::Reaching { beyond, .. } => {
+            let positions = command.keys.positions(argv);
+            wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
+            if beyond(argv) {
+                // Only read, whatever the command does to the keys that it names.
+                wanted.extend(Wanted::database(db, Access::Shared));
+            }
+        }
+        Keys::Across { other, .. } => {
             let other = other(argv).filter(|other| *other < node.keyspace.databases());
             for at in command.keys.positions(argv) {
                 wanted.push(Wanted::key(db, argv[at], access));
                 wanted.extend(other.map(|other| Wanted::key(other, argv[at], access)));
             }
+        }
+        Keys::Databases(databases) => {
+            let named = databases(argv).into_iter().flatten();
+            let named = named.filter(|db| *db < node.keyspace.databases());
+            wanted.extend(named.flat_map(|db| Wanted::database(db, access)));
         }
         Keys::Roaming | Keys::Database => wanted.extend(Wanted::database(db, access)),
         // The locks themselves say which databases there are: `LockSet::everything`.
@@ -191,6 +205,7 @@ fn run_locked(
             let view = ReadView::new(locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            effects.events.extend(view.missed());
             outcome
         }
         Run::Write(run) => {

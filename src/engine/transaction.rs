@@ -118,7 +118,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     for key in keys {
         view.exists(key);
     }
-    node.log.append(&session.effects);
+    node.record(&mut session.effects);
     for key in keys {
         let shard = locks.held_mut(db, Place::of(key).shard);
         if shard.watch(key, &session.watches.flag) {
@@ -228,7 +228,7 @@ fn run_all(
     } else {
         run_each(node, session, commands, rows, &mut locks, &mut effects, reply);
     }
-    node.log.append(&effects);
+    node.record(&mut effects);
     drop(locks);
     session.effects = effects;
     finish(session);

@@ -12,8 +12,10 @@
 use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, HashRef};
+use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
-use crate::value::sorted_set::{Members, SortedSetRef};
+use crate::value::set::{Members, SetRef};
+use crate::value::sorted_set::{Members as Ranked, SortedSetRef};
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +76,14 @@ pub struct Object {
 pub enum Value {
     /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
     String(Vec<u8>),
+    /// Texts in an order of their own.
+    List(Box<Chain>),
     /// Fields and values.
     Hash(Box<Fields>),
+    /// Texts, each once.
+    Set(Box<Members>),
     /// Members in the order of their scores.
-    SortedSet(Box<Members>),
+    SortedSet(Box<Ranked>),
 }
 
 impl Value {
@@ -85,7 +91,9 @@ impl Value {
     fn heap_bytes(&self) -> usize {
         match self {
             Value::String(bytes) => bytes.capacity(),
+            Value::List(chain) => chain.heap_bytes(),
             Value::Hash(fields) => fields.heap_bytes(),
+            Value::Set(members) => members.heap_bytes(),
             Value::SortedSet(members) => members.heap_bytes(),
         }
     }
@@ -140,8 +148,10 @@ macro_rules! large {
     };
 }
 
+large!(Chain, List, TAG_LIST);
 large!(Fields, Hash, TAG_HASH);
-large!(Members, SortedSet, TAG_SORTED_SET);
+large!(Members, Set, TAG_SET);
+large!(Ranked, SortedSet, TAG_SORTED_SET);
 
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +166,8 @@ const TAG_BYTES: u8 = 0;
 const TAG_INTEGER: u8 = 1;
 const TAG_RATE_LIMIT: u8 = 2;
 const TAG_HASH: u8 = 3;
+const TAG_LIST: u8 = 4;
+const TAG_SET: u8 = 5;
 const TAG_SORTED_SET: u8 = 6;
 const TAG_KIND: u8 = 0x0f;
 const TAG_EXPIRES: u8 = 0x80;
@@ -259,13 +271,17 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
+                TAG_LIST => Kind::List,
                 TAG_HASH => Kind::Hash,
+                TAG_SET => Kind::Set,
                 TAG_SORTED_SET => Kind::SortedSet,
                 _ => Kind::String,
             },
             Entry::Object(object) => match object.value {
                 Value::String(_) => Kind::String,
+                Value::List(_) => Kind::List,
                 Value::Hash(_) => Kind::Hash,
+                Value::Set(_) => Kind::Set,
                 Value::SortedSet(_) => Kind::SortedSet,
             },
         }
@@ -280,8 +296,10 @@ impl Entry {
                 Some(StrRef::Bytes(bytes)) if bytes.len() <= 44 && !self.is_object() => "embstr",
                 _ => "raw",
             },
+            Kind::List => self.collection_encoding::<Chain>(),
             Kind::Hash => self.collection_encoding::<Fields>(),
-            Kind::SortedSet => self.collection_encoding::<Members>(),
+            Kind::Set => self.collection_encoding::<Members>(),
+            Kind::SortedSet => self.collection_encoding::<Ranked>(),
             _ => "raw",
         }
     }
@@ -336,8 +354,18 @@ impl Entry {
         }
     }
 
+    /// The value, if it is a list.
+    pub fn as_list(&self) -> Option<ListRef<'_>> {
+        self.as_collection()
+    }
+
     /// The value, if it is a hash.
     pub fn as_hash(&self) -> Option<HashRef<'_>> {
+        self.as_collection()
+    }
+
+    /// The value, if it is a set.
+    pub fn as_set(&self) -> Option<SetRef<'_>> {
         self.as_collection()
     }
 

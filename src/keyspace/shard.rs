@@ -138,6 +138,26 @@ impl Shard {
         old
     }
 
+    /// Exchanges all keys with another shard; who watches stays. A watched key has changed when
+    /// it was here, or is here now.
+    pub(super) fn swap(&mut self, other: &mut Shard) {
+        self.raise_held_by(other);
+        other.raise_held_by(self);
+        std::mem::swap(&mut self.table, &mut other.table);
+        std::mem::swap(&mut self.expiring, &mut other.expiring);
+        std::mem::swap(&mut self.soonest, &mut other.soonest);
+    }
+
+    /// Tells those who watch a key here that is here, or in `other`.
+    fn raise_held_by(&self, other: &Shard) {
+        for (key, flags) in self.watchers.iter().flat_map(|watchers| watchers.iter()) {
+            let hash = crate::hashing::hash_bytes(key);
+            if self.find(hash, key).is_some() || other.find(hash, key).is_some() {
+                raise(flags);
+            }
+        }
+    }
+
     /// Marks a key as changed to those who watch it.
     #[inline]
     pub fn touch(&self, key: &[u8]) {

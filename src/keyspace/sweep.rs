@@ -5,7 +5,8 @@
 //! comparison.
 
 use super::locks::{Access, Contended, LockSet, Wanted};
-use super::{Effects, Keyspace, NEVER};
+use super::{Effects, Event, Keyspace, NEVER};
+use crate::config::Classes;
 use crate::limits::{SHARDS, SWEEP_ENTRIES};
 
 /// Where the sweep is. It goes round all shards of all databases, again and again.
@@ -37,7 +38,7 @@ impl Sweep {
         keyspace: &Keyspace,
         now: u64,
         effects: impl FnOnce() -> Effects,
-        log: impl FnOnce(&Effects),
+        log: impl FnOnce(&mut Effects),
     ) -> Result<(Swept, u64), Contended> {
         if self.shard == SHARDS {
             self.shard = 0;
@@ -58,7 +59,7 @@ impl Sweep {
         let mut locks = LockSet::one(keyspace, wanted)?;
         let mut effects = effects();
         self.sweep_shard(&mut locks, now, &mut effects);
-        log(&effects);
+        log(&mut effects);
         Ok((Swept::More, effects.expired))
     }
 
@@ -108,6 +109,11 @@ impl Sweep {
                 shard.touch(key);
                 effects.expired += 1;
                 effects.append(self.db, &[b"DEL", key]);
+                if effects.wanted.contains(Classes::EXPIRED) {
+                    let (db, class) = (self.db, Classes::EXPIRED);
+                    let key = key.as_slice().into();
+                    effects.events.push(Event { db, class, name: "expired", key });
+                }
             }
         }
         // Behind the largest of all hashes there is nothing.

@@ -4,7 +4,7 @@
 //! the command may do. An expired key is absent from either view the moment it is due; a
 //! writer that comes across one removes it and tells the log.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::locks::{Contended, ShardRef};
 use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
@@ -34,6 +34,8 @@ pub struct ReadView<'a, 'k> {
     /// The time and the settings of this command.
     pub around: Surroundings<'a>,
     lookups: Cell<Lookups>,
+    /// Keys that were not there, if anybody wants to hear of them.
+    missed: RefCell<Vec<Event>>,
 }
 
 /// Lookups of a reader, as INFO counts them.
@@ -48,7 +50,7 @@ pub struct Lookups {
 impl<'a, 'k> ReadView<'a, 'k> {
     /// A view of database `db` through `locks`.
     pub fn new(locks: &'a LockSet<'k>, db: usize, around: Surroundings<'a>) -> Self {
-        ReadView { locks, db, around, lookups: Cell::default() }
+        ReadView { locks, db, around, lookups: Cell::default(), missed: RefCell::default() }
     }
 
     /// The entry of a declared key, unless it is absent or due.
@@ -58,7 +60,10 @@ impl<'a, 'k> ReadView<'a, 'k> {
         let mut lookups = self.lookups.get();
         match found {
             Some(_) => lookups.hits += 1,
-            None => lookups.misses += 1,
+            None => {
+                lookups.misses += 1;
+                self.miss(key);
+            }
         }
         self.lookups.set(lookups);
         found
@@ -71,6 +76,20 @@ impl<'a, 'k> ReadView<'a, 'k> {
     #[inline]
     pub fn collection<L: Large>(&self, key: &[u8]) -> Result<Option<CollectionRef<'a, L>>, Fault> {
         self.get(key).map(|entry| entry.as_collection().ok_or(Fault::WRONG_TYPE)).transpose()
+    }
+
+    #[inline]
+    fn miss(&self, key: &[u8]) {
+        if self.around.config.notify_keyspace_events.contains(Classes::MISS) {
+            let event =
+                Event { db: self.db, class: Classes::MISS, name: "keymiss", key: key.into() };
+            self.missed.borrow_mut().push(event);
+        }
+    }
+
+    /// The events of keys that `get` has not found.
+    pub fn missed(self) -> Vec<Event> {
+        self.missed.into_inner()
     }
 
     /// How often `get` found its key, and how often not.
@@ -206,7 +225,10 @@ impl<'a, 'k> WriteView<'a, 'k> {
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |old| *old = entry),
-            None => shard.insert(place.hash, entry),
+            None => {
+                shard.insert(place.hash, entry);
+                self.notify(Classes::NEW, "new", key);
+            }
         }
     }
 
@@ -217,7 +239,10 @@ impl<'a, 'k> WriteView<'a, 'k> {
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |entry| entry.put_string(bytes, expires_at)),
-            None => shard.insert(place.hash, Entry::string(key, bytes, expires_at)),
+            None => {
+                shard.insert(place.hash, Entry::string(key, bytes, expires_at));
+                self.notify(Classes::NEW, "new", key);
+            }
         }
     }
 
@@ -228,7 +253,10 @@ impl<'a, 'k> WriteView<'a, 'k> {
         let shard = self.shard_mut(place);
         match shard.find(place.hash, key) {
             Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),
-            None => shard.insert(place.hash, Entry::rate_limit(key, state, expires_at)),
+            None => {
+                shard.insert(place.hash, Entry::rate_limit(key, state, expires_at));
+                self.notify(Classes::NEW, "new", key);
+            }
         }
     }
 
@@ -276,6 +304,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         keys
     }
 
+    /// Exchanges all keys of two databases, whose shards are all declared.
+    pub fn exchange(&mut self, a: usize, b: usize) {
+        self.locks.exchange(a, b);
+        self.effects.changed();
+    }
+
     /// The databases there are.
     pub fn databases(&self) -> usize {
         self.locks.keyspace().databases()
@@ -311,6 +345,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         shard.touch(key);
         self.effects.expired += 1;
         self.effects.append(self.db, &[b"DEL", key]);
+        self.notify(Classes::EXPIRED, "expired", key);
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use super::stats::get;
 use crate::clock;
 use crate::command::Argv;
 use crate::node::Node;
+use crate::pubsub::Topic;
 use crate::replicate;
 
 /// The version of Redis whose commands and words are spoken.
@@ -128,6 +129,9 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.put("evicted_keys", 0);
     lines.put("keyspace_hits", get(&stats.hits));
     lines.put("keyspace_misses", get(&stats.misses));
+    lines.put("pubsub_channels", node.hub.count(Topic::Channel));
+    lines.put("pubsub_patterns", node.hub.count(Topic::Pattern));
+    lines.put("pubsubshard_channels", node.hub.count(Topic::Shard));
     lines.put("total_error_replies", get(&stats.errors));
     lines.put("client_output_buffer_limit_disconnections", get(&stats.output_cut));
     lines.put("acl_access_denied_auth", get(&stats.auth_failures));

@@ -112,9 +112,7 @@ impl Decoder {
             code::TYPE_SORTED_SET => Self::SortedSet(sorted_set::TableDecoder::with_texts()),
             code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
             code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
-            code::TYPE_SORTED_SET_LISTPACK => {
-                Self::PackedSortedSet(sorted_set::Packing::Listpack)
-            }
+            code::TYPE_SORTED_SET_LISTPACK => Self::PackedSortedSet(sorted_set::Packing::Listpack),
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -136,9 +134,7 @@ impl Decoder {
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
             Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
-            Self::PackedSortedSet(packing) => {
-                sorted_set::decoded(packing.decode(cursor, limits)?)
-            }
+            Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

@@ -118,6 +118,11 @@ impl<'a> Items<'a> {
         })
     }
 
+    /// The position of item `index`, or of the end.
+    pub fn position(self, index: usize) -> usize {
+        self.positions(1).nth(index).unwrap_or(self.end())
+    }
+
     /// The position of the first item that equals `item`, looking at each `step`th.
     #[inline]
     pub fn find(self, item: &Encoded<'_>, step: usize) -> Option<usize> {
@@ -274,11 +279,6 @@ mod tests {
         ]
     }
 
-    /// The position of item `n`.
-    fn position(items: Items<'_>, n: usize) -> usize {
-        items.positions(1).nth(n).unwrap_or(items.end())
-    }
-
     fn texts(items: Items<'_>) -> Vec<Vec<u8>> {
         items.iter().map(|text| text.to_vec()).collect()
     }
@@ -294,7 +294,7 @@ mod tests {
             let mut model: Vec<Vec<u8>> = Vec::new();
             for (what, at, text, other) in steps {
                 let at = (at * step).min(model.len());
-                let position = position(Items::of(blob.contents()), at);
+                let position = Items::of(blob.contents()).position(at);
                 let element = &[Encoded::new(&text), Encoded::new(&other)][..step];
                 match what {
                     0 | 1 => {

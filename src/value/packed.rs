@@ -100,7 +100,9 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    fn integer(integer: i64) -> Self {
+    /// The item for the digits of an integer.
+    #[inline]
+    pub fn integer(integer: i64) -> Self {
         if (0..128).contains(&integer) {
             return Encoded::with_head(TAG_SMALL + integer as u8, &[], &[]);
         }
@@ -168,6 +170,11 @@ impl<'a> Encoded<'a> {
             && bytes[head.len()..].starts_with(self.body)
     }
 
+    /// Whether the item is a tag and nothing else: an integer from 0 to 127.
+    pub fn is_one_byte(&self) -> bool {
+        is_one_byte(self.head[0])
+    }
+
     /// Writes the item over the first `len` bytes of `target`.
     pub fn write(&self, target: &mut [u8]) {
         let (head, body) = target.split_at_mut(usize::from(self.head_len));
@@ -180,6 +187,12 @@ impl<'a> Encoded<'a> {
         target.extend_from_slice(&self.head[..usize::from(self.head_len)]);
         target.extend_from_slice(self.body);
     }
+}
+
+/// Whether an item of this tag is the tag and nothing else, which no other tag says.
+#[inline]
+pub fn is_one_byte(tag: u8) -> bool {
+    tag >= TAG_SMALL
 }
 
 /// Where the item at `at` ends.
@@ -260,7 +273,8 @@ enum Form<'a> {
 }
 
 impl Text<'_> {
-    fn integer(integer: i64) -> Self {
+    /// The digits of an integer.
+    pub(super) fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
         Text::joined(&[], buffer.format(integer).as_bytes())
     }

@@ -235,6 +235,16 @@ impl<'a> SortedSetRef<'a> {
         small.chain(members.into_iter().flat_map(Members::iter))
     }
 
+    /// Every member with its score, from the highest on.
+    pub fn descending(self) -> impl Iterator<Item = (Text<'a>, f64)> {
+        let (run, members) = match self {
+            SortedSetRef::Small(contents) => (Some(Run::of(contents)), None),
+            SortedSetRef::Large(members) => (None, Some(members)),
+        };
+        let small = run.into_iter().flat_map(Run::descending);
+        small.chain(members.into_iter().flat_map(Members::descending))
+    }
+
     /// The element of a rank; `None` when there are fewer.
     pub fn at(self, rank: usize) -> Option<(Text<'a>, f64)> {
         match self {

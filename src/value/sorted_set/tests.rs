@@ -83,6 +83,8 @@ impl Model {
         let found: Vec<_> = set.iter().map(|(m, s)| (m.to_vec(), s.to_bits())).collect();
         let wanted: Vec<_> = sorted.iter().map(|(m, s)| (m.clone(), s.to_bits())).collect();
         assert_eq!(found, wanted);
+        let down: Vec<_> = set.descending().map(|(m, s)| (m.to_vec(), s.to_bits())).collect();
+        assert!(down.iter().eq(wanted.iter().rev()));
         for (rank, (member, score)) in sorted.iter().enumerate() {
             assert_eq!(set.rank(member), Some((rank, *score)));
             assert_eq!(set.score(member), Some(*score));
