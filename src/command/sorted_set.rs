@@ -12,8 +12,10 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::value::number::{format_double, parse_double};
-use crate::value::sorted_set::{LexRange, Members, ScoreRange, SortedSet, SortedSetLimits};
+use crate::value::number::{format_double, format_stored_double, parse_double};
+use crate::value::sorted_set::{
+    LexRange, Members, ScoreRange, SortedSet, SortedSetLimits, SortedSetRef,
+};
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
@@ -543,10 +545,12 @@ fn zscan(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outc
             found.push((member.into(), score));
         }
     });
+    let small = matches!(set, SortedSetRef::Small(_));
+    let text = if small { format_stored_double } else { format_double };
     scan::answer(next, found.len() * 2, reply);
     for (member, score) in found {
         reply.bulk(&member);
-        reply.bulk(format_double(score).as_bytes());
+        reply.bulk(text(score).as_bytes());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Unions, intersections and differences of sorted sets.
+//! Unions, intersections and differences of sorted sets, and of sets among them.
 //!
 //! As in Redis, inputs are taken in the order of their sizes, the smallest first, so that sums
 //! of more than two scores round alike; and what is no number counts as 0.
@@ -15,7 +15,8 @@ use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::value::number::{parse_double, parse_integer};
 use crate::value::packed::Text;
-use crate::value::sorted_set::{Members, SortedSet, SortedSetRef, order};
+use crate::value::set::SetRef;
+use crate::value::sorted_set::{SortedSet, SortedSetRef, order};
 
 /// The rows of combinations.
 pub const COMMANDS: &[Command] = &[
@@ -162,25 +163,45 @@ fn number(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// One of the keys; none is an empty set.
+/// One of the keys. The members of a set have the score 1.
 #[derive(Clone, Copy)]
-struct Input<'a>(Option<SortedSetRef<'a>>);
+enum Input<'a> {
+    Missing,
+    SortedSet(SortedSetRef<'a>),
+    Set(SetRef<'a>),
+}
 
 impl<'a> Input<'a> {
     fn open(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Input<'a>, Fault> {
-        Ok(Input(view.collection::<Members>(key)?))
+        let Some(entry) = view.get(key) else { return Ok(Input::Missing) };
+        let sorted = entry.as_sorted_set().map(Input::SortedSet);
+        sorted.or_else(|| entry.as_set().map(Input::Set)).ok_or(Fault::WRONG_TYPE)
     }
 
     fn len(self) -> usize {
-        self.0.map_or(0, SortedSetRef::len)
+        match self {
+            Input::Missing => 0,
+            Input::SortedSet(set) => set.len(),
+            Input::Set(set) => set.len(),
+        }
     }
 
     fn score(self, member: &[u8]) -> Option<f64> {
-        self.0?.score(member)
+        match self {
+            Input::Missing => None,
+            Input::SortedSet(set) => set.score(member),
+            Input::Set(set) => set.contains(member).then_some(1.0),
+        }
     }
 
     fn iter(self) -> impl Iterator<Item = (Text<'a>, f64)> {
-        self.0.into_iter().flat_map(SortedSetRef::iter)
+        let (sorted, plain) = match self {
+            Input::Missing => (None, None),
+            Input::SortedSet(set) => (Some(set), None),
+            Input::Set(set) => (None, Some(set)),
+        };
+        let plain = plain.into_iter().flat_map(SetRef::iter).map(|member| (member, 1.0));
+        sorted.into_iter().flat_map(SortedSetRef::iter).chain(plain)
     }
 }
 

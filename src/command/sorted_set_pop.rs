@@ -219,44 +219,46 @@ fn positive(count: &[u8]) -> Result<usize, Fault> {
 }
 
 fn zmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    pop_of_several(view, &argv[1..], reply)
+    Several::parse(&argv[1..])?.pop(view, reply)
 }
 
-/// ZMPOP from the number of keys on.
-fn pop_of_several(
-    view: &mut WriteView<'_, '_>,
-    arguments: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    let numkeys = at_least_one(arguments[0], "ERR numkeys should be greater than 0")?;
-    let rest = arguments.get(1..).unwrap_or_default();
-    let (keys, options) = rest.split_at_checked(numkeys).ok_or(Fault::SYNTAX)?;
-    let (end, options) = match options {
-        [word, options @ ..] if is(word, "MIN") => (End::Min, options),
-        [word, options @ ..] if is(word, "MAX") => (End::Max, options),
-        _ => return Err(Fault::SYNTAX),
-    };
-    let count = match options {
-        [] => 1,
-        [word, count, more @ ..] if is(word, "COUNT") => {
-            let count = at_least_one(count, "ERR count should be greater than 0")?;
-            if !more.is_empty() {
-                return Err(Fault::SYNTAX);
+/// What ZMPOP asks for, from the number of keys on.
+struct Several<'a> {
+    keys: Argv<'a>,
+    end: End,
+    count: usize,
+}
+
+impl<'a> Several<'a> {
+    fn parse(arguments: Argv<'a>) -> Result<Several<'a>, Fault> {
+        let numkeys = at_least_one(arguments[0], "ERR numkeys should be greater than 0")?;
+        let (keys, options) = arguments[1..].split_at_checked(numkeys).ok_or(Fault::SYNTAX)?;
+        let (end, options) = match options {
+            [word, options @ ..] if is(word, "MIN") => (End::Min, options),
+            [word, options @ ..] if is(word, "MAX") => (End::Max, options),
+            _ => return Err(Fault::SYNTAX),
+        };
+        let (count, more) = match options {
+            [word, count, more @ ..] if is(word, "COUNT") => {
+                (at_least_one(count, "ERR count should be greater than 0")?, more)
             }
-            count
-        }
-        _ => return Err(Fault::SYNTAX),
-    };
-    let Some((key, popped)) = serve(view, keys, end, count)? else {
-        reply.null_array();
-        return Ok(());
-    };
-    reply.array(2);
-    reply.bulk(key);
-    // Pairs in both protocols, since this command was made after RESP3.
-    reply.array(popped.len());
-    answer_pairs(&popped, reply);
-    Ok(())
+            _ => (1, options),
+        };
+        if more.is_empty() { Ok(Several { keys, end, count }) } else { Err(Fault::SYNTAX) }
+    }
+
+    fn pop(&self, view: &mut WriteView<'_, '_>, reply: &mut dyn Reply) -> Outcome {
+        let Some((key, popped)) = serve(view, self.keys, self.end, self.count)? else {
+            reply.null_array();
+            return Ok(());
+        };
+        reply.array(2);
+        reply.bulk(key);
+        // Pairs in both protocols, since this command was made after RESP3.
+        reply.array(popped.len());
+        answer_pairs(&popped, reply);
+        Ok(())
+    }
 }
 
 fn answer_pairs(popped: &Popped, reply: &mut dyn Reply) {
@@ -303,6 +305,7 @@ fn pop_before_timeout(
 }
 
 fn bzmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let several = Several::parse(&argv[2..])?;
     timeout(argv[1])?;
-    pop_of_several(view, &argv[2..], reply)
+    several.pop(view, reply)
 }

@@ -15,7 +15,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now lists, sets, sorted sets and streams, which
+//! (the replication wire knows it), and for now lists, sets and streams, which
 //! are refused with their type byte and offset.
 
 mod checksum;

@@ -11,7 +11,7 @@ use super::string::write_string;
 use super::value::{Decoded, Limits, Skipped, Value};
 use super::write::{Compression, Encode, write_length};
 use super::ziplist;
-use crate::value::number::{format_double, parse_bound};
+use crate::value::number::{format_stored_double, parse_bound};
 
 /// Members that memory is asked for before any has come; after that the vector doubles.
 const FIRST_MEMBERS: u64 = 64;
@@ -79,7 +79,7 @@ impl SortedSetListpack<'_> {
         let mut listpack = Listpack::new();
         for (member, score) in pairs {
             listpack.push(member.as_ref())?;
-            listpack.push(format_double(score).as_bytes())?;
+            listpack.push(format_stored_double(score).as_bytes())?;
         }
         Ok(listpack)
     }
@@ -268,4 +268,76 @@ fn refuse_duplicates(members: &[ScoredMember], offset: u64) -> Result<(), Error>
         return Ok(());
     }
     Err(Error::new(offset, ErrorKind::DuplicateMember))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dump;
+    use super::*;
+
+    /// The value or the refusal of a body, as DUMP has it.
+    fn read(body: &[u8]) -> Result<Vec<(Vec<u8>, f64)>, String> {
+        match dump::value(body, &Limits::default()) {
+            Ok(Value::SortedSet(members)) => {
+                Ok(members.into_iter().map(|member| (member.member, member.score)).collect())
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn listpack(elements: &[&str]) -> Vec<u8> {
+        let mut packed = Listpack::new();
+        elements.iter().for_each(|element| packed.push(element.as_bytes()).unwrap());
+        let mut body = vec![17, packed.as_bytes().len() as u8];
+        body.extend_from_slice(packed.as_bytes());
+        body
+    }
+
+    fn binary(scores: &[f64]) -> Vec<u8> {
+        let mut body = vec![5, scores.len() as u8];
+        for (name, score) in (b'a'..).zip(scores) {
+            body.extend_from_slice(&[1, name]);
+            body.extend_from_slice(&score.to_le_bytes());
+        }
+        body
+    }
+
+    #[test]
+    fn scores_of_every_kind_are_read() {
+        let texts =
+            [3, 4, 1, b'a', 3, b'1', b'.', b'5', 1, b'b', 254, 1, b'c', 255, 1, b'd', 1, b'7'];
+        let wanted = [(b"a", 1.5), (b"b", f64::INFINITY), (b"c", f64::NEG_INFINITY), (b"d", 7.0)];
+        let wanted = wanted.map(|(member, score)| (member.to_vec(), score));
+        assert_eq!(read(&texts), Ok(wanted.to_vec()));
+        assert_eq!(read(&binary(&wanted.clone().map(|pair| pair.1))), Ok(wanted.to_vec()));
+        let packed = listpack(&["a", "1.5", "b", "inf", "c", "-inf", "d", "7"]);
+        assert_eq!(read(&packed), Ok(wanted.to_vec()));
+        // Whatever the order, and whatever names look like.
+        assert_eq!(read(&listpack(&["7", "2", "8", "1"])).unwrap()[0], (b"7".to_vec(), 2.0));
+    }
+
+    #[test]
+    fn what_is_no_sorted_set_is_refused() {
+        for (body, expected) in [
+            (vec![3, 1, 1, b'a', 253], "a score"),
+            (vec![3, 1, 1, b'a', 1, b'x'], "a score"),
+            (vec![3, 1, 1, b'a', 0], "a score"),
+            (vec![3, 1, 1, b'a', 3, b'n', b'a', b'n'], "a score"),
+            (binary(&[1.0, f64::NAN]), "a score"),
+            (binary(&[-f64::NAN]), "a score"),
+            (listpack(&["a", "x"]), "a score"),
+            (listpack(&["a", ""]), "a score"),
+            (listpack(&["a", "nan"]), "a score"),
+            (listpack(&["a", "1", "b"]), "no member without its score"),
+            (listpack(&["a", "1", "b", "1", "a", "2"]), "collection has a member twice"),
+            (vec![3, 2, 1, b'a', 1, b'1', 1, b'a', 1, b'1'], "collection has a member twice"),
+            (vec![3, 2, 1, b'a', 1, b'1'], "expected more bytes, found the end"),
+            (vec![3, 0], "expected a collection with elements"),
+            (listpack(&[]), "expected a collection with elements"),
+        ] {
+            let refused = read(&body).unwrap_err();
+            assert!(refused.ends_with(expected), "{body:?}: {refused}");
+        }
+    }
 }

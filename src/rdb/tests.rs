@@ -70,6 +70,13 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
     match &key.value {
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
+        Value::SortedSet(members) if members.len() < 8 => {
+            let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
+            writer.key(&key.name, &key.meta, SortedSetListpack(&listpack));
+        }
+        Value::SortedSet(members) => {
+            writer.key(&key.name, &key.meta, SortedSetTable(pairs(members)));
+        }
         Value::Hash(fields) if fields.len() < 8 => {
             packed.clear();
             for field in fields {
@@ -83,6 +90,10 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
             writer.key(&key.name, &key.meta, HashTable(pairs));
         }
     }
+}
+
+fn pairs(members: &[ScoredMember]) -> impl ExactSizeIterator<Item = (&Vec<u8>, f64)> {
+    members.iter().map(|member| (&member.member, member.score))
 }
 
 /// A file of keys, each shard written into a buffer of its own.
@@ -113,6 +124,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn score() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<i16>().prop_map(f64::from),
+        any::<f64>().prop_filter("scores are in an order", |score| !score.is_nan()),
+    ]
+}
+
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         bytes().prop_map(Value::String),
@@ -123,6 +141,10 @@ fn value() -> impl Strategy<Value = Value> {
                 .map(|(field, value)| HashField { field, value, expire_at_ms: None })
                 .collect();
             Value::Hash(fields)
+        }),
+        proptest::collection::btree_map(bytes(), score(), 1..24).prop_map(|map| {
+            let pairs = map.into_iter();
+            Value::SortedSet(pairs.map(|(member, score)| ScoredMember { member, score }).collect())
         }),
     ]
 }
@@ -166,6 +188,9 @@ proptest! {
         match &value {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
+            Value::SortedSet(members) => {
+                dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
+            }
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);
@@ -371,8 +396,8 @@ fn a_field_twice_is_refused_in_every_encoding() {
 #[test]
 fn errors_name_the_byte_and_its_offset() {
     assert_eq!(
-        refusal(&[0, 1, b'k', 1, b'v', 3, 1, b'z']).to_string(),
-        "RDB byte 14: value type 3 (sorted set) is not supported"
+        refusal(&[0, 1, b'k', 1, b'v', 6, 1, b'z']).to_string(),
+        "RDB byte 14: value type 6 (module value of a release candidate) is not supported"
     );
     assert_eq!(
         refusal(&[243]).to_string(),
