@@ -22,6 +22,7 @@ pub mod object;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod stream;
 pub mod string;
 pub mod string_number;
 #[cfg(test)]
@@ -353,6 +354,7 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,

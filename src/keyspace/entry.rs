@@ -13,6 +13,7 @@ use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, HashRef};
 use crate::value::number::parse_integer;
+use crate::value::stream::Stream;
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub enum Value {
     String(Vec<u8>),
     /// Fields and values.
     Hash(Box<Fields>),
+    /// Entries and groups.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -83,6 +86,7 @@ impl Value {
         match self {
             Value::String(bytes) => bytes.capacity(),
             Value::Hash(fields) => fields.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
         }
     }
 }
@@ -259,6 +263,7 @@ impl Entry {
             Entry::Object(object) => match object.value {
                 Value::String(_) => Kind::String,
                 Value::Hash(_) => Kind::Hash,
+                Value::Stream(_) => Kind::Stream,
             },
         }
     }
@@ -273,6 +278,7 @@ impl Entry {
                 _ => "raw",
             },
             Kind::Hash => self.collection_encoding::<Fields>(),
+            Kind::Stream => "stream",
             _ => "raw",
         }
     }
@@ -330,6 +336,28 @@ impl Entry {
     /// The value, if it is a hash.
     pub fn as_hash(&self) -> Option<HashRef<'_>> {
         self.as_collection()
+    }
+
+    /// The value, if it is a stream.
+    pub fn as_stream(&self) -> Option<&Stream> {
+        match self {
+            Entry::Object(object) => match &object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
+    /// The value, if it is a stream, to be changed.
+    pub fn stream_mut(&mut self) -> Option<&mut Stream> {
+        match self {
+            Entry::Object(object) => match &mut object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
     }
 
     /// Changes the value, if it is a collection of this kind; else nothing is called.

@@ -10,3 +10,4 @@ pub mod limits;
 pub mod long_double;
 pub mod number;
 pub mod packed;
+pub mod stream;
