@@ -3,7 +3,9 @@
 //! `rdb` knows the format and nothing of the keyspace; the keyspace knows nothing of formats.
 //! Here each kind of value has one arm in either direction.
 
-use crate::keyspace::{Entry, StrRef};
+mod stream;
+
+use crate::keyspace::{Entry, StrRef, Value};
 use crate::rdb::{self, Encode, HashField, HashTable, IntegerValue, LimiterState, StringValue};
 use crate::value::hash::{Hash, HashRef};
 use crate::value::limits::Limits;
@@ -35,6 +37,8 @@ pub fn save(entry: &Entry, sink: &mut impl Sink) {
         sink.take(LimiterState(state));
     } else if let Some(hash) = entry.as_hash() {
         sink.take(HashTable(Pairs { left: hash.len(), pairs: HashRef::iter(hash) }));
+    } else if let Some(stream) = entry.as_stream() {
+        sink.take(stream::table(stream));
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
@@ -63,6 +67,9 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             }
             let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
             Entry::collection(key, Hash::from_pairs(pairs, limits.hash), at)
+        }
+        rdb::Value::Stream(record) => {
+            Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
         }
     })
 }

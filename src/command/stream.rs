@@ -465,11 +465,6 @@ fn xsetid(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
 
 fn set_id(stream: &mut Stream, last: Id, max_deleted: Option<Id>, added: Option<u64>) -> Outcome {
     let past = stream.past();
-    if last < past.max_deleted && max_deleted.is_none() {
-        return Err(Fault::new(
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-        ));
-    }
     if !stream.is_empty() {
         if last < stream.last_entry_id() {
             return Err(Fault::new(

@@ -32,7 +32,12 @@ pub(super) const TYPE_HASH: u8 = 4;
 pub(super) const TYPE_MODULE_2: u8 = 7;
 pub(super) const TYPE_HASH_ZIPMAP: u8 = 9;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
+pub(super) const TYPE_STREAM: u8 = 15;
 pub(super) const TYPE_HASH_LISTPACK: u8 = 16;
+/// A stream that remembers what was deleted, and groups that know how much they have read.
+pub(super) const TYPE_STREAM_2: u8 = 19;
+/// A stream whose consumers say when they were last given something.
+pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.
 pub(super) const TYPE_HASH_METADATA: u8 = 24;
 /// A hash with field expiries as a listpack of (field, value, expiry).
@@ -55,13 +60,13 @@ pub(super) fn type_name(byte: u8) -> &'static str {
         12 => "sorted set as ziplist",
         TYPE_HASH_ZIPLIST => "hash as ziplist",
         14 => "list as quicklist",
-        15 => "stream",
+        TYPE_STREAM => "stream",
         TYPE_HASH_LISTPACK => "hash as listpack",
         17 => "sorted set as listpack",
         18 => "list as quicklist 2",
-        19 => "stream 2",
+        TYPE_STREAM_2 => "stream 2",
         20 => "set as listpack",
-        21 => "stream 3",
+        TYPE_STREAM_3 => "stream 3",
         // Valkey 9 gave 22 another meaning, so it cannot be read on the byte alone.
         22 | 23 => "hash with field expiries of a release candidate",
         TYPE_HASH_METADATA => "hash with field expiries",

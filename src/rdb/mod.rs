@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
-//! `module` for the limiter state) and the packed layouts inside values (`listpack`,
+//! `stream`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads; versions 1 to 12 are read.
@@ -31,6 +31,7 @@ mod module;
 mod number;
 mod packed;
 pub mod read;
+mod stream;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,10 @@ pub use hash::{HashField, HashListpack, HashTable};
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
+pub use stream::{
+    StreamConsumer, StreamEntry, StreamFacts, StreamGroup, StreamId, StreamNode, StreamPending,
+    StreamRecord, StreamTable,
+};
 pub use string::{IntegerValue, StringValue};
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};

@@ -5,6 +5,7 @@ use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
 use super::module;
+use super::stream::{self, StreamRecord};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
+    /// A stream; it may be empty.
+    Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -90,6 +93,7 @@ pub(super) enum Decoder {
     String,
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
+    Stream(Box<stream::Decoder>),
     Module(module::Decoder),
 }
 
@@ -104,6 +108,9 @@ impl Decoder {
             code::TYPE_HASH_ZIPLIST => Self::PackedHash(hash::Packing::Ziplist),
             code::TYPE_HASH_LISTPACK => Self::PackedHash(hash::Packing::Listpack),
             code::TYPE_HASH_LISTPACK_EX => Self::PackedHash(hash::Packing::ListpackWithExpiries),
+            code::TYPE_STREAM | code::TYPE_STREAM_2 | code::TYPE_STREAM_3 => {
+                Self::Stream(Box::new(stream::Decoder::new(byte)))
+            }
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -124,6 +131,7 @@ impl Decoder {
             Self::String => Decoded::Value(Value::String(cursor.string(limits)?.into_vec()?)),
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
+            Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

@@ -16,6 +16,7 @@
 //! is read here was written here; foreign bytes (DUMP payloads, files) are decoded elsewhere
 //! and come in as texts.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use super::number::parse_integer;
@@ -167,6 +168,16 @@ impl Text<'_> {
         let mut digits = [0; DIGITS];
         digits[..text.len()].copy_from_slice(text);
         Text(Form::Digits(digits, text.len() as u8))
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The text, by itself.
+    pub fn into_cow(self) -> Cow<'a, [u8]> {
+        match self.0 {
+            Form::Stored(bytes) => Cow::Borrowed(bytes),
+            Form::Digits(digits, len) => Cow::Owned(digits[..usize::from(len)].to_vec()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, btree_map};
 
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::Id;
-pub use node::Entry;
+pub use node::{Entry, NodeRef};
 use node::{Node, Place};
 pub use trim::{Reach, References, Trim, Until};
 
@@ -100,21 +100,25 @@ impl Stream {
         if now > self.past.last.ms { Some(Id::new(now, 0)) } else { self.past.last.next() }
     }
 
-    /// Adds an entry of fields and values, alternating. Its id is above `past().last`, and its
-    /// texts have no more than `NODE_BYTES` in all.
+    /// Whether an entry of these fields and values is small enough for a node.
+    pub fn fits(pairs: &[&[u8]]) -> bool {
+        node::most_bytes(pairs) <= NODE_BYTES
+    }
+
+    /// Adds an entry of fields and values, alternating. Its id is above `past().last`, and it
+    /// fits.
     pub fn add(&mut self, id: Id, pairs: &[&[u8]], limits: StreamLimits) {
         debug_assert!(id > self.past.last);
-        let bytes: usize = pairs.iter().map(|text| text.len()).sum();
         let tail = self.nodes.last_entry().map(btree_map::OccupiedEntry::into_mut);
         let full = tail.is_none_or(|tail| {
-            let full = tail.is_full(bytes, limits);
+            let full = tail.is_full(pairs, limits);
             if full {
                 tail.shrink();
             }
             full
         });
         if full {
-            self.nodes.insert(id, Node::new(pairs));
+            self.nodes.insert(id, Node::new(pairs.iter().step_by(2).copied()));
         }
         self.append(id, pairs);
         self.past.last = id;
@@ -199,31 +203,25 @@ impl Stream {
         radix::nodes(self.nodes.keys().copied())
     }
 
-    /// Every node, as its first id with its entries in order, deleted ones included: those that
-    /// are there are answered as true.
-    pub fn by_node(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (Id, impl Iterator<Item = (bool, Entry<'_>)>)> {
-        self.nodes.iter().map(|(first, node)| {
-            let places = node.places(*first);
-            (*first, places.map(|place| (!place.deleted, node.entry(place))))
-        })
+    /// Every node.
+    pub fn by_node(&self) -> impl ExactSizeIterator<Item = NodeRef<'_>> {
+        self.nodes.iter().map(|(first, node)| NodeRef { first: *first, node })
     }
 
-    /// A node that was stored: its first id, and its entries with whether they are there. The
-    /// ids ascend from the first on, which is behind all that is here already. A node without
-    /// any entry that is there is left out.
+    /// Adds a node that was stored, behind all others: the id and the fields of its first
+    /// entry, and its entries, each with whether it is there. The ids of those ascend. A node
+    /// of which nothing is there is left out.
     pub fn push_node<'a>(
         &mut self,
         first: Id,
-        master: &[&[u8]],
-        entries: impl Iterator<Item = (Id, bool, &'a [&'a [u8]])>,
+        fields: &[&[u8]],
+        entries: impl Iterator<Item = (Id, bool, Vec<&'a [u8]>)>,
     ) {
-        let mut node = Node::new(master);
+        let mut node = Node::new(fields.iter().copied());
         for (id, live, pairs) in entries {
             match live {
-                true => node.push(first, id, pairs),
-                false => node.push_deleted(first, id, pairs),
+                true => node.push(first, id, &pairs),
+                false => node.push_deleted(first, id, &pairs),
             }
         }
         node.shrink();
@@ -304,13 +302,15 @@ impl Stream {
         read.map(|read| self.past.added.wrapping_sub(read) as i64)
     }
 
-    /// Whether an entry was deleted at this id or behind it, as far as is remembered.
+    /// Whether an entry was deleted at this id or behind it, between others, as far as is
+    /// remembered.
     fn has_holes_from(&self, id: Id) -> bool {
-        self.len > 0 && self.past.max_deleted != Id::MIN && id <= self.past.max_deleted
+        let deleted = self.past.max_deleted;
+        self.len > 0 && deleted != Id::MIN && id <= deleted && self.first_id() <= deleted
     }
 
     /// How many entries have ever been added up to this id, if that can be told.
-    fn entries_up_to(&self, id: Id) -> Option<u64> {
+    pub fn entries_up_to(&self, id: Id) -> Option<u64> {
         let Past { last, max_deleted, added } = self.past;
         if added == 0 {
             return Some(0);

@@ -8,7 +8,7 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::WriteView;
 use crate::keyspace::view::BEFORE_ALL;
 use crate::resp::Reply;
-use crate::value::stream::{Id, NODE_BYTES, Reach, References, Stream, StreamLimits, Trim, Until};
+use crate::value::stream::{Id, Reach, References, Stream, StreamLimits, Trim, Until};
 
 /// What XADD and XTRIM ask for, besides the entry.
 #[derive(Debug, Default)]
@@ -211,7 +211,7 @@ impl<'a> Addition<'a> {
 
     fn add(self, stream: &mut Stream, now: u64, limits: StreamLimits) -> Result<Added, Fault> {
         let id = self.wanted.id(stream, now)?;
-        if self.pairs.iter().map(|text| text.len()).sum::<usize>() > NODE_BYTES {
+        if !Stream::fits(self.pairs) {
             return Err(Fault::new("ERR Elements are too large to be stored"));
         }
         stream.add(id, self.pairs, limits);
@@ -258,9 +258,7 @@ pub(super) fn xtrim(
         return Err(Fault::SYNTAX);
     }
     let trim = asked.trim(view)?;
-    let trim = trim.ok_or(Fault::new(
-        "ERR syntax error, XTRIM must be called with either MAXLEN or MINID options",
-    ))?;
+    let trim = trim.ok_or(Fault::SYNTAX)?;
     let trimmed = change(view, key, |stream| Ok((stream.trim(trim), words(stream, trim))))?;
     let (trimmed, words) = trimmed.unwrap_or_default();
     if trimmed > 0 {

@@ -2,7 +2,7 @@
 
 use super::super::args::{integer, is, next};
 use super::super::{Argv, Command, Flags, Keys, Run};
-use super::{change, id, ids, make, regrouped, stream, sub};
+use super::{bound, change, id, ids, make, regrouped, stream, sub};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::WriteView;
@@ -124,8 +124,13 @@ impl Start {
         Ok(start)
     }
 
-    fn with_id(self, argument: &[u8]) -> Result<Start, Fault> {
-        let id = if argument == b"$" { None } else { Some(id(argument)?) };
+    /// Reads the id: for SETID, as Redis has it, also one of the ends of an interval.
+    fn with_id(
+        self,
+        argument: &[u8],
+        read: fn(&[u8]) -> Result<Id, Fault>,
+    ) -> Result<Start, Fault> {
+        let id = if argument == b"$" { None } else { Some(read(argument)?) };
         Ok(Start { id, ..self })
     }
 
@@ -145,7 +150,7 @@ fn create(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     if !present(view, key)? && !start.make {
         return Err(NO_STREAM);
     }
-    let start = start.with_id(argv[4])?;
+    let start = start.with_id(argv[4], id)?;
     make(view, key, |stream| {
         let group = Group::new(start.id(stream), start.read);
         match stream.add_group(name, group) {
@@ -179,7 +184,7 @@ fn set_id(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
         let read = view.as_read();
         let stream = stream(&read, key)?.ok_or(NO_STREAM)?;
         stream.group(name).ok_or_else(|| no_group(key, name))?;
-        start.with_id(argv[4])?.id(stream)
+        start.with_id(argv[4], |id| bound(id, 0))?.id(stream)
     };
     change_group(view, key, name, |group| group.advance(id, start.read))?;
     regrouped(view);

@@ -22,7 +22,7 @@ pub struct Group {
 }
 
 /// A consumer within its group, as long as it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsumerId(u32);
 
 /// One reader of a group.

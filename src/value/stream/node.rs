@@ -55,16 +55,16 @@ pub(super) struct Place {
 
 impl Node {
     /// A node with the fields of its first entry, which is then to be added.
-    pub(super) fn new(pairs: &[&[u8]]) -> Node {
+    pub(super) fn new<'a>(fields: impl ExactSizeIterator<Item = &'a [u8]>) -> Node {
         let mut bytes = Vec::new();
-        push_varint(&mut bytes, (pairs.len() / 2) as u64);
-        let mut listpack = LISTPACK_BYTES + integer_bytes((pairs.len() / 2) as i64);
-        for pair in pairs.chunks_exact(2) {
-            Encoded::new(pair[0]).append(&mut bytes);
-            listpack += text_bytes(pair[0]);
-        }
+        push_varint(&mut bytes, fields.len() as u64);
         // Redis ends them with a zero.
-        Node { live: 0, deleted: 0, listpack: listpack + integer_bytes(0), bytes }
+        let mut listpack = LISTPACK_BYTES + integer_bytes(fields.len() as i64) + integer_bytes(0);
+        for field in fields {
+            Encoded::new(field).append(&mut bytes);
+            listpack += text_bytes(field);
+        }
+        Node { live: 0, deleted: 0, listpack, bytes }
     }
 
     /// Bytes of the listpack that Redis would have.
@@ -107,14 +107,17 @@ impl Node {
         self.deleted += 1;
     }
 
-    /// Whether an entry of so many bytes goes into another node.
-    pub(super) fn is_full(&self, bytes: usize, limits: StreamLimits) -> bool {
+    /// Whether another entry goes into another node.
+    pub(super) fn is_full(&self, pairs: &[&[u8]], limits: StreamLimits) -> bool {
         let most = match limits.node_bytes {
             0 => NODE_BYTES,
             most => most.min(NODE_BYTES),
         };
-        let full = limits.node_entries > 0 && self.live + self.deleted >= limits.node_entries;
-        full || self.listpack_bytes().saturating_add(bytes) >= most
+        let bytes: usize = pairs.iter().map(|text| text.len()).sum();
+        let listpack = self.listpack_bytes();
+        (limits.node_entries > 0 && self.live + self.deleted >= limits.node_entries)
+            || listpack.saturating_add(bytes) >= most
+            || listpack.saturating_add(most_bytes(pairs)) > NODE_BYTES
     }
 
     /// Gives back what the last entries did not need.
@@ -206,6 +209,36 @@ impl Node {
     }
 }
 
+/// A node to read, as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeRef<'a> {
+    pub(super) first: Id,
+    pub(super) node: &'a Node,
+}
+
+impl<'a> NodeRef<'a> {
+    /// The id of its first entry, deleted or not.
+    pub fn first(self) -> Id {
+        self.first
+    }
+
+    /// How many entries are there, and how many are deleted.
+    pub fn counts(self) -> (usize, usize) {
+        (self.node.live, self.node.deleted)
+    }
+
+    /// The fields of its first entry.
+    pub fn fields(self) -> impl Iterator<Item = Text<'a>> {
+        let (count, mut at) = read_varint(&self.node.bytes, 0);
+        (0..count).map(move |_| take(&self.node.bytes, &mut at))
+    }
+
+    /// Its entries, deleted ones included, each with whether it is there.
+    pub fn entries(self) -> impl Iterator<Item = (bool, Entry<'a>)> {
+        self.node.places(self.first).map(move |place| (!place.deleted, self.node.entry(place)))
+    }
+}
+
 /// An entry of a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
@@ -223,6 +256,11 @@ impl<'a> Entry<'a> {
     /// How many fields it has.
     pub fn len(self) -> usize {
         self.fields
+    }
+
+    /// Whether its fields are stored with those of the first entry of its node.
+    pub fn shares_fields(self) -> bool {
+        self.master.is_some()
     }
 
     /// Whether it has no fields; what was added has some.
@@ -247,6 +285,13 @@ fn take<'a>(bytes: &'a [u8], at: &mut usize) -> Text<'a> {
     let (text, next) = packed::read(bytes, *at);
     *at = next;
     text
+}
+
+/// Bytes that an entry has at most in a listpack of its own, where each text has at most ten
+/// besides itself.
+pub(super) fn most_bytes(pairs: &[&[u8]]) -> usize {
+    let texts: usize = pairs.iter().map(|text| text.len() + 16).sum();
+    texts.saturating_add(128)
 }
 
 /// Bytes of an entry in Redis' listpack: flags, id, number of fields, texts, number of elements.
