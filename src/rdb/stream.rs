@@ -8,6 +8,9 @@
 //! What a group has pending is stored twice, once for the group and once for its consumers. A
 //! payload is refused in which the two disagree: something that nobody owns, or that two own.
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 

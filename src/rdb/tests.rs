@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fuzz::{items, read_any};
+use super::stream::tests::{record, table};
 use super::*;
 
 const POSITION: StreamPosition<'static> = StreamPosition {
@@ -70,6 +71,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
     match &key.value {
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
+        Value::Stream(record) => writer.key(&key.name, &key.meta, table(record)),
         Value::Hash(fields) if fields.len() < 8 => {
             packed.clear();
             for field in fields {
@@ -117,6 +119,7 @@ fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         bytes().prop_map(Value::String),
         bytes().prop_map(Value::Limiter),
+        record().prop_map(Value::Stream),
         proptest::collection::btree_map(bytes(), bytes(), 1..24).prop_map(|map| {
             let fields = map
                 .into_iter()
@@ -166,6 +169,7 @@ proptest! {
         match &value {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
+            Value::Stream(record) => dump::write(&mut payload, table(record), compression),
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);

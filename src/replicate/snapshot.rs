@@ -379,7 +379,7 @@ mod tests {
     fn an_eave_gets_every_kind_of_value() {
         let bytes = stream(&keyspace(), Form::Eave);
         for piece in [1, 7, bytes.len()] {
-            let mut loader = Loader::new(3, Encodings { hash: limits() });
+            let mut loader = Loader::new(3, Encodings { hash: limits(), ..Encodings::default() });
             for bytes in bytes.chunks(piece) {
                 loader.feed(bytes).unwrap();
             }

@@ -13,6 +13,8 @@ use super::super::{Command, Flags, Group, all, full_name};
 /// What redis-server 7.0 does not have, and why Eave does.
 const ONLY_EAVE: &[(&str, &str)] = &[
     ("client|setinfo", "of Redis 7.2; every client of today says it when it connects"),
+    ("xdelex", "of Redis 8.2"),
+    ("xackdel", "of Redis 8.2"),
     // The commands of `Group::RateLimit` are Eave's own.
 ];
 
