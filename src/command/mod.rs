@@ -18,6 +18,8 @@ pub mod databases;
 pub mod dump;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
@@ -36,8 +38,17 @@ pub mod server;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod sort;
+pub mod sorted_set;
+pub mod sorted_set_combine;
+pub mod sorted_set_pop;
+pub mod sorted_set_random;
+pub mod sorted_set_range;
+pub mod stream;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -398,12 +409,20 @@ pub const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_combine::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,

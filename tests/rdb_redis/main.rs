@@ -15,3 +15,4 @@ mod files;
 mod lists;
 mod payloads;
 mod server;
+mod sorted_sets;

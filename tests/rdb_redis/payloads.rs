@@ -257,8 +257,8 @@ fn damaged_intsets_are_refused_as_redis_refuses_them() {
 #[test]
 fn types_not_read_yet_are_named() {
     let mut redis = Redis::start(Dir::new("types"), &[]);
-    redis.run("ZADD z 1 a");
-    for (key, name) in [("z", "sorted set as listpack")] {
+    redis.run("XADD s 1-1 f v");
+    for (key, name) in [("s", "stream 2")] {
         let payload = text(&redis.run(&format!("DUMP {key}")));
         let error = dump::read(&payload, &Limits::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Type { byte: payload[0], name });
