@@ -3,21 +3,20 @@
 //! `rdb` knows the format and nothing of the keyspace; the keyspace knows nothing of formats.
 //! Here each kind of value has one arm in either direction.
 
-use crate::keyspace::{Entry, StrRef};
+use crate::keyspace::{Entry, NEVER, StrRef};
 use crate::rdb::{
-    self, Encode, HashField, HashTable, IntegerValue, Intset, LimiterState, SetTable, StringValue,
+    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
+    ListValue, SetTable, StringValue,
 };
-use crate::value::hash::{Hash, HashRef};
+use crate::value::hash::Hash;
 use crate::value::limits::Limits;
+use crate::value::list::List;
 use crate::value::packed::Text;
 use crate::value::set::{Set, SetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A hash with fields that expire.
-    #[error("it has fields that expire, which is not supported")]
-    FieldExpiry,
     /// A rate limit that this version of the limiter has not written.
     #[error("it is a rate limit that is damaged")]
     Limiter,
@@ -32,12 +31,27 @@ pub trait Sink {
     fn take<V: Encode>(&mut self, value: V);
 }
 
-/// Gives the value of an entry to `sink`.
+/// Gives the value of an entry to `sink`, whole.
 pub fn save(entry: &Entry, sink: &mut impl Sink) {
+    match entry.as_hash() {
+        Some(hash) if hash.soonest() != NEVER => {
+            let fields = hash.iter().map(|(field, value, at)| (Bytes(field), Bytes(value), at));
+            let fields = Counted { left: hash.len(), items: fields };
+            sink.take(ExpiringHash { earliest_ms: hash.soonest(), fields });
+        }
+        _ => save_plain(entry, sink),
+    }
+}
+
+/// Gives the value of an entry to `sink`, without what redis-server 7.0 cannot read: the expiry
+/// of fields.
+pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
+    } else if let Some(list) = entry.as_list() {
+        sink.take(ListValue(list.forward(0).map(|element| Bytes(element.text()))));
     } else if let Some(hash) = entry.as_hash() {
-        let pairs = HashRef::iter(hash).map(|(field, value)| (Bytes(field), Bytes(value)));
+        let pairs = hash.iter().map(|(field, value, _)| (Bytes(field), Bytes(value)));
         sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
     } else if let Some(set) = entry.as_set() {
         save_set(set, sink);
@@ -77,12 +91,19 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             }
             Entry::rate_limit(key, &state, at)
         }
+        rdb::Value::List(texts) => {
+            Entry::collection(key, List::from_texts(texts.iter(), limits.list), at)
+        }
         rdb::Value::Hash(fields) => {
-            if fields.iter().any(|field| field.expire_at_ms.is_some()) {
-                return Err(Refused::FieldExpiry);
-            }
             let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
-            Entry::collection(key, Hash::from_pairs(pairs, limits.hash), at)
+            let mut hash = Hash::from_pairs(pairs, limits.hash);
+            for HashField { field, expire_at_ms, .. } in &fields {
+                // A time that has passed stays, and the field is absent. 0 would mean never.
+                if let Some(at) = expire_at_ms {
+                    hash.expire(field, (*at).max(1));
+                }
+            }
+            Entry::collection(key, hash, at)
         }
         rdb::Value::Set(members) => {
             Entry::collection(key, Set::from_members(members, limits.set), at)

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::engine;
 use crate::engine::room::{self, Room};
 use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
@@ -70,6 +71,7 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
+        let mut bulky = Vec::new();
         let step = sweep.step(
             &node.keyspace,
             now,
@@ -78,8 +80,14 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },
-            |effects| node.record(effects),
+            |effects| {
+                node.record(effects);
+                bulky = std::mem::take(&mut effects.bulky);
+            },
         );
+        if !bulky.is_empty() {
+            engine::free(Vec::new(), bulky);
+        }
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
             Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),

@@ -18,11 +18,17 @@ pub mod databases;
 pub mod dump;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
+pub mod list;
+pub mod list_move;
+pub mod list_pop;
+pub mod list_position;
 pub mod object;
 pub mod pubsub;
 pub mod random;
@@ -33,7 +39,9 @@ pub mod set;
 pub mod set_algebra;
 pub mod set_random;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -393,6 +401,9 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     set::COMMANDS,

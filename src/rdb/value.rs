@@ -4,7 +4,8 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
-use super::{module, set};
+use super::texts::Texts;
+use super::{list, module, set};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Key {
 pub enum Value {
     /// A string.
     String(Vec<u8>),
+    /// A list, never empty.
+    List(Texts),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
     /// A set, never empty, no member twice, in stored order.
@@ -90,6 +93,7 @@ pub(super) enum Decoded {
 #[derive(Debug)]
 pub(super) enum Decoder {
     String,
+    List(list::Decoder),
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
     Set(set::TableDecoder),
@@ -102,6 +106,10 @@ impl Decoder {
     pub(super) fn new(byte: u8, offset: u64) -> Result<Self, Error> {
         Ok(match byte {
             code::TYPE_STRING => Self::String,
+            code::TYPE_LIST => Self::List(list::Decoder::strings()),
+            code::TYPE_LIST_ZIPLIST => Self::List(list::Decoder::ziplist()),
+            code::TYPE_LIST_QUICKLIST => Self::List(list::Decoder::ziplists()),
+            code::TYPE_LIST_QUICKLIST_2 => Self::List(list::Decoder::nodes()),
             code::TYPE_HASH => Self::Hash(hash::TableDecoder::plain()),
             code::TYPE_HASH_METADATA => Self::Hash(hash::TableDecoder::with_expiries()),
             code::TYPE_HASH_ZIPMAP => Self::PackedHash(hash::Packing::Zipmap),
@@ -129,6 +137,7 @@ impl Decoder {
     ) -> Result<Decoded, Stop> {
         let decoded = match self {
             Self::String => Decoded::Value(Value::String(cursor.string(limits)?.into_vec()?)),
+            Self::List(list) => list.step(cursor, limits)?,
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
             Self::Set(table) => set::decoded(table.step(cursor, limits)?),

@@ -145,7 +145,14 @@ fn chosen(types: &[String]) -> Result<Vec<&'static Family>> {
 
 fn debug_build() -> Result<PathBuf> {
     println!("building Eave");
-    process::run(process::cargo().args(["build", "--quiet", "--package", "eave", "--bin", "eave"]))?;
+    process::run(process::cargo().args([
+        "build",
+        "--quiet",
+        "--package",
+        "eave",
+        "--bin",
+        "eave",
+    ]))?;
     let binary = process::target()?.join("debug/eave");
     if !binary.is_file() {
         bail!("cargo built no {}", binary.display());
@@ -248,8 +255,10 @@ fn report(
     let steps = epoch.steps[..first.steps.min(epoch.steps.len())].to_vec();
     let text = match shrink::shrink(pair, trial, steps)? {
         Some((steps, difference)) => script::script(pair, epoch.resp3, &steps, &difference)?,
-        None => "# it did not show again when the same commands were sent again\n".to_owned()
-            + &script::difference(&first),
+        None => {
+            "# it did not show again when the same commands were sent again\n".to_owned()
+                + &script::difference(&first)
+        }
     };
     let file = process::scratch()?.join(format!("diff-{name}-{seed}.txt"));
     std::fs::write(&file, format!("{head}{text}"))?;

@@ -15,8 +15,11 @@ const ROWS: &[Row] = &[
     row(4, "BITPOS key bit index [index [BYTE|BIT]]"),
     row(6, "BITOP (AND|OR|XOR) key keys"),
     row(2, "BITOP NOT key key"),
-    row(8, "BITFIELD key (GET bittype bitplace|SET bittype bitplace big|\
-         INCRBY bittype bitplace big|OVERFLOW (WRAP|SAT|FAIL))+"),
+    row(
+        8,
+        "BITFIELD key (GET bittype bitplace|SET bittype bitplace big|\
+         INCRBY bittype bitplace big|OVERFLOW (WRAP|SAT|FAIL))+",
+    ),
     row(3, "BITFIELD_RO key (GET bittype bitplace)+"),
     row(1, "BITFIELD key"),
     row(3, "SET key value"),

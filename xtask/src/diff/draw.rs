@@ -69,8 +69,7 @@ impl Drawer {
         let others = others.map(parse).collect::<Result<Vec<_>>>()?;
         let main = parse(family)?;
         let of_all = others.iter().chain([&main]).flat_map(|parsed| parsed.family.directives);
-        let directives =
-            of_all.filter(|(name, _)| directives.contains(*name)).copied().collect();
+        let directives = of_all.filter(|(name, _)| directives.contains(*name)).copied().collect();
         Ok(Self { main, others, directives, known })
     }
 
@@ -221,7 +220,8 @@ fn weighted(weights: &[usize], draw: &mut Draw) -> usize {
 }
 
 fn parse(family: &'static Family) -> Result<Parsed> {
-    let template = |text| Template::parse(text).map_err(|error| anyhow!("{}: {error}", family.name));
+    let template =
+        |text| Template::parse(text).map_err(|error| anyhow!("{}: {error}", family.name));
     let one = |row: &'static Row| {
         let then = row.then.iter().map(|(text, how)| Ok((template(text)?, *how)));
         let then = then.collect::<Result<_>>()?;

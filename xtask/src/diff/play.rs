@@ -58,7 +58,8 @@ pub(super) fn play(
         request.clear();
         let mut last = first;
         let mut count = 0;
-        while last < steps.len() && (last == first || count < batch) && request.len() < BATCH_BYTES {
+        while last < steps.len() && (last == first || count < batch) && request.len() < BATCH_BYTES
+        {
             for line in &steps[last].lines {
                 reply::encode(&line.arguments, &mut request);
                 count += 1;

@@ -17,10 +17,9 @@ const ROWS: &[Row] = &[
     row(3, "XADD key (MAXLEN ~ count|MINID ~ oldid|MAXLEN = count|MINID = oldid) id field value"),
     row(2, "XADD key (MAXLEN ~ count|MINID ~ oldid) LIMIT limit id field value"),
     // The server's clock makes the id, so that the key is gone at once.
-    row(1, "XADD 'clock * field value").how(How::Kind).then(&[
-        ("XLEN 'clock", How::Exact),
-        ("DEL 'clock", How::Exact),
-    ]),
+    row(1, "XADD 'clock * field value")
+        .how(How::Kind)
+        .then(&[("XLEN 'clock", How::Exact), ("DEL 'clock", How::Exact)]),
     row(1, "XLEN key"),
     row(4, "XRANGE key rangeid rangeid [COUNT limit]"),
     row(3, "XREVRANGE key rangeid rangeid [COUNT limit]"),
@@ -46,8 +45,11 @@ const ROWS: &[Row] = &[
     row(2, "XPENDING key group"),
     row(3, "XPENDING key group [IDLE (0|10000000)] rangeid rangeid count [consumer]")
         .how(How::Times),
-    row(4, "XCLAIM key group consumer (0|10000000) oldid+ \
-         {[IDLE (0|100000)] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID oldid]}"),
+    row(
+        4,
+        "XCLAIM key group consumer (0|10000000) oldid+ \
+         {[IDLE (0|100000)] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID oldid]}",
+    ),
     row(1, "XCLAIM key group consumer 0 oldid+ TIME (1000|4000000000000|-5)"),
     row(3, "XAUTOCLAIM key group consumer (0|10000000) (0-0|oldid) {[COUNT count] [JUSTID]}"),
     row(1, "XINFO STREAM key").how(How::Times),

@@ -36,11 +36,10 @@ const ROWS: &[Row] = &[
     row(3, "DECRBY key big"),
     row(4, "INCRBYFLOAT key float"),
     // On short texts of their own: the work is the product of the lengths.
-    row(1, "MSET lcs:1 short lcs:2 short")
-        .then(&[
-            ("LCS lcs:1 lcs:2", How::Exact),
-            ("LCS lcs:1 lcs:2 LEN", How::Exact),
-            ("LCS lcs:1 lcs:2 {IDX [MINMATCHLEN int] [WITHMATCHLEN]}", How::Exact),
-        ]),
+    row(1, "MSET lcs:1 short lcs:2 short").then(&[
+        ("LCS lcs:1 lcs:2", How::Exact),
+        ("LCS lcs:1 lcs:2 LEN", How::Exact),
+        ("LCS lcs:1 lcs:2 {IDX [MINMATCHLEN int] [WITHMATCHLEN]}", How::Exact),
+    ]),
     row(1, "LCS 'missing key [LEN|IDX|LEN IDX|WITHMATCHLEN|MINMATCHLEN 3]"),
 ];

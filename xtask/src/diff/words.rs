@@ -185,7 +185,18 @@ const WORDS: &[(&str, fn(&mut Draw, &mut Arguments))] = &[
     ("pattern", |draw, out| {
         let own = format!("{}*", draw.pool);
         let patterns = [
-            "*", "*", own.as_str(), "?", "[a-f]*", "*1*", "[^a]*", "h?", "", "w*", "\\*", "*[0-9]",
+            "*",
+            "*",
+            own.as_str(),
+            "?",
+            "[a-f]*",
+            "*1*",
+            "[^a]*",
+            "h?",
+            "",
+            "w*",
+            "\\*",
+            "*[0-9]",
         ];
         let text = draw.random.pick(&patterns).to_string();
         out.push(text.into_bytes());

@@ -32,7 +32,10 @@ const ROWS: &[Row] = &[
     row(3, "ZRANGE key index index {[WITHSCORES] [REV]}"),
     row(3, "ZRANGE key bound bound {BYSCORE [WITHSCORES] [REV] [LIMIT count limit]}"),
     row(3, "ZRANGE ykey lexbound lexbound {BYLEX [REV] [LIMIT count limit]}"),
-    row(1, "ZRANGE ykey lexbound lexbound {[BYSCORE] [BYLEX] [WITHSCORES] [REV] [LIMIT count limit]}"),
+    row(
+        1,
+        "ZRANGE ykey lexbound lexbound {[BYSCORE] [BYLEX] [WITHSCORES] [REV] [LIMIT count limit]}",
+    ),
     row(1, "ZREVRANGE key index index [WITHSCORES]"),
     row(2, "ZRANGEBYSCORE key bound bound {[WITHSCORES] [LIMIT count limit]}"),
     row(2, "ZREVRANGEBYSCORE key bound bound {[WITHSCORES] [LIMIT count limit]}"),
