@@ -114,12 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Measures how commands grow, prints it, and writes that part of BENCHMARKS.md.
-fn grow(
-    options: &Options,
-    cores: &Cores,
-    pair: &Pair,
-    progress: &ProgressBar,
-) -> Result<ExitCode> {
+fn grow(options: &Options, cores: &Cores, pair: &Pair, progress: &ProgressBar) -> Result<ExitCode> {
     let measured = complexity::measure(options.sizes(), options.rounds(), cores, pair, progress)?;
     progress.finish_and_clear();
     let heading = report::heading(options.date.as_deref(), cores, pair)?;

@@ -134,7 +134,7 @@ fn sadd(number: u64) -> Vec<String> {
 
 /// The set keeps its size.
 fn spop(number: u64, _: u64) -> Vec<String> {
-    if number % 2 == 0 { words(["SPOP", "key"]) } else { sadd(number) }
+    if number.is_multiple_of(2) { words(["SPOP", "key"]) } else { sadd(number) }
 }
 
 fn xadd(number: u64) -> Vec<String> {

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, anyhow};
 
 use super::grammar::{COMPANIONS, FAMILIES, Family, How, Line, Row, Step};
+use super::hll;
 use super::spoil;
 use super::template::Template;
 use super::words::{Draw, POOLS, Scale};
@@ -65,7 +66,10 @@ impl Drawer {
         directives: &BTreeSet<String>,
     ) -> Result<Self> {
         let mixed = if is_companion(family) { FAMILIES.to_vec() } else { COMPANIONS.to_vec() };
-        let others = mixed.into_iter().filter(|other| other.name != family.name);
+        // Commands for strings damage HyperLogLogs, which Redis notices much later than Eave;
+        // they meet in epochs of their own only.
+        let apart = |other: &Family| other.name == family.name || other.name == hll::FAMILY.name;
+        let others = mixed.into_iter().filter(|other| !apart(other));
         let others = others.map(parse).collect::<Result<Vec<_>>>()?;
         let main = parse(family)?;
         let of_all = others.iter().chain([&main]).flat_map(|parsed| parsed.family.directives);

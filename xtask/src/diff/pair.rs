@@ -23,6 +23,9 @@ const START: Duration = Duration::from_secs(20);
 /// How long a reply may take: a debug build on a busy machine needs a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A whole reply as it came; nothing when the connection ended, or nothing came in time.
+pub(super) type Answer = Option<Vec<u8>>;
+
 /// A server of ours; killed when dropped.
 struct Server {
     child: Child,
@@ -107,7 +110,7 @@ impl Side {
     ///
     /// # Errors
     /// When the server sends something else than RESP.
-    pub(super) fn receive(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(super) fn receive(&mut self) -> Result<Answer> {
         let mut chunk = [0; 64 * 1024];
         loop {
             let length = reply::length(&self.read);
@@ -230,7 +233,7 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Side::receive`].
-    pub(super) fn receive(&mut self) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    pub(super) fn receive(&mut self) -> Result<(Answer, Answer)> {
         Ok((self.redis.receive()?, self.eave.receive()?))
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::compare;
 use super::grammar::{How, Line, Step};
-use super::pair::Pair;
+use super::pair::{Answer, Pair};
 use super::reply;
 
 /// A batch never holds more bytes than the kernel's buffers take.
@@ -21,9 +21,9 @@ pub(super) struct Difference {
     pub(super) steps: usize,
     /// The command that was answered differently.
     pub(super) line: Line,
-    /// What redis-server and Eave answered; nothing when the connection ended.
-    pub(super) redis: Option<Vec<u8>>,
-    pub(super) eave: Option<Vec<u8>>,
+    /// What redis-server and Eave answered.
+    pub(super) redis: Answer,
+    pub(super) eave: Answer,
 }
 
 /// How often each command was sent, and how often redis-server answered it with an error.

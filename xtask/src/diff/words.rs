@@ -12,8 +12,11 @@ use super::template::Arguments;
 /// A word of the vocabulary.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
-    pub(super) draw: fn(&mut Draw, &mut Arguments),
+    pub(super) draw: Drawn,
 }
+
+/// Adds the arguments of a word.
+type Drawn = fn(&mut Draw, &mut Arguments);
 
 /// How many different things there are; small runs meet often, large ones grow.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +75,7 @@ impl Draw {
 }
 
 /// Every word of the templates.
-const WORDS: &[(&str, fn(&mut Draw, &mut Arguments))] = &[
+const WORDS: &[(&str, Drawn)] = &[
     ("key", |draw, out| {
         let key = draw.key();
         out.push(key);
