@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `list`,
-//! `hash`, `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
+//! `hash`, `set`, `stream`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
@@ -35,6 +35,7 @@ mod packed;
 pub mod read;
 mod set;
 mod sorted_set;
+mod stream;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,10 @@ pub use module::LimiterState;
 pub use read::{Item, Reader};
 pub use set::{Intset, SetTable};
 pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};
+pub use stream::{
+    StreamConsumer, StreamEntry, StreamFacts, StreamGroup, StreamId, StreamNode, StreamPending,
+    StreamRecord, StreamTable,
+};
 pub use string::{IntegerValue, StringValue};
 pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
