@@ -196,7 +196,11 @@ impl Drawer {
         let rigid = row.row.rigid || row.row.how != How::Exact;
         let mut lines = vec![Line { arguments, how: row.row.how, rigid }];
         for (template, how) in &row.then {
-            lines.push(Line { arguments: template.expand(draw), how: *how, rigid: true });
+            let mut arguments = template.expand(draw);
+            if row.row.spoils_then && draw.random.chance(spoil::PERCENT) {
+                spoil::spoil(&mut arguments, template, row.row.timed, &mut draw.random);
+            }
+            lines.push(Line { arguments, how: *how, rigid: true });
         }
         let asks = matches!(row.row.how, How::ByEncoding | How::PairsByEncoding)
             || matches!(row.row.how, How::Scan | How::ScanPairs) && lines[0].name() != "SCAN";

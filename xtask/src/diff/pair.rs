@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::compare::Past;
 use super::grammar::FAMILIES;
 use super::reply::{self, Reply};
 use crate::process;
@@ -162,6 +163,8 @@ pub(super) struct Pair {
     /// The directives that both know, with redis-server's defaults.
     defaults: BTreeMap<String, String>,
     commands: BTreeSet<String>,
+    /// What was sent since the last reset.
+    pub(super) past: Past,
 }
 
 impl Pair {
@@ -173,7 +176,7 @@ impl Pair {
         let redis = Side::start(Path::new("redis-server"), "redis")?;
         let eave = Side::start(eave, "eave")?;
         let (defaults, commands) = (BTreeMap::new(), BTreeSet::new());
-        let mut pair = Self { redis, eave, defaults, commands };
+        let mut pair = Self { redis, eave, defaults, commands, past: Past::Plain };
         pair.commands = &commands_of(&mut pair.redis)? & &commands_of(&mut pair.eave)?;
         let names: BTreeSet<&str> =
             FAMILIES.iter().flat_map(|family| family.directives).map(|(name, _)| *name).collect();
@@ -207,6 +210,7 @@ impl Pair {
     /// # Errors
     /// When a server does not come back, or refuses.
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
+        self.past = Past::Plain;
         for side in [&mut self.redis, &mut self.eave] {
             side.renew()?;
             if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {
