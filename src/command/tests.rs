@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod lists;
 mod mirror;
 mod sets;
 mod table;
@@ -128,6 +129,10 @@ fn show(entry: &Entry, now: u64) -> String {
         let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
             fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
         return format!("{fields:?}");
+    }
+    if let Some(list) = entry.as_list() {
+        let texts: Vec<Vec<u8>> = list.forward(0).map(|element| element.text().to_vec()).collect();
+        return format!("list {texts:?}");
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
@@ -556,6 +561,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
             .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
+        lists::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

@@ -617,7 +617,7 @@ fn dumps_are_refused_for_what_is_wrong_with_them() {
     assert_eq!(refused(&[0, 1, b'v'], 13), Err(ErrorKind::Version { found: 13 }));
     assert_eq!(refused(&[0, 2, b'v'], 10), Err(ErrorKind::Truncated));
     assert!(matches!(refused(&[0, 1, b'v', 0], 10), Err(ErrorKind::Expected { .. })));
-    assert!(matches!(refused(&[2, 0], 10), Err(ErrorKind::Type { byte: 2, name: "set" })));
+    assert!(matches!(refused(&[6, 0], 10), Err(ErrorKind::Type { byte: 6, .. })));
     assert!(matches!(refused(&[7, 0, 0], 10), Err(ErrorKind::Type { byte: 7, .. })));
     let end = payload.len() - 1;
     payload[end] ^= 1;
