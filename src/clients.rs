@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize,
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 
+use crate::config::OutputLimit;
+use crate::pubsub::{Subscriptions, Topic};
+
 /// One client, as others see it.
 #[derive(Debug)]
 pub struct Client {
@@ -40,8 +43,20 @@ pub struct Client {
     pub words: Mutex<Words>,
     /// Whether it is this node's replica.
     pub follower: AtomicBool,
+    /// Channels, patterns and shard channels that it listens to.
+    pub listening: [AtomicUsize; 3],
+    /// Messages that its connection has not taken yet.
+    outbox: Mutex<Outbox>,
     closing: AtomicBool,
     waker: AtomicWaker,
+}
+
+/// Messages on their way to a client.
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    /// Since when there has been more than the soft limit, in unix milliseconds.
+    over_since: Option<u64>,
 }
 
 /// What a client has said of itself.
@@ -67,7 +82,46 @@ impl Client {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Has the present task woken by `close`.
+    /// Puts a message into the outbox, and wakes the client's task to write it. A client that
+    /// has more unread than `limit` allows is closed.
+    pub fn send(&self, message: &[u8], limit: OutputLimit, now: u64) {
+        let mut outbox = self.outbox.lock();
+        if self.is_closing() {
+            return;
+        }
+        let waiting = !outbox.bytes.is_empty();
+        outbox.bytes.extend_from_slice(message);
+        let unread = outbox.bytes.len() + self.output_bytes.load(Ordering::Relaxed);
+        if limit.is_exceeded(unread as u64, &mut outbox.over_since, now) {
+            outbox.bytes = Vec::new();
+            drop(outbox);
+            tracing::warn!("client {} is cut: it does not take its messages", self.id);
+            self.close();
+        } else if !waiting {
+            drop(outbox);
+            self.waker.wake();
+        }
+    }
+
+    /// Takes the messages out of the outbox, behind `output`.
+    pub fn take_messages(&self, output: &mut Vec<u8>) {
+        let mut outbox = self.outbox.lock();
+        if output.is_empty() {
+            *output = std::mem::take(&mut outbox.bytes);
+        } else {
+            output.append(&mut outbox.bytes);
+        }
+    }
+
+    /// Shows others how much it listens to.
+    pub fn subscribed(&self, mine: &Subscriptions) {
+        let topics = [Topic::Channel, Topic::Pattern, Topic::Shard];
+        for (shown, topic) in self.listening.iter().zip(topics) {
+            shown.store(mine.of(topic).len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Has the present task woken by `close` or by a message.
     pub fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }
@@ -78,10 +132,14 @@ impl Client {
         let seconds = |since: u64| now.saturating_sub(since) / 1000;
         let follower = self.follower.load(Ordering::Relaxed);
         let queued = self.queued.load(Ordering::Relaxed);
-        let flags = match (follower, queued >= 0) {
-            (true, _) => "S",
-            (false, true) => "x",
-            (false, false) => "N",
+        let [channels, patterns, shards] =
+            [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
+        let flags = match (follower, channels + patterns + shards > 0, queued >= 0) {
+            (true, ..) => "S",
+            (false, true, true) => "Px",
+            (false, true, false) => "P",
+            (false, false, true) => "x",
+            (false, false, false) => "N",
         };
         let output = self.output_bytes.load(Ordering::Relaxed);
         let command = match *self.last.lock() {
@@ -92,7 +150,7 @@ impl Client {
         // Writing to a String does not fail.
         let _ = write!(
             line,
-            " name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={queued} \
+            " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
              omem={output} tot-mem={} events=r cmd={command} user=default redir=-1 resp={} lib-name={} \
              lib-ver={}",
@@ -138,6 +196,8 @@ impl Clients {
             last: Mutex::default(),
             words: Mutex::default(),
             follower: AtomicBool::new(false),
+            listening: [const { AtomicUsize::new(0) }; 3],
+            outbox: Mutex::default(),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });

@@ -44,6 +44,12 @@ impl Fault {
     /// A database that is not there.
     pub const DB_RANGE: Fault = Fault::new("ERR DB index is out of range");
 
+    /// A number that 32 bits do not hold.
+    pub const INT_RANGE: Fault =
+        Fault::new("ERR value is out of range, value must between -2147483648 and 2147483647");
+    /// A key that is to become itself.
+    pub const SAME_OBJECT: Fault = Fault::new("ERR source and destination objects are the same");
+
     /// A failure with a fixed text.
     pub const fn new(text: &'static str) -> Fault {
         Fault::Text(Cow::Borrowed(text))
@@ -63,6 +69,13 @@ impl Fault {
     pub fn expiry(name: &str) -> Fault {
         Fault::text(format!("ERR invalid expire time in '{name}' command"))
     }
+}
+
+/// At most `most` bytes of an argument, as text for an error; like Redis, not beyond a zero
+/// byte.
+pub fn shown(argument: &[u8], most: usize) -> Cow<'_, str> {
+    let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(&argument[..argument.len().min(most)])
 }
 
 impl From<Contended> for Fault {

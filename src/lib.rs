@@ -20,6 +20,7 @@ pub mod session;
 
 pub mod clients;
 pub mod node;
+pub mod pubsub;
 
 pub mod log;
 

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
-use crate::keyspace::Keyspace;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::evict::Evictor;
+use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
+use crate::pubsub::Hub;
 use crate::replicate::{Outlets, Term};
 
 /// See the module's description.
@@ -35,10 +37,14 @@ pub struct Node {
     pub log: Log,
     /// Who is connected.
     pub clients: Clients,
+    /// Who listens to what.
+    pub hub: Hub,
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
+    /// What is evicted next.
+    pub evictor: Mutex<Evictor>,
     /// Who follows, and whom this node follows.
     pub replication: Replication,
     /// The credential of the REST door.
@@ -119,8 +125,10 @@ impl Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
+            hub: Hub::default(),
             stats: Stats::default(),
-            memory: Memory::default(),
+            memory: Arc::default(),
+            evictor: Mutex::default(),
             replication,
             token,
             started: clock::unix_ms(),
@@ -135,6 +143,29 @@ impl Node {
     #[inline]
     pub fn logging(&self) -> Logging {
         if self.replication.is_replica() { Logging::Foreign } else { self.log.logging() }
+    }
+
+    /// Writes down what a command or a transaction has changed, and publishes it. The caller
+    /// still holds the locks of what was changed, so that both have the order of the changes.
+    #[inline]
+    pub fn record(&self, effects: &mut Effects) {
+        self.log.append(effects);
+        self.announce(std::mem::take(&mut effects.events));
+    }
+
+    /// Publishes what has happened to keys.
+    #[inline]
+    pub fn announce(&self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.announce_all(events);
+        }
+    }
+
+    #[cold]
+    fn announce_all(&self, events: Vec<Event>) {
+        let config = self.config.load();
+        let limit = config.client_output_buffer_limit.pubsub;
+        self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
     }
 
     /// Changes settings.

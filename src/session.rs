@@ -13,6 +13,8 @@ use crate::config::Config;
 use crate::keyspace::Effects;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::view::Lookups;
+use crate::node::Node;
+use crate::pubsub::Subscriptions;
 use crate::resp::reply::Protocol;
 
 /// By which door a session came in: it decides what it may ask.
@@ -63,6 +65,8 @@ pub struct Session {
     pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
+    /// What it listens to, if anything.
+    pub subscriptions: Option<Box<Subscriptions>>,
     /// Whether the connection ends after the present reply.
     pub closing: bool,
     /// What a client has said of itself that may become this node's replica.
@@ -175,6 +179,7 @@ impl Session {
             queue: None,
             executing: None,
             watches: Watches::default(),
+            subscriptions: None,
             closing: false,
             introduction: None,
             tally: Tally::default(),
@@ -197,6 +202,13 @@ impl Session {
             *client.last.lock() = self.last.map_or(("", ""), |(container, command)| {
                 (container.map_or("", |container| container.name), command.name)
             });
+        }
+    }
+
+    /// Listens to nothing any more.
+    pub fn forget_subscriptions(&mut self, node: &Node) {
+        if let Some(mut mine) = self.subscriptions.take() {
+            node.hub.leave(&self.client, &mut mine);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::args::{self, integer, is};
 use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, client};
 use crate::engine;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
 use crate::observe::stats;
 use crate::resp::Reply;
@@ -89,8 +89,12 @@ pub const fn row(
     }
 }
 
-fn ping(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+fn ping(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let listens = session.subscriptions.is_some() && reply.protocol() == Protocol::V2;
     match argv {
+        [_] | [_, _] if listens => {
+            reply.bulks(&[b"pong", argv.get(1).copied().unwrap_or_default()]);
+        }
         [_] => reply.status("PONG"),
         [_, message] => reply.bulk(message),
         _ => return Err(Fault::arity("ping")),
@@ -185,7 +189,7 @@ fn hello(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
                 tail
             }
             _ => {
-                let word = String::from_utf8_lossy(word);
+                let word = shown(word, usize::MAX);
                 return Err(Fault::text(format!("ERR Syntax error in HELLO option '{word}'")));
             }
         };
@@ -235,6 +239,7 @@ fn quit(_: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> 
 fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     session.queue = None;
     engine::forget_watches(node, session);
+    session.forget_subscriptions(node);
     session.db = 0;
     session.protocol = Protocol::V2;
     session.authenticated = session.config().requirepass.is_empty();

@@ -7,7 +7,8 @@
 use super::args::{Moment, integer, is};
 use super::keys::row;
 use super::{Argv, Command, Flags, Run};
-use crate::fault::{Fault, Outcome};
+use crate::config::Classes;
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
 
@@ -155,8 +156,7 @@ impl Conditions {
 
 #[cold]
 fn unsupported(word: &[u8]) -> Fault {
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::text(format!("ERR Unsupported option {word}"))
+    Fault::text(format!("ERR Unsupported option {}", shown(word, usize::MAX)))
 }
 
 fn set_expiry(
@@ -179,11 +179,13 @@ fn set_expiry(
         Some(at) => {
             view.change(key, |entry| entry.set_expires_at(at));
             view.modified(key);
+            view.notify(Classes::GENERIC, "expire", key);
             view.reword(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
         }
         None => {
             view.discard(key);
             view.modified(key);
+            view.notify(Classes::GENERIC, "del", key);
             view.reword(&[b"DEL", key]);
         }
     }
@@ -219,7 +221,7 @@ fn answer_expiry(
     reply: &mut dyn Reply,
     say: impl FnOnce(u64) -> u64,
 ) -> Outcome {
-    reply.integer(match view.get(argv[1]).map(Entry::expires_at) {
+    reply.integer(match view.peek(argv[1]).map(Entry::expires_at) {
         None => -2,
         Some(NEVER) => -1,
         Some(at) => i64::try_from(say(at)).unwrap_or(i64::MAX),
@@ -232,6 +234,7 @@ fn persist(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     if expires {
         view.change(argv[1], |entry| entry.set_expires_at(NEVER));
         view.modified(argv[1]);
+        view.notify(Classes::GENERIC, "persist", argv[1]);
     }
     reply.integer(i64::from(expires));
     Ok(())

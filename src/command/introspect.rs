@@ -2,7 +2,7 @@
 
 use super::args::is;
 use super::server::row;
-use super::{Argv, Command, Flags, Run, all as all_commands, full_name, help, lookup};
+use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup};
 use crate::fault::{Fault, Outcome};
 use crate::node::Node;
 use crate::resp::Reply;
@@ -162,7 +162,10 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     let flags = command.flags;
     let mut categories = Vec::new();
     // A container does nothing: its subcommands have a category.
-    if !matches!(command.run, Run::Container) {
+    if flags.contains(Flags::COLLECTIONS) {
+        let kinds = [Group::List, Group::Set, Group::SortedSet];
+        categories.extend(kinds.into_iter().filter_map(Group::category));
+    } else if !matches!(command.run, Run::Container) {
         categories.extend(command.group.category());
     }
     let admin = flags.intersects(Flags::ADMIN | Flags::OPERATORS);

@@ -4,6 +4,7 @@
 
 use super::args::{integer, is, next};
 use super::{Argv, Command, Flags, Group, Keys, Run, all_keys, object};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
@@ -59,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
             "3.2.1",
             -2,
             Flags::FAST,
-            Run::Read(exists),
+            Run::Read(touch),
         )
     },
     row(
@@ -96,7 +97,7 @@ pub const COMMANDS: &[Command] = &[
         )
     },
     Command {
-        keys: Keys::Across(copy_database),
+        keys: Keys::Across { last: 2, other: copy_database },
         complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
         ..row(
             "copy",
@@ -192,6 +193,7 @@ fn del(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     for key in &argv[1..] {
         if view.discard(key) {
             view.modified(key);
+            view.notify(Classes::GENERIC, "del", key);
             removed += 1;
         }
     }
@@ -199,15 +201,22 @@ fn del(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     Ok(())
 }
 
-/// EXISTS and TOUCH: a key that is named twice counts twice.
+/// A key that is named twice counts twice.
 fn exists(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let present = argv[1..].iter().filter(|key| view.peek(key).is_some()).count();
+    reply.integer(present as i64);
+    Ok(())
+}
+
+/// As EXISTS, but a use of the keys.
+fn touch(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let present = argv[1..].iter().filter(|key| view.get(key).is_some()).count();
     reply.integer(present as i64);
     Ok(())
 }
 
 fn kind(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    reply.status(view.get(argv[1]).map_or("none", |entry| entry.kind().name()));
+    reply.status(view.peek(argv[1]).map_or("none", |entry| entry.kind().name()));
     Ok(())
 }
 
@@ -240,10 +249,14 @@ fn renamenx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
 /// Gives what is under `from` the name `to`, with its expiry, in place of what had that name.
 fn relocate(view: &mut WriteView<'_, '_>, from: &[u8], to: &[u8]) {
     view.discard(to);
+    let usage = view.usage(from).unwrap_or_default();
     if let Some(entry) = view.remove(from) {
         view.insert(to, entry.renamed(to));
+        view.set_usage(to, usage);
         view.modified(from);
         view.modified(to);
+        view.notify(Classes::GENERIC, "rename_from", from);
+        view.notify(Classes::GENERIC, "rename_to", to);
     }
 }
 
@@ -268,11 +281,8 @@ fn copy_options(view: &WriteView<'_, '_>, options: Argv<'_>) -> Result<(usize, O
         if is(word, "REPLACE") {
             occupied = Occupied::Replace;
         } else if is(word, "DB") {
-            let index = i32::try_from(integer(next(options, &mut at)?)?).map_err(|_| {
-                Fault::new(
-                    "ERR value is out of range, value must between -2147483648 and 2147483647",
-                )
-            })?;
+            let index = i32::try_from(integer(next(options, &mut at)?)?);
+            let index = index.map_err(|_| Fault::INT_RANGE)?;
             let index = usize::try_from(index).ok().filter(|index| *index < view.databases());
             db = index.ok_or(Fault::DB_RANGE)?;
         } else {
@@ -288,7 +298,7 @@ fn copy(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let (db, occupied) = copy_options(view, &argv[3..])?;
     let home = view.db();
     if db == home && source == target {
-        return Err(Fault::new("ERR source and destination objects are the same"));
+        return Err(Fault::SAME_OBJECT);
     }
     let copy = view.get(source).cloned();
     let mut copied = false;
@@ -299,6 +309,7 @@ fn copy(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
             view.discard(target);
             view.insert(target, copy.renamed(target));
             view.modified(target);
+            view.notify(Classes::GENERIC, "copy_to", target);
         }
         view.select(home);
     }

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::args::{integer, is};
 use super::{Argv, Command, Flags, Group, Keys, Run};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, WriteView};
 use crate::resp::Reply;
@@ -248,6 +249,7 @@ fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8
         Change::Keep => {}
         Change::Store { expires_at_ms } => {
             view.modified(key);
+            view.notify(Classes::MODULE, "ratelimit", key);
             if view.effects.is_written() {
                 let mut digits = itoa::Buffer::new();
                 let at = digits.format(expires_at_ms).as_bytes();
@@ -257,6 +259,7 @@ fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8
         Change::Remove => {
             if view.discard(key) {
                 view.modified(key);
+                view.notify(Classes::GENERIC, "del", key);
                 view.reword(&[b"DEL", key]);
             }
         }

@@ -10,21 +10,40 @@
 
 pub mod all_keys;
 pub mod args;
+pub mod bitfield;
+pub mod bitmap;
 pub mod client;
 pub mod connection;
+pub mod databases;
+pub mod dump;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
+pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
+pub mod list;
+pub mod list_move;
+pub mod list_pop;
+pub mod list_position;
 pub mod object;
+pub mod pubsub;
+pub mod random;
 pub mod replication;
 pub mod scan;
 pub mod server;
+pub mod set;
+pub mod set_algebra;
+pub mod set_random;
+pub mod sort;
 pub mod stream;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -36,7 +55,7 @@ use smallvec::SmallVec;
 
 use crate::fault::Outcome;
 use crate::hashing::hash_bytes;
-use crate::keyspace::{ReadView, WriteView};
+use crate::keyspace::{Access, ReadView, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -72,6 +91,9 @@ pub enum Run {
     Read(ReadRun),
     /// Read and write keys, and say what has changed.
     Write(WriteRun),
+    /// Read keys, and keep in a value what was found out about it: PFCOUNT. To those who ask
+    /// it is a reader.
+    Remember(WriteRun),
     /// See the connection and the server.
     Session(SessionRun),
     /// Steer the transaction of the connection: the engine does these.
@@ -117,14 +139,30 @@ pub enum Keys {
         /// the arguments is the handler's to tell, before it touches a key.
         find: fn(Argv<'_>) -> Positions,
     },
-    /// Two keys side by side, the second perhaps in another database, which the function reads
-    /// off the arguments: COPY.
-    Across(fn(Argv<'_>) -> Option<usize>),
+    /// Keys from the first argument to the `last`, here and in another database, which the
+    /// function reads off the arguments: COPY, MOVE.
+    Across {
+        /// Position of the last key.
+        last: isize,
+        /// Finds the number of the other database.
+        other: fn(Argv<'_>) -> Option<usize>,
+    },
+    /// As `Found`, but the arguments may say that any other key is read too: SORT BY.
+    Reaching {
+        /// What COMMAND INFO says of them, as `range` answers it.
+        range: (usize, isize, usize),
+        /// Finds the positions of those that are named.
+        find: fn(Argv<'_>) -> Positions,
+        /// Whether any other key of the database may be read.
+        beyond: fn(Argv<'_>) -> bool,
+    },
     /// Any: shards are locked one after the other as they are looked at; in a transaction, all
     /// of the database's.
     Roaming,
     /// All of the database's, at once.
     Database,
+    /// All of the databases that the function reads off the arguments, at once: SWAPDB.
+    Databases(fn(Argv<'_>) -> [Option<usize>; 2]),
     /// All of every database's, at once.
     Everything,
 }
@@ -143,8 +181,8 @@ impl Keys {
     pub fn range(self) -> (usize, isize, usize) {
         match self {
             Keys::At { first, last, step } => (first, last, step),
-            Keys::Found { range, .. } => range,
-            Keys::Across(_) => (1, 2, 1),
+            Keys::Found { range, .. } | Keys::Reaching { range, .. } => range,
+            Keys::Across { last, .. } => (1, last, 1),
             _ => (0, 0, 0),
         }
     }
@@ -152,7 +190,7 @@ impl Keys {
     /// The positions of the keys in `argv`.
     pub fn positions(self, argv: Argv<'_>) -> impl Iterator<Item = usize> + use<> {
         let (found, (first, last, step)) = match self {
-            Keys::Found { find, .. } => (find(argv), (0, 0, 0)),
+            Keys::Found { find, .. } | Keys::Reaching { find, .. } => (find(argv), (0, 0, 0)),
             _ => (Positions::new(), self.range()),
         };
         let end = match usize::try_from(last) {
@@ -165,7 +203,7 @@ impl Keys {
 
     /// Whether none of the arguments is a key.
     pub fn is_none(self) -> bool {
-        matches!(self, Keys::None | Keys::Roaming | Keys::Database | Keys::Everything)
+        matches!(self.range(), (0, ..)) && !matches!(self, Keys::Found { .. })
     }
 }
 
@@ -213,6 +251,8 @@ bitflags! {
         const CONNECTION = 1 << 19;
         /// In the ACL category of operators, though not flagged as theirs: ROLE.
         const OPERATORS = 1 << 21;
+        /// In the ACL categories of lists, sets and sorted sets instead of its group's: SORT.
+        const COLLECTIONS = 1 << 28;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
         /// Only in the log, from a leader to its replicas: to clients it is no command.
@@ -290,9 +330,9 @@ impl Group {
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
             Group::Bitmap => Some("@bitmap"),
-            Group::PubSub => Some("@pubsub"),
             Group::Connection => Some("@connection"),
-            Group::Server => None,
+            // The flag of its commands gives it.
+            Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
             Group::RateLimit => Some("@ratelimit"),
         }
@@ -335,7 +375,16 @@ impl Command {
 
     /// Whether it only reads keys.
     pub fn reads(&self) -> bool {
-        matches!(self.run, Run::Read(_))
+        matches!(self.run, Run::Read(_) | Run::Remember(_))
+    }
+
+    /// How its keys are locked.
+    #[inline]
+    pub fn access(&self) -> Access {
+        match self.run {
+            Run::Write(_) | Run::Remember(_) => Access::Exclusive,
+            _ => Access::Shared,
+        }
     }
 
     /// Whether `argc` arguments fit.
@@ -355,9 +404,19 @@ pub const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     hash::COMMANDS,
     stream::COMMANDS,
+    list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+    set::COMMANDS,
     keys::COMMANDS,
+    databases::COMMANDS,
+    dump::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    pubsub::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,

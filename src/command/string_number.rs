@@ -3,6 +3,7 @@
 use super::args::integer;
 use super::string::string_of;
 use super::{Argv, Command, Flags, Group, Keys, Run};
+use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, StrRef, WriteView};
 use crate::resp::Reply;
@@ -107,6 +108,7 @@ fn add(view: &mut WriteView<'_, '_>, key: &[u8], amount: i64, reply: &mut dyn Re
         }
     };
     view.modified(key);
+    view.notify(Classes::STRING, "incrby", key);
     reply.integer(sum);
     Ok(())
 }
@@ -133,6 +135,7 @@ fn incrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
     let text = sum.to_string();
     view.insert(key, Entry::text(key, text.as_bytes(), expires_at));
     view.modified(key);
+    view.notify(Classes::STRING, "incrbyfloat", key);
     // The result, so that no other arithmetic comes to another one.
     view.reword(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     reply.bulk(text.as_bytes());

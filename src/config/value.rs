@@ -152,6 +152,22 @@ pub struct OutputLimit {
     pub soft_seconds: u32,
 }
 
+impl OutputLimit {
+    /// Whether `unread` bytes are more than a client may have; `over_since` remembers since when
+    /// it has had more than the soft limit, in unix milliseconds.
+    pub fn is_exceeded(&self, unread: u64, over_since: &mut Option<u64>, now: u64) -> bool {
+        if self.hard > 0 && unread > self.hard {
+            return true;
+        }
+        if self.soft == 0 || unread <= self.soft {
+            *over_since = None;
+            return false;
+        }
+        let since = *over_since.get_or_insert(now);
+        now.saturating_sub(since) > u64::from(self.soft_seconds) * 1000
+    }
+}
+
 /// The limits of the three classes of clients that redis.conf knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
@@ -276,6 +292,25 @@ pub enum EvictionPolicy {
 }
 
 impl EvictionPolicy {
+    /// Whether the least frequently used go first.
+    #[inline]
+    pub fn is_lfu(self) -> bool {
+        matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
+    }
+
+    /// Whether the least recently used go first.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
+    /// Whether only keys with an expiry may go.
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl
+        )
+    }
+
     /// In the order of [`Self::NAMES`].
     pub(super) const ALL: [Self; 8] = [
         Self::VolatileLru,

@@ -6,6 +6,7 @@
 //! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
 
 mod gate;
+pub mod room;
 mod transaction;
 
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use smallvec::SmallVec;
 use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
+use crate::keyspace::usage::Tick;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
@@ -67,9 +69,10 @@ fn run_or_queue(
             let view = ReadView::new(&locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            node.announce(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
@@ -78,7 +81,7 @@ fn run_or_queue(
             let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
-            node.log.append(effects);
+            node.record(effects);
             drop(locks);
             finish(session);
             outcome
@@ -98,7 +101,7 @@ fn lock<'k>(
     command: &Command,
     argv: Argv<'_>,
 ) -> Result<LockSet<'k>, Contended> {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
             LockSet::key(&node.keyspace, db, argv[first], access)
@@ -121,19 +124,32 @@ fn want(
     argv: Argv<'_>,
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::None => {}
         Keys::At { .. } | Keys::Found { .. } => {
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
-        Keys::Across(other) => {
+        Keys::Reaching { beyond, .. } => {
+            let positions = command.keys.positions(argv);
+            wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
+            if beyond(argv) {
+                // Only read, whatever the command does to the keys that it names.
+                wanted.extend(Wanted::database(db, Access::Shared));
+            }
+        }
+        Keys::Across { other, .. } => {
             let other = other(argv).filter(|other| *other < node.keyspace.databases());
             for at in command.keys.positions(argv) {
                 wanted.push(Wanted::key(db, argv[at], access));
                 wanted.extend(other.map(|other| Wanted::key(other, argv[at], access)));
             }
+        }
+        Keys::Databases(databases) => {
+            let named = databases(argv).into_iter().flatten();
+            let named = named.filter(|db| *db < node.keyspace.databases());
+            wanted.extend(named.flat_map(|db| Wanted::database(db, access)));
         }
         Keys::Roaming | Keys::Database => wanted.extend(Wanted::database(db, access)),
         // The locks themselves say which databases there are: `LockSet::everything`.
@@ -145,8 +161,10 @@ fn want(
 /// directives, so that the rest can change meanwhile.
 #[inline]
 fn surroundings(settings: &mut Settings, door: Door, now: u64) -> Surroundings<'_> {
+    let config = settings.load();
+    let tick = Tick::new(now, config.usage_noted());
     let now = if door == Door::Leader { BEFORE_ALL } else { now };
-    Surroundings { now, config: settings.load() }
+    Surroundings { now, tick, config }
 }
 
 /// Counts what a command has done besides its effects, and frees what it has taken out, after
@@ -191,9 +209,10 @@ fn run_locked(
             let view = ReadView::new(locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
+            effects.events.extend(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = run(&mut view, argv, reply);

@@ -4,6 +4,7 @@
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
 use super::{Entry, Event, Kind};
+use crate::config::Classes;
 use crate::limits::BULKY_BYTES;
 use crate::resp::reply::encode_command;
 use crate::table::Table;
@@ -36,6 +37,8 @@ pub struct Effects {
     dirty: u64,
     /// Whether the present command has put its own words into the log.
     reworded: bool,
+    /// Which events the sweep is to note; commands ask the directives.
+    pub wanted: Classes,
     /// What has happened to keys, to be published.
     pub events: Vec<Event>,
     /// Keys removed because they were due.
@@ -71,6 +74,12 @@ impl Effects {
     #[inline]
     pub fn is_written(&self) -> bool {
         self.logging == Logging::On
+    }
+
+    /// Whether the log is another node's.
+    #[inline]
+    pub fn is_foreign(&self) -> bool {
+        self.logging == Logging::Foreign
     }
 
     /// Notes that a key was changed.

@@ -253,6 +253,24 @@ impl<'k> LockSet<'k> {
         })
     }
 
+    /// Exchanges all keys of two databases whose shards are all in the set, to write.
+    pub fn exchange(&mut self, a: usize, b: usize) {
+        let (low, high) = (a.min(b), a.max(b));
+        if low == high {
+            return;
+        }
+        for shard in 0..SHARDS {
+            // Locks are held in the order of (database, shard).
+            let (at, behind) = (self.index(low, shard), self.index(high, shard));
+            let (front, back) = self.held.split_at_mut(behind);
+            if let (Guard::Exclusive(one), Guard::Exclusive(other)) =
+                (&mut front[at].guard, &mut back[0].guard)
+            {
+                one.shard.swap(&mut other.shard);
+            }
+        }
+    }
+
     /// Where the set keeps a shard.
     ///
     /// # Panics

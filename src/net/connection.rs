@@ -66,7 +66,7 @@ pub struct Connection<S> {
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough as long as `close` is the only reason for one.
+    /// client, which is enough for `close`; who listens registers anew each time.
     waker: Option<Waker>,
 }
 
@@ -103,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn run(mut self) -> (S, Session, End) {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
+        self.session.forget_subscriptions(&self.node);
         (self.stream, self.session, end)
     }
 
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.waker = Some(context.waker().clone());
         }
         loop {
+            self.take_messages(context);
             match self.poll_flush(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
@@ -136,6 +138,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(End::Io(error)),
             }
+        }
+    }
+
+    /// Takes what has been published to the client, behind its replies.
+    fn take_messages(&mut self, context: &mut Context<'_>) {
+        if self.session.subscriptions.is_some() {
+            // A wake takes the registration off: it is made anew before the outbox is looked at.
+            self.session.client.register(context.waker());
+            self.session.client.take_messages(&mut self.output);
         }
     }
 
@@ -364,7 +375,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Likewise, once it is authenticated.
     fn unread_limit(&mut self) -> usize {
-        match self.session.config().client_output_buffer_limit.normal.hard {
+        let listens = self.session.subscriptions.is_some();
+        let limits = self.session.config().client_output_buffer_limit;
+        match if listens { limits.pubsub.hard } else { limits.normal.hard } {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         }

@@ -8,7 +8,7 @@ use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::value::{Decoded, Decoder, Limits, Value};
 use super::write::{Compression, Encode};
-use super::{Checksum, NEWEST_VERSION, WRITTEN_VERSION};
+use super::{Checksum, NEWEST_VERSION};
 
 /// Version and checksum.
 const FOOTER: usize = 2 + 8;
@@ -16,9 +16,10 @@ const FOOTER: usize = 2 + 8;
 /// Appends the payload of a value.
 pub fn write<V: Encode>(out: &mut Vec<u8>, value: V, compression: Compression) {
     let start = out.len();
+    let version = value.version();
     out.push(value.type_byte());
     value.encode(out, compression);
-    out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     let checksum = Checksum::of(&out[start..]);
     out.extend_from_slice(&checksum.to_le_bytes());
 }
@@ -31,6 +32,15 @@ pub fn write<V: Encode>(out: &mut Vec<u8>, value: V, compression: Compression) {
 /// should be: an unsupported type, a limit exceeded, bytes missing or left over, a collection
 /// without elements.
 pub fn read(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
+    value(verify(payload)?, limits)
+}
+
+/// The part of a payload that `value` reads, if the payload's footer fits it.
+///
+/// # Errors
+///
+/// A version that is not read, or a wrong checksum.
+pub fn verify(payload: &[u8]) -> Result<&[u8], Error> {
     let end = payload.len() as u64;
     let truncated = Error::new(end, ErrorKind::Truncated);
     let (body, footer) = payload.split_last_chunk::<FOOTER>().ok_or_else(|| truncated.clone())?;
@@ -44,11 +54,15 @@ pub fn read(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
     if stored != computed {
         return Err(Error::new(end, ErrorKind::Checksum { computed, stored }));
     }
-    value(body, limits)
+    Ok(body)
 }
 
 /// Reads what a payload's footer vouches for: a type byte and a value.
-pub(super) fn value(body: &[u8], limits: &Limits) -> Result<Value, Error> {
+///
+/// # Errors
+///
+/// Anything in it that is not as it should be: see `read`.
+pub fn value(body: &[u8], limits: &Limits) -> Result<Value, Error> {
     let end = body.len() as u64;
     let mut cursor = Cursor::new(body, 0);
     match whole_value(&mut cursor, limits) {

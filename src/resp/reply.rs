@@ -26,6 +26,11 @@ pub trait Reply {
     fn map(&mut self, pairs: usize);
     /// `length` members, in no order, that follow.
     fn set(&mut self, length: usize);
+    /// A message of `length` parts that follow, which is no answer to a request: RESP3 tells it
+    /// from one, elsewhere it is an array.
+    fn push(&mut self, length: usize) {
+        self.array(length);
+    }
     /// A floating point number.
     fn double(&mut self, value: f64);
     /// Text for a person to read, such as INFO's.
@@ -154,7 +159,8 @@ impl Reply for RespReply<'_> {
     }
 
     fn error(&mut self, text: &str) {
-        self.line(b'-', text);
+        // Redis cuts off line ends, of which an argument in the text may have some.
+        self.line(b'-', text.trim_end_matches(['\r', '\n']));
     }
 
     fn integer(&mut self, value: i64) {
@@ -188,6 +194,11 @@ impl Reply for RespReply<'_> {
 
     fn array(&mut self, length: usize) {
         self.header(b'*', length);
+    }
+
+    fn push(&mut self, length: usize) {
+        let kind = if self.protocol == Protocol::V3 { b'>' } else { b'*' };
+        self.header(kind, length);
     }
 
     fn map(&mut self, pairs: usize) {

@@ -47,6 +47,27 @@ pub fn parse_double(text: &[u8]) -> Option<f64> {
     Some(if numeral.negative { -value } else { value })
 }
 
+/// Reads an end of a range of scores as Redis does: what `strtod` takes up to the first NUL, be it
+/// out of range, blanks in front and nothing at all (which is 0) included; but no NaN.
+pub fn parse_bound(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let start = text.iter().position(|byte| !blank(byte))?;
+    let numeral = Numeral::parse(&text[start..])?;
+    let value = match numeral.form {
+        Form::Infinity => f64::INFINITY,
+        Form::Decimal(digits) => digits.parse().ok()?,
+        Form::Hexadecimal(digits) => {
+            let value: Double = parse_hexadecimal(digits)?;
+            f64::from_bits(u64::try_from(value.to_bits()).ok()?)
+        }
+    };
+    Some(if numeral.negative { -value } else { value })
+}
+
 /// `strtod` sets ERANGE where a number that is not zero becomes infinite or zero.
 fn in_range(value: f64, zero: bool) -> Option<f64> {
     (value.is_finite() && (value != 0.0 || zero)).then_some(value)
@@ -228,6 +249,26 @@ mod tests {
             "\u{661}",
         ] {
             assert_eq!(parse_double(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_read_leniently() {
+        for (text, value) in [
+            ("", Some(0.0)),
+            ("\0x", Some(0.0)),
+            ("1.5\0x", Some(1.5)),
+            (" \t\x0b1", Some(1.0)),
+            ("-1e999", Some(f64::NEG_INFINITY)),
+            ("1e-999", Some(0.0)),
+            ("0x1p2000", Some(f64::INFINITY)),
+            ("-Inf", Some(f64::NEG_INFINITY)),
+            (" ", None),
+            ("1 ", None),
+            ("nan", None),
+            ("1x", None),
+        ] {
+            assert_eq!(parse_bound(text.as_bytes()), value, "{text:?}");
         }
     }
 

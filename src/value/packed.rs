@@ -9,12 +9,21 @@
 //! | 80 | two bytes of length (little endian), then the text |
 //! | 81 | eight bytes of length (little endian), then the text |
 //! | 82 to 89 | a canonical decimal integer, one to eight bytes (little endian, signed) |
+//! | 90 | six bytes (little endian) of the unix millisecond at which the item behind it expires |
+//! | 91, 92 | no item: what lies in front of items, see `items` |
+//! | 93 to 127 | the prefix that the items around share, then 0 to 34 bytes more |
 //! | 128 to 255 | the integers 0 to 127 |
 //!
-//! Redis' listpack spends one byte more on each item, for walking backwards. Tags 90 to 127 are
-//! free; the expiry time of a hash field is to become one. Left out on purpose: validation. What
-//! is read here was written here; foreign bytes (DUMP payloads, files) are decoded elsewhere
-//! and come in as texts.
+//! Items that lie together may share a prefix, which is kept in front of them (`items` does
+//! that): then every text that begins with it and is short enough, and no integer, leaves it
+//! away. An item that stands alone shares none.
+//!
+//! A double is an integer item, so that it too has one encoding, whoever writes it anew: see
+//! `Encoded::double`. Only its place tells it from an integer.
+//!
+//! Redis' listpack spends one byte more on each item, for walking backwards. Left out on
+//! purpose: validation. What is read here was written here; foreign bytes (DUMP payloads,
+//! files) are decoded elsewhere and come in as texts.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -28,14 +37,54 @@ const TAG_LENGTH_64: u8 = 81;
 /// The tag of an integer of `n` bytes is this plus `n`.
 const TAG_INTEGER: u8 = 81;
 const TAG_INTEGER_8: u8 = TAG_INTEGER + 8;
+/// The tag of a moment, which belongs to the item behind it.
+pub(super) const TAG_EXPIRY: u8 = 90;
+/// In front of items: one byte of length, and the prefix that they share.
+pub(super) const TAG_PREFIX: u8 = 91;
+/// In front of items: a moment, the soonest at which one of them expires.
+pub(super) const TAG_SOONEST: u8 = 92;
+/// The tag of a text that shares the prefix is this plus the bytes that follow.
+const TAG_SHARED: u8 = 93;
 /// The tag of an integer below 128 is this plus the integer.
 const TAG_SMALL: u8 = 128;
+
+/// Bytes of a moment and its tag.
+pub(super) const MOMENT: usize = 7;
+/// The last moment there is, in the year 10889; Redis' commands end at a quarter of it.
+const LAST_MOMENT: u64 = (1 << 48) - 1;
+
+/// The longest prefix that items share.
+pub(super) const PREFIX: usize = 24;
+/// The most bytes that follow the prefix.
+pub(super) const SHARED_REST: usize = (TAG_SMALL - TAG_SHARED - 1) as usize;
+/// The longest text that is put together when it is read.
+const JOINED: usize = PREFIX + SHARED_REST;
 
 /// Bytes of the longest head: a tag with a length or an integer of 64 bits.
 const HEAD: usize = 9;
 
-/// Digits of the longest integer, its sign included.
-const DIGITS: usize = 20;
+/// Bytes of an item by its tag, where that is all that counts.
+const SIZES: [u8; 256] = {
+    let mut sizes = [1; 256];
+    let mut tag = 0;
+    while tag < TAG_SMALL as usize {
+        sizes[tag] = match tag as u8 {
+            text @ 0..TAG_LENGTH_16 => 1 + text,
+            TAG_LENGTH_16 | TAG_LENGTH_64 => 0,
+            integer @ ..=TAG_INTEGER_8 => 1 + integer - TAG_INTEGER,
+            shared @ TAG_SHARED.. => 1 + shared - TAG_SHARED,
+            _ => 0,
+        };
+        tag += 1;
+    }
+    sizes
+};
+
+/// Whole numbers below this are doubles as they are.
+const WHOLE: u64 = 1 << 51;
+
+/// Half of the number of NaNs.
+const NANS: u64 = 1 << 52;
 
 /// A text as an item: a head of our own, then bytes of the caller's.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +111,9 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    fn integer(integer: i64) -> Self {
+    /// The item for the digits of an integer.
+    #[inline]
+    pub fn integer(integer: i64) -> Self {
         if (0..128).contains(&integer) {
             return Encoded::with_head(TAG_SMALL + integer as u8, &[], &[]);
         }
@@ -70,6 +121,21 @@ impl<'a> Encoded<'a> {
         let bits = 65 - (integer ^ (integer >> 63)).leading_zeros();
         let bytes = bits.div_ceil(8) as u8;
         Encoded::with_head(TAG_INTEGER + bytes, &integer.to_le_bytes()[..usize::from(bytes)], &[])
+    }
+
+    /// The item for a double that is not NaN; `double` reads it back, bit by bit.
+    ///
+    /// A whole number below 2^51 is itself. Any other double is its bits, the sign last, plus
+    /// 2^52: the NaNs, which have all bits of the exponent set, would wrap around and lie where
+    /// the whole numbers are, so nothing else does.
+    #[inline]
+    pub fn double(value: f64) -> Self {
+        let whole = value as i64;
+        let is_whole = whole as f64 == value && (whole != 0 || value.is_sign_positive());
+        if is_whole && whole.unsigned_abs() < WHOLE {
+            return Encoded::integer(whole);
+        }
+        Encoded::integer(value.to_bits().rotate_left(1).wrapping_add(NANS).cast_signed())
     }
 
     fn with_head(tag: u8, rest: &[u8], body: &'a [u8]) -> Self {
@@ -84,12 +150,40 @@ impl<'a> Encoded<'a> {
         usize::from(self.head_len) + self.body.len()
     }
 
+    /// The text, unless it is an integer or shares a prefix.
+    pub(super) fn text(&self) -> Option<&'a [u8]> {
+        (self.head[0] <= TAG_LENGTH_64).then_some(self.body)
+    }
+
+    /// The same text among items that share `prefix`, which may be empty.
+    #[inline]
+    pub(super) fn sharing(self, prefix: &[u8]) -> Self {
+        if prefix.is_empty() || usize::from(self.head[0]) > SHORT {
+            return self;
+        }
+        match self.body.strip_prefix(prefix) {
+            Some(rest) if rest.len() <= SHARED_REST => {
+                Encoded::with_head(TAG_SHARED + rest.len() as u8, &[], rest)
+            }
+            _ => self,
+        }
+    }
+
     /// Whether this very item stands at the front of `bytes`.
     #[inline]
     pub fn opens(&self, bytes: &[u8]) -> bool {
-        bytes.first() == Some(&self.head[0])
-            && bytes[1..].starts_with(&self.head[1..usize::from(self.head_len)])
-            && bytes[usize::from(self.head_len)..].starts_with(self.body)
+        let head = &self.head[..usize::from(self.head_len)];
+        // Names of a kind differ at their ends, so most are told apart without a comparison.
+        let last = self.body.last().unwrap_or(&head[head.len() - 1]);
+        bytes.first() == Some(&head[0])
+            && bytes.get(self.size() - 1) == Some(last)
+            && bytes.starts_with(head)
+            && bytes[head.len()..].starts_with(self.body)
+    }
+
+    /// Whether the item is a tag and nothing else: an integer from 0 to 127.
+    pub fn is_one_byte(&self) -> bool {
+        is_one_byte(self.head[0])
     }
 
     /// Writes the item over the first `len` bytes of `target`.
@@ -106,39 +200,90 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// Whether an item of this tag is the tag and nothing else, which no other tag says.
+#[inline]
+pub fn is_one_byte(tag: u8) -> bool {
+    tag >= TAG_SMALL
+}
+
 /// Where the item at `at` ends.
 #[inline]
 pub fn end(bytes: &[u8], at: usize) -> usize {
-    let (head, body) = measure(bytes, at);
-    at + head + body
+    match SIZES[usize::from(bytes[at])] {
+        0 => long_end(bytes, at),
+        size => at + usize::from(size),
+    }
 }
 
-/// The text of the item at `at`, and where the item ends.
+#[cold]
+fn long_end(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == TAG_EXPIRY {
+        return end(bytes, at + MOMENT);
+    }
+    let (start, len) = long(bytes, at);
+    start + len
+}
+
+/// Where the item at `at` begins behind the moment that may stand in front of it.
+#[inline]
+pub(super) fn body(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == TAG_EXPIRY { at + MOMENT } else { at }
+}
+
+/// The moment at `at`, if one stands there.
+#[inline]
+pub(super) fn moment(bytes: &[u8], at: usize) -> Option<u64> {
+    let is = matches!(bytes[at], TAG_EXPIRY | TAG_SOONEST);
+    is.then(|| unsigned(&bytes[at + 1..at + MOMENT]) as u64)
+}
+
+/// A moment with its tag; one that is too late becomes the last there is.
+pub(super) fn moment_bytes(tag: u8, moment: u64) -> [u8; MOMENT] {
+    let mut bytes = [tag; MOMENT];
+    bytes[1..].copy_from_slice(&moment.min(LAST_MOMENT).to_le_bytes()[..MOMENT - 1]);
+    bytes
+}
+
+/// Where the text of an item begins that tells its length, and that length.
+fn long(bytes: &[u8], at: usize) -> (usize, usize) {
+    let start = at + if bytes[at] == TAG_LENGTH_16 { 3 } else { 9 };
+    (start, unsigned(&bytes[at + 1..start]))
+}
+
+/// The text of the item at `at`, which stands alone, and where the item ends.
 #[inline]
 pub fn read(bytes: &[u8], at: usize) -> (Text<'_>, usize) {
-    let tag = bytes[at];
-    let (head, body) = measure(bytes, at);
-    let start = at + head;
-    let text = if tag >= TAG_SMALL {
-        Text::integer(i64::from(tag - TAG_SMALL))
-    } else if tag > TAG_LENGTH_64 {
-        Text::integer(signed(&bytes[at + 1..start]))
-    } else {
-        Text(Form::Stored(&bytes[start..start + body]))
-    };
-    (text, start + body)
+    read_shared(bytes, at, &[])
 }
 
-/// Bytes of an item's head (an integer is all head), and of the text behind it.
+/// The text of the item at `at`, one of items that share `prefix`, and where the item ends.
 #[inline]
-fn measure(bytes: &[u8], at: usize) -> (usize, usize) {
-    match bytes[at] {
-        tag if usize::from(tag) <= SHORT => (1, usize::from(tag)),
-        TAG_LENGTH_16 => (3, unsigned(&bytes[at + 1..at + 3])),
-        TAG_LENGTH_64 => (9, unsigned(&bytes[at + 1..at + 9])),
-        tag @ ..=TAG_INTEGER_8 => (1 + usize::from(tag - TAG_INTEGER), 0),
-        _ => (1, 0),
+pub(super) fn read_shared<'a>(bytes: &'a [u8], at: usize, prefix: &[u8]) -> (Text<'a>, usize) {
+    let at = body(bytes, at);
+    let tag = bytes[at];
+    let end = end(bytes, at);
+    let text = match tag {
+        0..TAG_LENGTH_16 => Text(Form::Stored(&bytes[at + 1..end])),
+        TAG_SMALL.. => Text::integer(i64::from(tag - TAG_SMALL)),
+        TAG_SHARED.. => Text::joined(prefix, &bytes[at + 1..end]),
+        TAG_LENGTH_16 | TAG_LENGTH_64 => Text(Form::Stored(&bytes[long(bytes, at).0..end])),
+        _ => Text::integer(signed(&bytes[at + 1..end])),
+    };
+    (text, end)
+}
+
+/// The double of the item at `at`, which was written as one.
+#[inline]
+pub fn double(bytes: &[u8], at: usize) -> f64 {
+    let tag = bytes[at];
+    if tag >= TAG_SMALL {
+        return f64::from(tag - TAG_SMALL);
     }
+    let integer = signed(&bytes[at + 1..end(bytes, at)]);
+    if integer.unsigned_abs() < WHOLE {
+        return integer as f64;
+    }
+    f64::from_bits(integer.cast_unsigned().wrapping_sub(NANS).rotate_right(1))
 }
 
 fn unsigned(bytes: &[u8]) -> usize {
@@ -151,23 +296,34 @@ fn signed(bytes: &[u8]) -> i64 {
     bytes[..last].iter().rev().fold(high, |value, byte| value << 8 | i64::from(*byte))
 }
 
-/// A text that was read: bytes where they are stored, or the digits of a stored integer.
+/// A text that was read: bytes where they are stored, or put together from what is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(Form<'a>);
 
 #[derive(Debug, Clone, Copy)]
 enum Form<'a> {
     Stored(&'a [u8]),
-    Digits([u8; DIGITS], u8),
+    /// The digits of an integer, or a prefix and what follows it.
+    Made([u8; JOINED], u8),
 }
 
 impl Text<'_> {
-    fn integer(integer: i64) -> Self {
+    /// No bytes.
+    pub const EMPTY: Self = Text(Form::Stored(&[]));
+
+    /// The digits of an integer.
+    pub fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
-        let text = buffer.format(integer).as_bytes();
-        let mut digits = [0; DIGITS];
-        digits[..text.len()].copy_from_slice(text);
-        Text(Form::Digits(digits, text.len() as u8))
+        Text::joined(&[], buffer.format(integer).as_bytes())
+    }
+
+    #[inline]
+    fn joined(prefix: &[u8], rest: &[u8]) -> Self {
+        let len = prefix.len() + rest.len();
+        let mut bytes = [0; JOINED];
+        bytes[..prefix.len()].copy_from_slice(prefix);
+        bytes[prefix.len()..len].copy_from_slice(rest);
+        Text(Form::Made(bytes, len as u8))
     }
 }
 
@@ -176,7 +332,7 @@ impl<'a> Text<'a> {
     pub fn into_cow(self) -> Cow<'a, [u8]> {
         match self.0 {
             Form::Stored(bytes) => Cow::Borrowed(bytes),
-            Form::Digits(digits, len) => Cow::Owned(digits[..usize::from(len)].to_vec()),
+            Form::Made(bytes, len) => Cow::Owned(bytes[..usize::from(len)].to_vec()),
         }
     }
 }
@@ -188,7 +344,7 @@ impl Deref for Text<'_> {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Form::Stored(bytes) => bytes,
-            Form::Digits(digits, len) => &digits[..usize::from(*len)],
+            Form::Made(bytes, len) => &bytes[..usize::from(*len)],
         }
     }
 }
@@ -231,8 +387,66 @@ mod tests {
         }
 
         #[test]
+        fn doubles_read_back(bits in any::<u64>(), whole in any::<i64>(), shift in 0u32..64) {
+            let whole = (whole >> shift) as f64;
+            for value in [f64::from_bits(bits), f64::from_bits(bits >> shift), whole, whole / 8.0] {
+                if !value.is_nan() {
+                    double_reads_back(value);
+                }
+            }
+        }
+
+        #[test]
         fn no_item_opens_another(a in "[0-9a]{0,4}", b in "[0-9a]{0,4}") {
             prop_assert_eq!(Encoded::new(a.as_bytes()).opens(&encode(b.as_bytes())), a == b);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shared_prefixes_read_back(
+            prefix in "[a-c]{1,3}|[0-9]{1,2}|x{22,24}",
+            rest in "[a-c0-9]{0,3}|y{33,36}",
+            cut in 0usize..5,
+        ) {
+            let text = [&prefix.as_bytes()[cut.min(prefix.len())..], rest.as_bytes()].concat();
+            let item = Encoded::new(&text).sharing(prefix.as_bytes());
+            let mut bytes = Vec::new();
+            item.append(&mut bytes);
+            prop_assert!(item.size() == bytes.len() && item.size() <= Encoded::new(&text).size());
+            let (read, end) = read_shared(&bytes, 0, prefix.as_bytes());
+            prop_assert_eq!(&*read, &text[..]);
+            prop_assert_eq!(end, bytes.len());
+        }
+    }
+
+    fn double_reads_back(value: f64) {
+        let mut bytes = vec![7];
+        Encoded::double(value).append(&mut bytes);
+        let len = bytes.len();
+        bytes.push(7);
+        assert_eq!(end(&bytes, 1), len);
+        assert_eq!(double(&bytes, 1).to_bits(), value.to_bits(), "{value}");
+        // Read as a text and written again, it is the same.
+        let (text, _) = read(&bytes, 1);
+        assert_eq!(encode(&text), bytes[1..len], "{value}");
+    }
+
+    #[test]
+    fn doubles_of_every_kind() {
+        let (huge, tiny) = (f64::MAX, f64::from_bits(1));
+        for value in [0.0, 1.0, 127.0, 128.0, 0.1, 1.5, huge, tiny, 1e306, f64::INFINITY] {
+            double_reads_back(value);
+            double_reads_back(-value);
+        }
+        for near in -3..=3 {
+            for power in 45..56 {
+                double_reads_back(((1i64 << power) + near) as f64);
+                double_reads_back((-(1i64 << power) + near) as f64);
+            }
+        }
+        for (value, bytes) in [(0.0, 1), (100.0, 1), (1e6, 4), (0.1, 9), (f64::INFINITY, 8)] {
+            assert_eq!(Encoded::double(value).size(), bytes, "{value}");
         }
     }
 
