@@ -16,7 +16,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now sorted sets and streams, which
+//! (the replication wire knows it), and for now streams, which
 //! are refused with their type byte and offset.
 
 mod checksum;
@@ -34,6 +34,7 @@ mod number;
 mod packed;
 pub mod read;
 mod set;
+mod sorted_set;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
 pub use set::{Intset, SetTable};
+pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};
 pub use string::{IntegerValue, StringValue};
 pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};

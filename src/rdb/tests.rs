@@ -71,6 +71,13 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
         Value::List(texts) => writer.key(&key.name, &key.meta, ListValue(texts.iter())),
+        Value::SortedSet(members) if members.len() < 8 => {
+            let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
+            writer.key(&key.name, &key.meta, SortedSetListpack(&listpack));
+        }
+        Value::SortedSet(members) => {
+            writer.key(&key.name, &key.meta, SortedSetTable(pairs(members)));
+        }
         Value::Hash(fields) if fields.len() < 8 => {
             packed.clear();
             for field in fields {
@@ -91,6 +98,10 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
             None => writer.key(&key.name, &key.meta, SetTable(members.iter())),
         },
     }
+}
+
+fn pairs(members: &[ScoredMember]) -> impl ExactSizeIterator<Item = (&Vec<u8>, f64)> {
+    members.iter().map(|member| (&member.member, member.score))
 }
 
 /// A file of keys, each shard written into a buffer of its own.
@@ -121,6 +132,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn score() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<i16>().prop_map(f64::from),
+        any::<f64>().prop_filter("scores are in an order", |score| !score.is_nan()),
+    ]
+}
+
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         bytes().prop_map(Value::String),
@@ -137,6 +155,10 @@ fn value() -> impl Strategy<Value = Value> {
             .prop_map(|members| Value::Set(members.into_iter().collect())),
         proptest::collection::btree_set(any::<i64>(), 1..24).prop_map(|integers| {
             Value::Set(integers.into_iter().map(|n| n.to_string().into_bytes()).collect())
+        }),
+        proptest::collection::btree_map(bytes(), score(), 1..24).prop_map(|map| {
+            let pairs = map.into_iter();
+            Value::SortedSet(pairs.map(|(member, score)| ScoredMember { member, score }).collect())
         }),
     ]
 }
@@ -181,6 +203,9 @@ proptest! {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
             Value::List(texts) => dump::write(&mut payload, ListValue(texts.iter()), compression),
+            Value::SortedSet(members) => {
+                dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
+            }
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);
@@ -456,8 +481,8 @@ fn a_field_twice_is_refused_in_every_encoding() {
 #[test]
 fn errors_name_the_byte_and_its_offset() {
     assert_eq!(
-        refusal(&[0, 1, b'k', 1, b'v', 3, 1, b'z']).to_string(),
-        "RDB byte 14: value type 3 (sorted set) is not supported"
+        refusal(&[0, 1, b'k', 1, b'v', 6, 1, b'z']).to_string(),
+        "RDB byte 14: value type 6 (module value of a release candidate) is not supported"
     );
     assert_eq!(
         refusal(&[243]).to_string(),

@@ -4,6 +4,7 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
+use super::sorted_set::{self, ScoredMember};
 use super::texts::Texts;
 use super::{list, module, set};
 
@@ -64,6 +65,8 @@ pub enum Value {
     Hash(Vec<HashField>),
     /// A set, never empty, no member twice, in stored order.
     Set(Vec<Vec<u8>>),
+    /// A sorted set, never empty, no member twice, no score NaN, in stored order.
+    SortedSet(Vec<ScoredMember>),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -98,6 +101,8 @@ pub(super) enum Decoder {
     PackedHash(hash::Packing),
     Set(set::TableDecoder),
     PackedSet(set::Packing),
+    SortedSet(sorted_set::TableDecoder),
+    PackedSortedSet(sorted_set::Packing),
     Module(module::Decoder),
 }
 
@@ -119,6 +124,10 @@ impl Decoder {
             code::TYPE_SET => Self::Set(set::TableDecoder::default()),
             code::TYPE_SET_INTSET => Self::PackedSet(set::Packing::Intset),
             code::TYPE_SET_LISTPACK => Self::PackedSet(set::Packing::Listpack),
+            code::TYPE_SORTED_SET => Self::SortedSet(sorted_set::TableDecoder::with_texts()),
+            code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
+            code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
+            code::TYPE_SORTED_SET_LISTPACK => Self::PackedSortedSet(sorted_set::Packing::Listpack),
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -142,6 +151,8 @@ impl Decoder {
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
             Self::Set(table) => set::decoded(table.step(cursor, limits)?),
             Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
+            Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
+            Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();
