@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod keys;
 mod lists;
 mod mirror;
 mod sets;
