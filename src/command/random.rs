@@ -17,6 +17,11 @@ pub trait Pick: Copy {
     /// How many elements there are.
     fn len(self) -> usize;
 
+    /// Whether there is none.
+    fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// Every element.
     fn elements(self) -> impl Iterator<Item = Self::Element>;
 
@@ -62,6 +67,9 @@ pub fn pick<P: Pick>(from: P, count: i64) -> Result<Vec<P::Element>, Fault> {
 fn repeated<P: Pick>(from: P, count: u64) -> Result<Vec<P::Element>, Fault> {
     let count = usize::try_from(count).ok().filter(|count| *count <= RANDOM_COUNT);
     let count = count.ok_or_else(too_large)?;
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut picked = Vec::with_capacity(count);
     let mut bytes = 0usize;
     // A walk for each pick would cost more than one that keeps all elements.

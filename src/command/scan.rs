@@ -90,12 +90,14 @@ pub fn pattern(argument: &[u8]) -> Result<&[u8], Fault> {
     Ok(argument)
 }
 
-/// A cursor, read as C's `strtoul` reads it: an empty one is 0, a negative one wraps.
+/// A cursor, read as C's `strtoul` reads it: up to a zero byte; an empty one is 0, a negative
+/// one wraps.
 ///
 /// # Errors
 /// `ERR invalid cursor`.
 pub fn cursor(argument: &[u8]) -> Result<u64, Fault> {
-    let (negative, digits) = match argument {
+    let text = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         [] => return Ok(0),

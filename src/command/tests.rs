@@ -42,6 +42,10 @@ impl Bench {
     }
 
     fn run(&self, now: u64, argv: &[&[u8]]) -> Ran {
+        self.run_as(Logging::On, now, argv)
+    }
+
+    fn run_as(&self, logging: Logging, now: u64, argv: &[&[u8]]) -> Ran {
         let mut row = lookup(argv[0]).unwrap();
         if !row.subcommands.is_empty() {
             row = subcommand(row, argv[1]).unwrap();
@@ -50,7 +54,7 @@ impl Bench {
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
         let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
-        let mut effects = Effects::new(Logging::On);
+        let mut effects = Effects::new(logging);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
@@ -209,6 +213,50 @@ fn the_log_has_results_and_absolute_times() {
     ] {
         assert_eq!(bench.effects(now, line), logged, "{line}");
     }
+}
+
+#[test]
+fn the_log_has_what_conditions_have_come_to() {
+    let bench = Bench::new();
+    for (line, logged) in [
+        ("SET k a", &["SET k a"][..]),
+        ("SET k b IFEQ x", &[]),
+        ("SET k b IFEQ a", &["SET k b"]),
+        ("SET k c IFNE a EX 1", &["SET k c PXAT 2000"]),
+        ("DELEX k IFEQ x", &[]),
+        ("DELEX k IFEQ c", &["DEL k"]),
+        ("MSETEX 2 a 1 b 2", &["SET a 1", "SET b 2"]),
+        ("MSETEX 2 a 1 c 2 NX EX 1", &[]),
+        ("MSETEX 2 a 1 b 2 XX EX 1", &["SET a 1 PXAT 2000", "SET b 2 PXAT 2000"]),
+        ("MSETEX 2 a 1 c 2 PXAT 1", &["DEL a"]),
+        ("BITOP AND x nothing", &[]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &["BITFIELD k OVERFLOW FAIL SET u2 0 9"]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &[]),
+        ("SETBIT k 0 0", &[]),
+    ] {
+        assert_eq!(bench.effects(1000, line), logged, "{line}");
+    }
+}
+
+#[test]
+fn an_estimate_is_kept_once_and_not_by_clients_of_a_replica() {
+    let bench = Bench::new();
+    let bytes = || bench.run(1000, &[b"GET", b"h"]).0.unwrap();
+    bench.run(1000, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    let stale = bytes();
+    let count: [&[u8]; 2] = [b"PFCOUNT", b"h"];
+    let asked = bench.run_as(Logging::Foreign, 1000, &count);
+    assert_eq!(asked, (Ok(b":1\r\n".to_vec()), vec![]));
+    assert_eq!(bytes(), stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), ["PFCOUNT h"]);
+    let kept = bytes();
+    assert_ne!(kept, stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), [""; 0]);
+    // The leader's stream says so on the replica.
+    let replica = Bench::new();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &count).0.unwrap();
+    assert_eq!(replica.run(1000, &[b"GET", b"h"]).0.unwrap(), kept);
 }
 
 #[test]

@@ -356,9 +356,16 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Says that a declared key was changed: to those who watch it, and to the log.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
+        self.touch(key);
+        self.effects.changed();
+    }
+
+    /// Says to those who watch a declared key that it was changed, though its value is the same
+    /// and there is nothing to log: what Redis does where it does not look.
+    #[inline]
+    pub fn touch(&mut self, key: &[u8]) {
         let place = self.locks.place(key);
         self.locks.held(self.db, place.shard).touch(key);
-        self.effects.changed();
     }
 
     /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike

@@ -1,8 +1,8 @@
 //! The RDB format: bytes in, values out, for full syncs, snapshots and DUMP/RESTORE.
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
-//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
-//! `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
+//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `list`,
+//! `hash`, `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
 //! `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
@@ -16,7 +16,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now lists, sorted sets and streams, which
+//! (the replication wire knows it), and for now streams, which
 //! are refused with their type byte and offset.
 
 mod checksum;
@@ -26,6 +26,7 @@ pub mod dump;
 mod error;
 pub mod fuzz;
 mod hash;
+mod list;
 pub mod listpack;
 mod lzf;
 mod module;
@@ -33,9 +34,11 @@ mod number;
 mod packed;
 pub mod read;
 mod set;
+mod sorted_set;
 mod string;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod value;
 pub mod write;
 mod ziplist;
@@ -44,11 +47,14 @@ mod zipmap;
 pub use checksum::Checksum;
 pub use error::{Error, ErrorKind};
 pub use hash::{ExpiringHash, HashField, HashListpack, HashTable};
+pub use list::ListValue;
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
 pub use set::{Intset, SetTable};
+pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};
 pub use string::{IntegerValue, StringValue};
+pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};
 

@@ -96,20 +96,22 @@ impl Hash {
         limits: HashLimits,
     ) -> bool {
         let items = Items::of(self.blob.contents());
-        if let Some(at) = items.find(item, 2) {
+        let found = items.find(item, 2);
+        let len = items.len() / 2 + usize::from(found.is_none());
+        if let Some(at) = found {
             let (value, expires) = (items.skip(at), items.expiry(at) != NEVER);
             items::replace(&mut self.blob, value, content);
             if expires && lifetime == Lifetime::New {
                 self.expire_small(at, NEVER);
             }
-            return false;
+        } else {
+            items::push(&mut self.blob, &[*item, *content]);
         }
-        let len = items.len() / 2 + 1;
-        items::push(&mut self.blob, &[*item, *content]);
+        // A field that was there counts too: the limit may have been lowered since.
         if len > limits.entries {
             self.grow(Fields::from_small);
         }
-        true
+        found.is_none()
     }
 
     /// Says when `field` expires; answers whether there is one.

@@ -307,8 +307,11 @@ enum Form<'a> {
 }
 
 impl Text<'_> {
+    /// No bytes.
+    pub const EMPTY: Self = Text(Form::Stored(&[]));
+
     /// The digits of an integer.
-    pub(super) fn integer(integer: i64) -> Self {
+    pub fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
         Text::joined(&[], buffer.format(integer).as_bytes())
     }
