@@ -50,6 +50,17 @@ pub const STRING_BYTES: usize = 512 * 1024 * 1024;
 /// Entries of one shard that the active expiry cycle looks at under one lock.
 pub const SWEEP_ENTRIES: usize = 256;
 
+/// Fields that the cycle takes out under one lock, or looks at in small hashes: about a tenth
+/// of a millisecond.
+pub const SWEEP_FIELDS: usize = 1024;
+
+/// Keys that are looked at for one eviction, most of them without an expiry under a policy that
+/// asks for one: some hundred microseconds.
+pub const EVICTION_LOOKS: usize = 2048;
+
+/// Candidates that are kept from one eviction to the next. Redis: `EVPOOL_SIZE`.
+pub const EVICTION_POOL: usize = 16;
+
 /// Commands of one transaction that may wait for EXEC.
 pub const QUEUED_COMMANDS: usize = 64 * 1024;
 

@@ -18,6 +18,7 @@ use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
+use crate::keyspace::evict::Evictor;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::observe::Stats;
@@ -41,7 +42,9 @@ pub struct Node {
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
+    /// What is evicted next.
+    pub evictor: Mutex<Evictor>,
     /// Who follows, and whom this node follows.
     pub replication: Replication,
     /// The credential of the REST door.
@@ -124,7 +127,8 @@ impl Node {
             clients: Clients::default(),
             hub: Hub::default(),
             stats: Stats::default(),
-            memory: Memory::default(),
+            memory: Arc::default(),
+            evictor: Mutex::default(),
             replication,
             token,
             started: clock::unix_ms(),

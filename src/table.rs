@@ -12,8 +12,11 @@
 //!   element, so that a lookup in a large table waits for one cache line, and not for two.
 //!
 //! The caller hashes and compares; the table stores what it is given. An element's default
-//! value stands for an empty slot, so that a slot costs no more than an element. Left out on
+//! value stands for an empty slot, so that a slot costs no more than an element. Beside the
+//! hash there is room for 32 bits of the owner's, which stay with the element. Left out on
 //! purpose: removal by predicate during iteration, and any lock.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// At most this share of the homes is in use before the table grows: 7/8.
 const LOAD: (usize, usize) = (7, 8);
@@ -33,12 +36,22 @@ pub struct Table<T> {
 }
 
 /// One place of a table. The default is empty.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Slot<T> {
     /// The hash of the element, 0 for an empty slot; sorted within a run.
     hash: u32,
+    /// What the owner notes of the element, also while others read. Most elements begin at a
+    /// multiple of eight bytes, so this takes room that would be empty.
+    mark: AtomicU32,
     /// Its default where `hash` is 0.
     element: T,
+}
+
+impl<T: Clone> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        let mark = AtomicU32::new(self.mark.load(Ordering::Relaxed));
+        Slot { hash: self.hash, mark, element: self.element.clone() }
+    }
 }
 
 impl<T: Default> Default for Table<T> {
@@ -115,6 +128,18 @@ impl<T: Default> Table<T> {
         &mut self.slots[slot].element
     }
 
+    /// What was noted of the element in a slot; 0 at first.
+    #[inline]
+    pub fn mark(&self, slot: usize) -> u32 {
+        self.slots[slot].mark.load(Ordering::Relaxed)
+    }
+
+    /// Notes something of the element in a slot.
+    #[inline]
+    pub fn set_mark(&self, slot: usize, mark: u32) {
+        self.slots[slot].mark.store(mark, Ordering::Relaxed);
+    }
+
     /// Adds an element that is not there yet; answers its slot.
     pub fn insert(&mut self, hash: u64, element: T) -> usize {
         if (self.len + 1) * LOAD.1 > self.homes * LOAD.0 {
@@ -133,7 +158,7 @@ impl<T: Default> Table<T> {
             // The last slot stays empty: it is what every probe stops at.
             if end + 1 < self.slots.len() {
                 self.slots[at..=end].rotate_right(1);
-                self.slots[at] = Slot { hash: short, element };
+                self.slots[at] = Slot { hash: short, mark: AtomicU32::new(0), element };
                 self.len += 1;
                 return at;
             }
@@ -159,6 +184,12 @@ impl<T: Default> Table<T> {
     /// Every element, in the order of the hashes.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter(|slot| slot.hash != 0).map(|slot| &slot.element)
+    }
+
+    /// Likewise, with what was noted of each.
+    pub fn iter_marked(&self) -> impl Iterator<Item = (&T, u32)> {
+        let used = self.slots.iter().filter(|slot| slot.hash != 0);
+        used.map(|slot| (&slot.element, slot.mark.load(Ordering::Relaxed)))
     }
 
     /// Every element, mutable; hashes must stay what they are.

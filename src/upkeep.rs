@@ -1,11 +1,13 @@
 //! What has to be done whether or not a client asks: freeing due keys, reading the memory's
-//! figures, closing idle connections.
+//! figures, evicting what is too much, closing idle connections.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::engine;
+use crate::engine::room::{self, Room};
 use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
 use crate::node::Node;
@@ -29,7 +31,8 @@ pub async fn run(node: Arc<Node>) {
             () = node.shutdown.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }
-        node.memory.refresh();
+        measure(&node);
+        make_room(&node).await;
         close_idle(&node);
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
         if !node.replication.is_replica() {
@@ -43,11 +46,32 @@ pub async fn run(node: Arc<Node>) {
     }
 }
 
+/// Reads the memory's figures.
+fn measure(node: &Node) {
+    node.memory.refresh();
+    let backlog = node.log.lock().backlog().memory();
+    // What replicas have not taken yet is no reason to evict: that would make it more.
+    let size = node.config.load().repl_backlog_size;
+    node.memory.set_apart(backlog.saturating_sub(size));
+}
+
+/// Evicts what is too much, for a quarter of one worker's time at most.
+async fn make_room(node: &Node) {
+    for _ in 0..SLICES {
+        let room = room::make(node, &node.config.load());
+        if room != Room::Soon {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Sweeps for a moment.
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
+        let mut bulky = Vec::new();
         let step = sweep.step(
             &node.keyspace,
             now,
@@ -56,8 +80,14 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },
-            |effects| node.record(effects),
+            |effects| {
+                node.record(effects);
+                bulky = std::mem::take(&mut effects.bulky);
+            },
         );
+        if !bulky.is_empty() {
+            engine::free(Vec::new(), bulky);
+        }
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
             Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),

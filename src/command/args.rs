@@ -4,7 +4,7 @@ use super::Argv;
 use crate::fault::Fault;
 use crate::keyspace::NEVER;
 use crate::value::long_double::LongDouble;
-use crate::value::number::{parse_bound, parse_integer};
+use crate::value::number::parse_integer;
 
 /// An argument as a 64-bit integer.
 ///
@@ -12,6 +12,31 @@ use crate::value::number::{parse_bound, parse_integer};
 /// `ERR value is not an integer or out of range`.
 pub fn integer(argument: &[u8]) -> Result<i64, Fault> {
     parse_integer(argument).ok_or(Fault::NOT_INTEGER)
+}
+
+/// An argument as a number of things that are `least` or more.
+///
+/// # Errors
+/// `text`, whatever is wrong.
+pub fn at_least(least: i64, argument: &[u8], text: &'static str) -> Result<usize, Fault> {
+    let count = parse_integer(argument).filter(|count| *count >= least);
+    count.and_then(|count| usize::try_from(count).ok()).ok_or(Fault::new(text))
+}
+
+/// How long a command may wait, in seconds with a fraction: the unix millisecond at which it
+/// gives up, or `NEVER`.
+///
+/// # Errors
+/// When it is no number, or negative, which redis-server 7.0 also says of one that is too large.
+pub fn timeout(argument: &[u8], now: u64) -> Result<u64, Fault> {
+    let seconds = LongDouble::parse(argument)
+        .ok_or(Fault::new("ERR timeout is not a float or out of range"))?;
+    let millis = i64::try_from(seconds.thousandfold()).ok();
+    let millis = millis.and_then(|millis| u64::try_from(millis).ok());
+    Ok(match millis.ok_or(Fault::new("ERR timeout is negative"))? {
+        0 => NEVER,
+        millis => now.saturating_add(millis),
+    })
 }
 
 /// Whether an argument is `word`, in any case.
@@ -91,21 +116,4 @@ pub fn expiry_option(moment: Moment, value: &[u8], now: u64, name: &str) -> Resu
 pub fn next<'a>(argv: Argv<'a>, at: &mut usize) -> Result<&'a [u8], Fault> {
     *at += 1;
     argv.get(*at).copied().ok_or(Fault::SYNTAX)
-}
-
-/// Checks the timeout of a command that may wait, in seconds with fractions; 0 is for ever.
-///
-/// # Errors
-/// When it is no number, negative, or more milliseconds than 64 bits can say, which to Redis
-/// is negative too.
-pub fn timeout(argument: &[u8]) -> Result<(), Fault> {
-    if LongDouble::parse(argument).is_none() {
-        return Err(Fault::new("ERR timeout is not a float or out of range"));
-    }
-    // Beyond the doubles, but not beyond Redis' long doubles, lies what is refused anyway.
-    let millis = parse_bound(argument).map_or(0.0, |seconds| (seconds * 1000.0).ceil());
-    if millis < 0.0 || millis >= i64::MAX as f64 {
-        return Err(Fault::new("ERR timeout is negative"));
-    }
-    Ok(())
 }

@@ -65,11 +65,13 @@ fn relocate(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
     view.select(target);
     let moves = there && !view.exists(key);
     view.select(home);
+    let usage = view.usage(key).unwrap_or_default();
     if moves && let Some(entry) = view.remove(key) {
         view.modified(key);
         view.notify(Classes::GENERIC, "move_from", key);
         view.select(target);
         view.insert(key, entry);
+        view.set_usage(key, usage);
         view.modified(key);
         view.notify(Classes::GENERIC, "move_to", key);
         view.select(home);

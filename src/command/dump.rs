@@ -8,6 +8,7 @@ use super::{Argv, Command, Flags, Run};
 use crate::archive::{self, Sink};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
+use crate::keyspace::usage::Usage;
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::rdb::{Compression, Encode, Limits, dump};
 use crate::resp::Reply;
@@ -119,6 +120,16 @@ impl Options {
         }
         Ok(found)
     }
+
+    /// Notes what was said of the key's uses.
+    fn note_usage(self, view: &mut WriteView<'_, '_>, key: &[u8]) {
+        let now = view.around.tick;
+        let idle = self.idle.map(|seconds| Usage::idle(now, seconds));
+        let frequent = self.frequency.map(|counter| Usage::frequent(now, counter));
+        if let Some(usage) = idle.or(frequent) {
+            view.set_usage(key, usage);
+        }
+    }
 }
 
 fn restore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -144,6 +155,7 @@ fn restore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     }
     view.discard(key);
     view.insert(key, entry);
+    options.note_usage(view, key);
     view.modified(key);
     view.notify(Classes::GENERIC, "restore", key);
     if at != ttl {

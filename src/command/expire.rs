@@ -8,7 +8,7 @@ use super::args::{Moment, integer, is};
 use super::keys::row;
 use super::{Argv, Command, Flags, Run};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
 
@@ -156,8 +156,7 @@ impl Conditions {
 
 #[cold]
 fn unsupported(word: &[u8]) -> Fault {
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::text(format!("ERR Unsupported option {word}"))
+    Fault::text(format!("ERR Unsupported option {}", shown(word, usize::MAX)))
 }
 
 fn set_expiry(
@@ -222,7 +221,7 @@ fn answer_expiry(
     reply: &mut dyn Reply,
     say: impl FnOnce(u64) -> u64,
 ) -> Outcome {
-    reply.integer(match view.get(argv[1]).map(Entry::expires_at) {
+    reply.integer(match view.peek(argv[1]).map(Entry::expires_at) {
         None => -2,
         Some(NEVER) => -1,
         Some(at) => i64::try_from(say(at)).unwrap_or(i64::MAX),

@@ -60,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
             "3.2.1",
             -2,
             Flags::FAST,
-            Run::Read(exists),
+            Run::Read(touch),
         )
     },
     row(
@@ -201,15 +201,22 @@ fn del(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
     Ok(())
 }
 
-/// EXISTS and TOUCH: a key that is named twice counts twice.
+/// A key that is named twice counts twice.
 fn exists(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let present = argv[1..].iter().filter(|key| view.peek(key).is_some()).count();
+    reply.integer(present as i64);
+    Ok(())
+}
+
+/// As EXISTS, but a use of the keys.
+fn touch(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let present = argv[1..].iter().filter(|key| view.get(key).is_some()).count();
     reply.integer(present as i64);
     Ok(())
 }
 
 fn kind(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    reply.status(view.get(argv[1]).map_or("none", |entry| entry.kind().name()));
+    reply.status(view.peek(argv[1]).map_or("none", |entry| entry.kind().name()));
     Ok(())
 }
 
@@ -242,8 +249,10 @@ fn renamenx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
 /// Gives what is under `from` the name `to`, with its expiry, in place of what had that name.
 fn relocate(view: &mut WriteView<'_, '_>, from: &[u8], to: &[u8]) {
     view.discard(to);
+    let usage = view.usage(from).unwrap_or_default();
     if let Some(entry) = view.remove(from) {
         view.insert(to, entry.renamed(to));
+        view.set_usage(to, usage);
         view.modified(from);
         view.modified(to);
         view.notify(Classes::GENERIC, "rename_from", from);

@@ -10,16 +10,25 @@
 
 pub mod all_keys;
 pub mod args;
+pub mod bitfield;
+pub mod bitmap;
 pub mod client;
 pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
+pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
+pub mod list;
+pub mod list_move;
+pub mod list_pop;
+pub mod list_position;
 pub mod object;
 pub mod pubsub;
 pub mod random;
@@ -35,7 +44,9 @@ pub mod sorted_set_pop;
 pub mod sorted_set_random;
 pub mod sorted_set_range;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -47,7 +58,7 @@ use smallvec::SmallVec;
 
 use crate::fault::Outcome;
 use crate::hashing::hash_bytes;
-use crate::keyspace::{ReadView, WriteView};
+use crate::keyspace::{Access, ReadView, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -83,6 +94,9 @@ pub enum Run {
     Read(ReadRun),
     /// Read and write keys, and say what has changed.
     Write(WriteRun),
+    /// Read keys, and keep in a value what was found out about it: PFCOUNT. To those who ask
+    /// it is a reader.
+    Remember(WriteRun),
     /// See the connection and the server.
     Session(SessionRun),
     /// Steer the transaction of the connection: the engine does these.
@@ -364,7 +378,16 @@ impl Command {
 
     /// Whether it only reads keys.
     pub fn reads(&self) -> bool {
-        matches!(self.run, Run::Read(_))
+        matches!(self.run, Run::Read(_) | Run::Remember(_))
+    }
+
+    /// How its keys are locked.
+    #[inline]
+    pub fn access(&self) -> Access {
+        match self.run {
+            Run::Write(_) | Run::Remember(_) => Access::Exclusive,
+            _ => Access::Shared,
+        }
     }
 
     /// Whether `argc` arguments fit.
@@ -383,6 +406,11 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
     sorted_set_range::COMMANDS,

@@ -1,11 +1,11 @@
 //! OBJECT: how a value is kept.
 //!
-//! Values are not shared here, but REFCOUNT says so of the small numbers that Redis shares. IDLETIME is 0 as long as keys carry
-//! no access clock, and FREQ refuses as Redis does without an LFU policy; both come with
-//! eviction.
+//! Values are not shared here, but REFCOUNT says so of the small numbers that Redis shares.
+//! To ask is no use of the key.
 
 use super::keys::row;
 use super::{Argv, Command, Flags, Keys, Run, help};
+use crate::config::Config;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, StrRef};
 use crate::node::Node;
@@ -28,6 +28,14 @@ pub const SUBCOMMANDS: &[Command] = &[
     },
 ];
 
+const NO_LFU: Fault = Fault::new(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+);
+
+const NO_LRU: Fault = Fault::new(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+);
+
 const fn sub(
     name: &'static str,
     summary: &'static str,
@@ -45,7 +53,7 @@ fn of_entry(
     reply: &mut dyn Reply,
     say: impl FnOnce(&Entry, &mut dyn Reply) -> Outcome,
 ) -> Outcome {
-    match view.get(argv[2]) {
+    match view.peek(argv[2]) {
         Some(entry) => say(entry, reply),
         None => {
             reply.null();
@@ -62,30 +70,44 @@ fn encoding(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
 }
 
 fn freq(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    of_entry(view, argv, reply, |_, _| {
-        Err(Fault::new(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
-        ))
+    of_entry(view, argv, reply, |_, reply| {
+        if !view.around.config.maxmemory_policy.is_lfu() {
+            return Err(NO_LFU);
+        }
+        let usage = view.usage(argv[2]).unwrap_or_default();
+        reply.integer(usage.frequency(view.around.tick, view.around.scale()).into());
+        Ok(())
     })
 }
 
 fn idletime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     of_entry(view, argv, reply, |_, reply| {
-        reply.integer(0);
+        if view.around.config.maxmemory_policy.is_lfu() {
+            return Err(NO_LRU);
+        }
+        let usage = view.usage(argv[2]).unwrap_or_default();
+        reply.integer(usage.idle_s(view.around.tick).into());
         Ok(())
     })
 }
 
 fn refcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     of_entry(view, argv, reply, |entry, reply| {
-        reply.integer(if looks_shared(entry) { i64::from(i32::MAX) } else { 1 });
+        reply.integer(if looks_shared(entry, view.around.config) {
+            i64::from(i32::MAX)
+        } else {
+            1
+        });
         Ok(())
     })
 }
 
-/// Whether the value is one that Redis keeps once for all keys: clients know it by its count.
-fn looks_shared(entry: &Entry) -> bool {
-    matches!(entry.as_string(), Some(StrRef::Integer(0..=9999)))
+/// Whether the value is one that Redis keeps once for all keys, as long as it need not know
+/// when each of them was used: clients know it by its count.
+fn looks_shared(entry: &Entry, config: &Config) -> bool {
+    let policy = config.maxmemory_policy;
+    let apart = config.maxmemory > 0 && (policy.is_lru() || policy.is_lfu());
+    !apart && matches!(entry.as_string(), Some(StrRef::Integer(0..=9999)))
 }
 
 fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

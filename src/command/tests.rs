@@ -1,9 +1,12 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod mirror;
+mod sets;
+mod sorted_sets;
 mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -12,6 +15,7 @@ use super::{Run, lookup, subcommand};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::keyspace::effects::Logging;
+use crate::keyspace::usage::{Noted, Tick};
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{
     Access, Effects, Entry, Keyspace, LockSet, NEVER, ReadView, StrRef, Wanted, WriteView,
@@ -39,6 +43,10 @@ impl Bench {
     }
 
     fn run(&self, now: u64, argv: &[&[u8]]) -> Ran {
+        self.run_as(Logging::On, now, argv)
+    }
+
+    fn run_as(&self, logging: Logging, now: u64, argv: &[&[u8]]) -> Ran {
         let mut row = lookup(argv[0]).unwrap();
         if !row.subcommands.is_empty() {
             row = subcommand(row, argv[1]).unwrap();
@@ -46,13 +54,13 @@ impl Bench {
         let mut wanted: SmallVec<[Wanted; 8]> =
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
-        let around = Surroundings { now, config: &self.config };
-        let mut effects = Effects::new(Logging::On);
+        let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
+        let mut effects = Effects::new(logging);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
             Run::Read(run) => run(&ReadView::new(&locks, self.db, around), argv, &mut reply),
-            Run::Write(run) => {
+            Run::Write(run) | Run::Remember(run) => {
                 let mut view = WriteView::new(&mut locks, self.db, around, &mut effects);
                 run(&mut view, argv, &mut reply)
             }
@@ -103,7 +111,7 @@ impl Bench {
         for (db, index) in (0..2).flat_map(|db| (0..SHARDS).map(move |index| (db, index))) {
             let shard = locks.shard(db, index).unwrap();
             for entry in shard.table().iter().filter(|entry| !entry.is_expired(now)) {
-                let text = format!("until {} {}", entry.expires_at(), show(entry));
+                let text = format!("until {} {}", entry.expires_at(), show(entry, now));
                 found.insert((db, entry.key().to_vec()), text);
             }
         }
@@ -111,11 +119,20 @@ impl Bench {
     }
 }
 
-fn show(entry: &Entry) -> String {
+fn show(entry: &Entry, now: u64) -> String {
     if let Some(hash) = entry.as_hash() {
-        let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
-            hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
-        return format!("{pairs:?}");
+        let fields = hash.iter().filter(|(_, _, at)| *at == NEVER || *at > now);
+        let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
+            fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
+        return format!("{fields:?}");
+    }
+    if let Some(set) = entry.as_set() {
+        let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
+    }
+    if let Some(set) = entry.as_sorted_set() {
+        let members: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score)).collect();
+        return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
         Some(StrRef::Integer(number)) => number.to_string(),
@@ -158,6 +175,28 @@ fn the_log_has_results_and_absolute_times() {
         (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 1.5"]),
         (1000, "HINCRBY h b 1", &["HINCRBY h b 1"]),
         (1000, "HDEL h none", &[]),
+        (1000, "HEXPIRE h 10 FIELDS 3 a none b", &["HPEXPIREAT h 11000 FIELDS 2 a b"]),
+        (1000, "HEXPIRE h 10 NX FIELDS 1 a", &[]),
+        (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 2", "HPEXPIREAT h 11000 FIELDS 1 a"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &["HPERSIST h FIELDS 2 a none"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &[]),
+        (1000, "HGETEX h FIELDS 1 b", &[]),
+        (1000, "HGETEX h PX 5 FIELDS 2 b none", &["HPEXPIREAT h 1005 FIELDS 1 b"]),
+        (1000, "HGETEX h PERSIST FIELDS 2 a b", &["HPERSIST h FIELDS 1 b"]),
+        (1000, "HSETEX h PX 2 FIELDS 1 c 1", &["HSET h c 1", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h KEEPTTL FIELDS 1 c 2", &["HSET h c 2", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h FNX FIELDS 1 c 3", &[]),
+        // What is due goes first, where it is touched.
+        (1002, "HLEN h", &[]),
+        (1002, "HGET h c", &[]),
+        (1002, "HSET h d 1", &["HSET h d 1"]),
+        (1002, "HSETNX h c 4", &["HDEL h c", "HSETNX h c 4"]),
+        (1002, "HGETDEL h FIELDS 3 c d none", &["HDEL h c d"]),
+        (1002, "HEXPIREAT h 1 FIELDS 2 none none", &[]),
+        (1002, "HSETEX h PXAT 1 FIELDS 1 d 1", &[]),
+        (1000, "HSETEX x PX 2 FIELDS 1 c 1", &["HSET x c 1", "HPEXPIREAT x 1002 FIELDS 1 c"]),
+        (1002, "HINCRBY x d 1", &["DEL x", "HINCRBY x d 1"]),
+        (1002, "HEXPIRE x 0 FIELDS 1 d", &["HDEL x d"]),
         (1000, "EXPIRE h 10", &["PEXPIREAT h 11000"]),
         (1000, "EXPIRE h 20 LT", &[]),
         (1000, "EXPIREAT h 20", &["PEXPIREAT h 20000"]),
@@ -179,6 +218,50 @@ fn the_log_has_results_and_absolute_times() {
     ] {
         assert_eq!(bench.effects(now, line), logged, "{line}");
     }
+}
+
+#[test]
+fn the_log_has_what_conditions_have_come_to() {
+    let bench = Bench::new();
+    for (line, logged) in [
+        ("SET k a", &["SET k a"][..]),
+        ("SET k b IFEQ x", &[]),
+        ("SET k b IFEQ a", &["SET k b"]),
+        ("SET k c IFNE a EX 1", &["SET k c PXAT 2000"]),
+        ("DELEX k IFEQ x", &[]),
+        ("DELEX k IFEQ c", &["DEL k"]),
+        ("MSETEX 2 a 1 b 2", &["SET a 1", "SET b 2"]),
+        ("MSETEX 2 a 1 c 2 NX EX 1", &[]),
+        ("MSETEX 2 a 1 b 2 XX EX 1", &["SET a 1 PXAT 2000", "SET b 2 PXAT 2000"]),
+        ("MSETEX 2 a 1 c 2 PXAT 1", &["DEL a"]),
+        ("BITOP AND x nothing", &[]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &["BITFIELD k OVERFLOW FAIL SET u2 0 9"]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &[]),
+        ("SETBIT k 0 0", &[]),
+    ] {
+        assert_eq!(bench.effects(1000, line), logged, "{line}");
+    }
+}
+
+#[test]
+fn an_estimate_is_kept_once_and_not_by_clients_of_a_replica() {
+    let bench = Bench::new();
+    let bytes = || bench.run(1000, &[b"GET", b"h"]).0.unwrap();
+    bench.run(1000, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    let stale = bytes();
+    let count: [&[u8]; 2] = [b"PFCOUNT", b"h"];
+    let asked = bench.run_as(Logging::Foreign, 1000, &count);
+    assert_eq!(asked, (Ok(b":1\r\n".to_vec()), vec![]));
+    assert_eq!(bytes(), stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), ["PFCOUNT h"]);
+    let kept = bytes();
+    assert_ne!(kept, stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), [""; 0]);
+    // The leader's stream says so on the replica.
+    let replica = Bench::new();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &count).0.unwrap();
+    assert_eq!(replica.run(1000, &[b"GET", b"h"]).0.unwrap(), kept);
 }
 
 #[test]
@@ -332,7 +415,22 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HDEL {k} f{} g", n % 3)),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} FIELDS 1 g", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} GT FIELDS 2 f0 g", n.abs())),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HPEXPIREAT {k} {} LT FIELDS 3 f1 f1 g", n.abs() * 20)),
+        (key(), number()).prop_map(|(k, n)| format!("HPERSIST {k} FIELDS 2 f{} g", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETDEL {k} FIELDS 2 f{} f1", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETEX {k} PX {} FIELDS 2 f0 f1", n.abs())),
+        key().prop_map(|k| format!("HGETEX {k} PERSIST FIELDS 1 g")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} PX {} FIELDS 2 f1 7 g {n}", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HSETEX {k} KEEPTTL FIELDS 2 f0 {n} g x")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
+        sets::command(),
+        sorted_sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

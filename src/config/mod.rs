@@ -21,6 +21,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
 use crate::value::limits::Limits;
 
@@ -241,6 +242,17 @@ impl Config {
     /// Bytes that a string value may grow to.
     pub fn string_bytes(&self) -> usize {
         STRING_BYTES.min(usize::try_from(self.proto_max_bulk_len).unwrap_or(0))
+    }
+
+    /// How uses of keys are counted.
+    pub fn usage_scale(&self) -> Scale {
+        Scale { log_factor: self.lfu_log_factor, decay_minutes: self.lfu_decay_time }
+    }
+
+    /// What of the uses of keys is noted.
+    #[inline]
+    pub fn usage_noted(&self) -> Noted {
+        if self.maxmemory_policy.is_lfu() { Noted::Count } else { Noted::Last }
     }
 
     /// Where the REST door listens: `rest-bind`, or else `bind`.

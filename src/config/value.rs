@@ -292,6 +292,25 @@ pub enum EvictionPolicy {
 }
 
 impl EvictionPolicy {
+    /// Whether the least frequently used go first.
+    #[inline]
+    pub fn is_lfu(self) -> bool {
+        matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
+    }
+
+    /// Whether the least recently used go first.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
+    /// Whether only keys with an expiry may go.
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl
+        )
+    }
+
     /// In the order of [`Self::NAMES`].
     pub(super) const ALL: [Self; 8] = [
         Self::VolatileLru,

@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::room::{self, Room};
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
-use crate::fault::Fault;
+use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Rights, Session};
@@ -90,9 +91,11 @@ pub(super) fn admit_now(
     if session.door == Door::Leader {
         return Ok(());
     }
-    let limit = session.config().maxmemory;
-    if limit > 0 && command.flags.contains(Flags::DENYOOM) && node.memory.used() > limit {
-        return Err(OUT_OF_MEMORY);
+    if command.flags.contains(Flags::DENYOOM) {
+        let config = session.config();
+        if config.maxmemory > 0 && room::make(node, config) == Room::Full {
+            return Err(OUT_OF_MEMORY);
+        }
     }
     if node.replication.is_replica() {
         admit_on_replica(node, session, command)?;
@@ -129,7 +132,9 @@ fn only_reads(command: &Command) -> bool {
         return false;
     }
     match command.run {
-        Run::Read(_) => !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything),
+        Run::Read(_) | Run::Remember(_) => {
+            !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
+        }
         Run::Session(_) => {
             command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
         }
@@ -169,13 +174,13 @@ fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
 fn unknown(argv: Argv<'_>) -> Fault {
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", show(argv[0], 128));
+        format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
     let mut room = 128usize;
     for argument in &argv[1..] {
         if room == 0 {
             break;
         }
-        let shown = show(argument, room);
+        let shown = shown(argument, room);
         room = room.saturating_sub(argument.len().min(room) + 3);
         // Writing to a String does not fail.
         let _ = write!(text, "'{shown}' ");
@@ -186,7 +191,7 @@ fn unknown(argv: Argv<'_>) -> Fault {
 #[cold]
 fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     let upper = container.name.to_ascii_uppercase();
-    Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", show(word, 128)))
+    Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
 /// Commands of a connection that have no row yet; over REST they have paths of their own.
@@ -205,14 +210,14 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         }
         None => Fault::text(format!(
             "ERR Command is not available: '{}'. See docs/commands.md",
-            show(name, 128)
+            shown(name, 128)
         )),
     }
 }
 
 #[cold]
 fn no_permission(argv: Argv<'_>) -> Fault {
-    let name = show(argv[0], 128).to_ascii_lowercase();
+    let name = shown(argv[0], 128).to_ascii_lowercase();
     Fault::text(format!(
         "NOPERM this user has no permissions to run the '{name}' command or its subcommand"
     ))
@@ -220,14 +225,8 @@ fn no_permission(argv: Argv<'_>) -> Fault {
 
 #[cold]
 fn not_over_rest(argv: Argv<'_>) -> Fault {
-    let name = show(argv[0], 128).to_ascii_uppercase();
+    let name = shown(argv[0], 128).to_ascii_uppercase();
     Fault::text(format!(
         "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
     ))
-}
-
-/// At most `most` bytes of an argument, as text; like Redis, not beyond a zero byte.
-fn show(argument: &[u8], most: usize) -> String {
-    let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(&argument[..argument.len().min(most)]).into_owned()
 }

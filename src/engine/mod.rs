@@ -6,6 +6,7 @@
 //! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
 
 mod gate;
+pub mod room;
 mod transaction;
 
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use smallvec::SmallVec;
 use crate::command::{Argv, Command, Control, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
+use crate::keyspace::usage::Tick;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
@@ -70,7 +72,7 @@ fn run_or_queue(
             node.announce(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
@@ -99,7 +101,7 @@ fn lock<'k>(
     command: &Command,
     argv: Argv<'_>,
 ) -> Result<LockSet<'k>, Contended> {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::At { first, last, .. } if last == first as isize => {
             LockSet::key(&node.keyspace, db, argv[first], access)
@@ -122,7 +124,7 @@ fn want(
     argv: Argv<'_>,
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let access = if command.writes() { Access::Exclusive } else { Access::Shared };
+    let access = command.access();
     match command.keys {
         Keys::None => {}
         Keys::At { .. } | Keys::Found { .. } => {
@@ -159,8 +161,10 @@ fn want(
 /// directives, so that the rest can change meanwhile.
 #[inline]
 fn surroundings(settings: &mut Settings, door: Door, now: u64) -> Surroundings<'_> {
+    let config = settings.load();
+    let tick = Tick::new(now, config.usage_noted());
     let now = if door == Door::Leader { BEFORE_ALL } else { now };
-    Surroundings { now, config: settings.load() }
+    Surroundings { now, tick, config }
 }
 
 /// Counts what a command has done besides its effects, and frees what it has taken out, after
@@ -208,7 +212,7 @@ fn run_locked(
             effects.events.extend(view.missed());
             outcome
         }
-        Run::Write(run) => {
+        Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = run(&mut view, argv, reply);

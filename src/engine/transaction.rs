@@ -111,7 +111,9 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut wanted: SmallVec<[Wanted; 8]> =
         keys.iter().map(|key| Wanted::key(db, key, Access::Exclusive)).collect();
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
-    let around = super::surroundings(&mut session.config, session.door, session.now);
+    let mut around = super::surroundings(&mut session.config, session.door, session.now);
+    // To watch a key is no use of it.
+    around.tick = around.tick.unnoted();
     session.effects.begin(node.logging());
     // A key that is due is gone before it is watched: its removal later is no change.
     let mut view = WriteView::new(&mut locks, db, around, &mut session.effects);
@@ -283,7 +285,8 @@ fn want_all(
 
 /// Whether a watched key has changed since it was watched, its becoming due included.
 fn watched_changed(session: &mut Session, locks: &mut LockSet<'_>, effects: &mut Effects) -> bool {
-    let around = super::surroundings(&mut session.config, session.door, session.now);
+    let mut around = super::surroundings(&mut session.config, session.door, session.now);
+    around.tick = around.tick.unnoted();
     for (db, key) in &session.watches.keys {
         WriteView::new(locks, *db, around, effects).exists(key);
     }

@@ -17,7 +17,7 @@ use super::{Keyspace, Shard};
 use crate::limits::SHARDS;
 
 /// Writes a shard down; appends to the buffer.
-pub type Serialize = fn(db: usize, shard: &Shard, out: &mut Vec<u8>);
+pub type Serialize = Box<dyn Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync>;
 
 /// The cut that is being made, if any.
 #[derive(Debug, Default)]
@@ -29,13 +29,18 @@ pub(super) struct CutState {
 }
 
 /// A copy in the making.
-#[derive(Debug)]
 pub struct Cut {
     epoch: u64,
     serialize: Serialize,
     parts: Mutex<Vec<Vec<u8>>>,
     /// The databases that had been used.
     databases: Vec<usize>,
+}
+
+impl std::fmt::Debug for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cut").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
 }
 
 impl CutState {
@@ -73,7 +78,7 @@ impl Keyspace {
     /// When somebody holds a shard for longer than a moment, or another cut is in the making.
     pub fn begin_cut<T>(
         &self,
-        serialize: Serialize,
+        serialize: impl Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync + 'static,
         at: impl FnOnce() -> T,
     ) -> Result<(Arc<Cut>, T), Contended> {
         let _creation = self.creation.lock();
@@ -83,6 +88,7 @@ impl Keyspace {
         let databases = self.used_databases();
         let _locks = self.lock_all(&databases)?;
         let epoch = self.cut.epoch() + 1;
+        let serialize = Box::new(serialize);
         let cut = Arc::new(Cut { epoch, serialize, parts: Mutex::default(), databases });
         *self.cut.current.lock() = Some(Arc::clone(&cut));
         self.cut.epoch.store(epoch, Ordering::Release);

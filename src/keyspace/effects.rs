@@ -76,6 +76,12 @@ impl Effects {
         self.logging == Logging::On
     }
 
+    /// Whether the log is another node's.
+    #[inline]
+    pub fn is_foreign(&self) -> bool {
+        self.logging == Logging::Foreign
+    }
+
     /// Notes that a key was changed.
     #[inline]
     pub fn changed(&mut self) {

@@ -11,13 +11,16 @@
 //! Left out on purpose: replies, and what a command means.
 
 pub mod cut;
+mod dues;
 pub mod effects;
 pub mod entry;
 pub mod event;
+pub mod evict;
 pub mod locks;
 pub mod shard;
 pub mod staging;
 pub mod sweep;
+pub mod usage;
 pub mod view;
 
 use std::sync::OnceLock;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Count;
 use super::entry::{Entry, NEVER};
+use super::usage::Usage;
 use crate::table::Table;
 
 /// Set when a watched key changes; EXEC looks at it.
@@ -17,7 +18,7 @@ pub struct Shard {
     table: Table<Entry>,
     /// How many entries have an expiry.
     expiring: usize,
-    /// No entry expires before this; kept low by insertions, raised by the sweep.
+    /// No entry expires before this, nor any field; kept low by insertions, raised by the sweep.
     soonest: u64,
     /// The last cut in which this shard has been serialized.
     pub(super) cut: u64,
@@ -53,7 +54,7 @@ impl Shard {
         self.expiring
     }
 
-    /// No key expires before this unix millisecond.
+    /// No key expires before this unix millisecond, nor any field of a hash.
     pub fn soonest(&self) -> u64 {
         self.soonest
     }
@@ -87,16 +88,32 @@ impl Shard {
         let before = entry.expires_at();
         let result = change(entry);
         let after = entry.expires_at();
+        let parts = if entry.parts_expire() { entry.parts_soonest() } else { NEVER };
         if before != after {
             self.note_expiry(before, after);
         }
+        self.note_parts(parts);
         result
     }
 
     /// Adds an entry whose key is not there.
-    pub fn insert(&mut self, hash: u64, entry: Entry) {
+    pub fn insert(&mut self, hash: u64, entry: Entry, usage: Usage) {
         self.note_expiry(NEVER, entry.expires_at());
-        self.table.insert(hash, entry);
+        self.note_parts(entry.parts_soonest());
+        let slot = self.table.insert(hash, entry);
+        self.table.set_mark(slot, usage.bits());
+    }
+
+    /// When and how often the key in a slot was used.
+    #[inline]
+    pub fn usage(&self, slot: usize) -> Usage {
+        Usage::from_bits(self.table.mark(slot))
+    }
+
+    /// Notes when and how often the key in a slot was used.
+    #[inline]
+    pub fn set_usage(&self, slot: usize, usage: Usage) {
+        self.table.set_mark(slot, usage.bits());
     }
 
     /// Takes the entry out of a slot that `find` named.
@@ -187,6 +204,13 @@ impl Shard {
         }
         if watchers.is_empty() {
             self.watchers = None;
+        }
+    }
+
+    #[inline]
+    fn note_parts(&mut self, soonest: u64) {
+        if soonest != NEVER {
+            self.soonest = self.soonest.min(soonest);
         }
     }
 

@@ -5,6 +5,7 @@
 //! the time of the load both are there.
 
 use super::locks::Contended;
+use super::usage::Usage;
 use super::{Entry, Keyspace, Place, Shard};
 use crate::limits::SHARDS;
 use crate::table::Table;
@@ -41,7 +42,7 @@ impl Staging {
     ///
     /// # Errors
     /// When its key is there already.
-    pub fn insert(&mut self, db: usize, entry: Entry) -> Result<(), Duplicate> {
+    pub fn insert(&mut self, db: usize, entry: Entry, usage: Usage) -> Result<(), Duplicate> {
         let shards = &mut self.databases[db];
         if shards.is_empty() {
             shards.extend(std::iter::repeat_with(|| Shard::new(0)).take(SHARDS));
@@ -51,7 +52,7 @@ impl Staging {
         if shard.find(place.hash, entry.key()).is_some() {
             return Err(Duplicate);
         }
-        shard.insert(place.hash, entry);
+        shard.insert(place.hash, entry, usage);
         self.keys += 1;
         Ok(())
     }
@@ -102,7 +103,9 @@ mod tests {
     fn staged(keys: &[(usize, &str, u64)]) -> Staging {
         let mut staging = Staging::new(3);
         for (db, key, at) in keys {
-            staging.insert(*db, Entry::string(key.as_bytes(), b"new", *at)).unwrap();
+            staging
+                .insert(*db, Entry::string(key.as_bytes(), b"new", *at), Usage::default())
+                .unwrap();
         }
         staging
     }
@@ -164,7 +167,10 @@ mod tests {
     #[test]
     fn a_key_comes_once() {
         let mut staging = staged(&[(0, "a", 0)]);
-        assert_eq!(staging.insert(0, Entry::string(b"a", b"", 0)), Err(Duplicate));
-        assert_eq!(staging.insert(1, Entry::string(b"a", b"", 0)), Ok(()));
+        assert_eq!(
+            staging.insert(0, Entry::string(b"a", b"", 0), Usage::default()),
+            Err(Duplicate)
+        );
+        assert_eq!(staging.insert(1, Entry::string(b"a", b"", 0), Usage::default()), Ok(()));
     }
 }

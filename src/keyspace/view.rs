@@ -2,12 +2,16 @@
 //!
 //! A `ReadView` can look, a `WriteView` can also change: the type of a handler's view says what
 //! the command may do. An expired key is absent from either view the moment it is due; a
-//! writer that comes across one removes it and tells the log.
+//! writer that comes across one removes it and tells the log. Fields of hashes that are due
+//! are there until a writer asks for those that it is about to touch to be removed likewise.
 
 use std::cell::{Cell, RefCell};
 
+use super::dues::Dues;
 use super::locks::{Contended, ShardRef};
+use super::usage::{Scale, Tick, Usage};
 use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
+use crate::clock::random_below;
 use crate::config::{Classes, Config};
 use crate::fault::Fault;
 use crate::table::Table;
@@ -22,8 +26,29 @@ pub const BEFORE_ALL: u64 = 0;
 pub struct Surroundings<'a> {
     /// The time of the command in unix milliseconds, or `BEFORE_ALL`.
     pub now: u64,
+    /// The present by which uses of keys are noted, on a replica too.
+    pub tick: Tick,
     /// The directives.
     pub config: &'a Config,
+}
+
+impl Surroundings<'_> {
+    /// Notes that the key in a slot is used.
+    #[inline]
+    fn note_use(&self, shard: &Shard, slot: usize) {
+        let usage = shard.usage(slot);
+        if !usage.is_current(self.tick) {
+            let now = usage.used(self.tick, self.scale(), random_below);
+            if now != usage {
+                shard.set_usage(slot, now);
+            }
+        }
+    }
+
+    /// How uses are counted.
+    pub fn scale(&self) -> Scale {
+        self.config.usage_scale()
+    }
 }
 
 /// Keys to read.
@@ -53,9 +78,27 @@ impl<'a, 'k> ReadView<'a, 'k> {
         ReadView { locks, db, around, lookups: Cell::default(), missed: RefCell::default() }
     }
 
-    /// The entry of a declared key, unless it is absent or due.
+    /// The entry of a declared key, unless it is absent or due. This is a use of the key.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'a Entry> {
+        let (shard, slot) = self.look(key)?;
+        self.around.note_use(shard, slot);
+        Some(shard.at(slot))
+    }
+
+    /// The entry of a declared key, unless it is absent or due, without its being a use.
+    pub fn peek(&self, key: &[u8]) -> Option<&'a Entry> {
+        self.look(key).map(|(shard, slot)| shard.at(slot))
+    }
+
+    /// When and how often a declared key was used, unless it is absent or due.
+    pub fn usage(&self, key: &[u8]) -> Option<Usage> {
+        self.find(key).map(|(shard, slot)| shard.usage(slot))
+    }
+
+    /// Finds a key and counts whether it was there.
+    #[inline]
+    fn look(&self, key: &[u8]) -> Option<(&'a Shard, usize)> {
         let found = self.find(key);
         let mut lookups = self.lookups.get();
         match found {
@@ -98,11 +141,11 @@ impl<'a, 'k> ReadView<'a, 'k> {
     }
 
     #[inline]
-    fn find(&self, key: &[u8]) -> Option<&'a Entry> {
+    fn find(&self, key: &[u8]) -> Option<(&'a Shard, usize)> {
         let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
-        let entry = shard.at(shard.find(place.hash, key)?);
-        (!entry.is_expired(self.around.now)).then_some(entry)
+        let slot = shard.find(place.hash, key)?;
+        (!shard.at(slot).is_expired(self.around.now)).then_some((shard, slot))
     }
 
     /// Keys of the database.
@@ -137,6 +180,9 @@ pub struct WriteView<'a, 'k> {
     pub around: Surroundings<'a>,
     /// What this command has changed.
     pub effects: &'a mut Effects,
+    /// Where the key lies in the request whose use was noted last: a handler that looks twice
+    /// uses it once.
+    noted: *const u8,
 }
 
 impl<'a, 'k> WriteView<'a, 'k> {
@@ -147,7 +193,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         around: Surroundings<'a>,
         effects: &'a mut Effects,
     ) -> Self {
-        WriteView { locks, db, around, effects }
+        WriteView { locks, db, around, effects, noted: std::ptr::null() }
     }
 
     /// The same keys, only to read.
@@ -157,20 +203,20 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// The entry of a declared key, unless it is absent or due.
     pub fn get(&mut self, key: &[u8]) -> Option<&Entry> {
-        let (place, slot) = self.present(key)?;
+        let (place, slot) = self.used(key)?;
         Some(self.locks.held(self.db, place.shard).at(slot))
     }
 
     /// Whether a declared key is there.
     pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.present(key).is_some()
+        self.used(key).is_some()
     }
 
     /// Changes the entry of a declared key; `None` when it is absent. The caller says
     /// `modified` if it did change something.
     #[inline]
     pub fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let (place, slot) = self.present(key)?;
+        let (place, slot) = self.used(key)?;
         Some(self.shard_mut(place).change(slot, change))
     }
 
@@ -184,7 +230,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         key: &[u8],
         edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
-        let Some((place, slot)) = self.present(key) else {
+        let Some((place, slot)) = self.used(key) else {
             let mut collection = Collection::new();
             let result = edit(&mut collection)?;
             self.insert(key, Entry::collection(key, collection, NEVER));
@@ -204,7 +250,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
         key: &[u8],
         edit: impl FnOnce(&mut Collection<L>) -> Result<R, Fault>,
     ) -> Result<Option<Edited<R>>, Fault> {
-        let Some((place, slot)) = self.present(key) else { return Ok(None) };
+        let Some((place, slot)) = self.used(key) else { return Ok(None) };
         let shard = self.shard_mut(place);
         let edited = shard.change(slot, |entry| {
             entry.edit(|collection: &mut Collection<L>| {
@@ -219,45 +265,78 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Ok(Some(Edited { result, emptied }))
     }
 
+    /// Removes those of `fields` that are due from the hash under a declared key, so that what
+    /// is left of them may be changed.
+    #[inline]
+    pub fn remove_due<'f>(&mut self, key: &[u8], fields: impl Iterator<Item = &'f [u8]>) {
+        let now = self.around.now;
+        let Some((place, slot)) = self.present(key) else { return };
+        let entry = self.locks.held(self.db, place.shard).at(slot);
+        if !entry.parts_expire() {
+            return;
+        }
+        let Some(hash) = entry.as_hash().filter(|hash| hash.may_be_due(now)) else { return };
+        let due: Vec<&[u8]> = fields.filter(|field| hash.is_due(field, now)).collect();
+        if !due.is_empty() {
+            let (shard, mut dues) = self.dues(place);
+            dues.remove_fields(shard, slot, key, &due);
+        }
+    }
+
     /// Replaces the entry of a declared key, or adds it.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
+        self.put(key, entry, |old, entry| *old = entry, |entry| entry);
+    }
+
+    /// Changes the entry of a declared key with what is `given`, due or not, or adds one that is
+    /// made of it.
+    #[inline]
+    fn put<T>(
+        &mut self,
+        key: &[u8],
+        given: T,
+        change: impl FnOnce(&mut Entry, T),
+        make: impl FnOnce(T) -> Entry,
+    ) {
         let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |old| *old = entry),
+        match self.locks.held(self.db, place.shard).find(place.hash, key) {
+            Some(slot) => {
+                self.note_use(place, slot, key);
+                self.shard_mut(place).change(slot, |entry| change(entry, given));
+            }
             None => {
-                shard.insert(place.hash, entry);
+                let usage = Usage::fresh(self.around.tick);
+                self.shard_mut(place).insert(place.hash, make(given), usage);
                 self.notify(Classes::NEW, "new", key);
             }
+        }
+    }
+
+    /// When and how often a declared key was used; `None` when it is absent.
+    pub fn usage(&mut self, key: &[u8]) -> Option<Usage> {
+        let (place, slot) = self.present(key)?;
+        Some(self.locks.held(self.db, place.shard).usage(slot))
+    }
+
+    /// Notes when and how often a declared key was used.
+    pub fn set_usage(&mut self, key: &[u8], usage: Usage) {
+        if let Some((place, slot)) = self.present(key) {
+            self.locks.held(self.db, place.shard).set_usage(slot, usage);
         }
     }
 
     /// Makes a declared key a string, whatever it was; reuses the allocation when it fits.
     #[inline]
     pub fn put_string(&mut self, key: &[u8], bytes: &[u8], expires_at: u64) {
-        let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |entry| entry.put_string(bytes, expires_at)),
-            None => {
-                shard.insert(place.hash, Entry::string(key, bytes, expires_at));
-                self.notify(Classes::NEW, "new", key);
-            }
-        }
+        let change = |entry: &mut Entry, bytes| entry.put_string(bytes, expires_at);
+        self.put(key, bytes, change, |bytes| Entry::string(key, bytes, expires_at));
     }
 
     /// Makes a declared key the state of a rate limit, whatever it was, as `put_string` does.
     #[inline]
     pub fn put_rate_limit(&mut self, key: &[u8], state: &[u8], expires_at: u64) {
-        let place = self.locks.place(key);
-        let shard = self.shard_mut(place);
-        match shard.find(place.hash, key) {
-            Some(slot) => shard.change(slot, |entry| entry.put_rate_limit(state, expires_at)),
-            None => {
-                shard.insert(place.hash, Entry::rate_limit(key, state, expires_at));
-                self.notify(Classes::NEW, "new", key);
-            }
-        }
+        let change = |entry: &mut Entry, state| entry.put_rate_limit(state, expires_at);
+        self.put(key, state, change, |state| Entry::rate_limit(key, state, expires_at));
     }
 
     /// Takes a declared key out; `None` when it is absent.
@@ -277,9 +356,22 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Says that a declared key was changed: to those who watch it, and to the log.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
+        self.touch(key);
+        self.effects.changed();
+    }
+
+    /// Says to those who watch a declared key that it was changed, though its value is the same
+    /// and there is nothing to log: what Redis does where it does not look.
+    #[inline]
+    pub fn touch(&mut self, key: &[u8]) {
         let place = self.locks.place(key);
         self.locks.held(self.db, place.shard).touch(key);
-        self.effects.changed();
+    }
+
+    /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike
+    /// what comes with the leader's stream.
+    pub fn asked_on_replica(&self) -> bool {
+        self.effects.is_foreign() && self.around.now != BEFORE_ALL
     }
 
     /// Notes what has happened to a declared key, to be published if its class is wanted.
@@ -317,6 +409,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// Sees the same locks as another database.
     pub fn select(&mut self, db: usize) {
+        self.noted = std::ptr::null();
         self.db = db;
     }
 
@@ -338,14 +431,33 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Some((place, slot))
     }
 
+    /// Likewise; this is a use of it.
+    #[inline]
+    fn used(&mut self, key: &[u8]) -> Option<(Place, usize)> {
+        let (place, slot) = self.present(key)?;
+        self.note_use(place, slot, key);
+        Some((place, slot))
+    }
+
+    #[inline]
+    fn note_use(&mut self, place: Place, slot: usize, key: &[u8]) {
+        let shard = self.locks.held(self.db, place.shard);
+        if !shard.usage(slot).is_current(self.around.tick) && self.noted != key.as_ptr() {
+            self.around.note_use(shard, slot);
+            self.noted = key.as_ptr();
+        }
+    }
+
     #[cold]
     fn expire(&mut self, place: Place, slot: usize, key: &[u8]) {
-        let shard = self.shard_mut(place);
-        shard.remove(slot);
-        shard.touch(key);
-        self.effects.expired += 1;
-        self.effects.append(self.db, &[b"DEL", key]);
-        self.notify(Classes::EXPIRED, "expired", key);
+        let (shard, mut dues) = self.dues(place);
+        dues.remove_key(shard, slot, key);
+    }
+
+    fn dues(&mut self, place: Place) -> (&mut Shard, Dues<'_>) {
+        let (now, wanted) = (self.around.now, self.around.config.notify_keyspace_events);
+        let shard = self.locks.held_mut(self.db, place.shard);
+        (shard, Dues { db: self.db, now, wanted, effects: self.effects })
     }
 
     #[inline]

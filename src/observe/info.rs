@@ -102,6 +102,7 @@ fn memory(node: &Node, lines: &mut Lines) {
     lines.put("maxmemory", config.maxmemory);
     lines.put("maxmemory_human", human(config.maxmemory));
     lines.put("maxmemory_policy", config.maxmemory_policy.name());
+    lines.put("mem_not_counted_for_evict", node.memory.apart());
     let ratio = node.memory.resident() as f64 / used.max(1) as f64;
     lines.put("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
     lines.put("mem_allocator", "jemalloc");
@@ -126,7 +127,7 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.put("sync_partial_ok", counters.partial_ok);
     lines.put("sync_partial_err", counters.partial_err);
     lines.put("expired_keys", get(&stats.expired));
-    lines.put("evicted_keys", 0);
+    lines.put("evicted_keys", get(&stats.evicted));
     lines.put("keyspace_hits", get(&stats.hits));
     lines.put("keyspace_misses", get(&stats.misses));
     lines.put("pubsub_channels", node.hub.count(Topic::Channel));

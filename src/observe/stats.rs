@@ -22,6 +22,8 @@ pub struct Stats {
     pub output_bytes: AtomicU64,
     /// Keys removed because they were due.
     pub expired: AtomicU64,
+    /// Keys evicted.
+    pub evicted: AtomicU64,
     /// Reads that found their key.
     pub hits: AtomicU64,
     /// Reads that did not.
@@ -51,6 +53,7 @@ impl Stats {
             input_bytes,
             output_bytes,
             expired,
+            evicted,
             hits,
             misses,
             panics,
@@ -68,6 +71,7 @@ impl Stats {
             input_bytes,
             output_bytes,
             expired,
+            evicted,
             hits,
             misses,
             panics,

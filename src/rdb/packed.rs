@@ -34,6 +34,11 @@ impl<'a> Walk<'a> {
         self.at
     }
 
+    /// Bytes that have not been taken.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Broken> {
         let (taken, _) = self.bytes[self.at..]
             .split_at_checked(count)

@@ -6,6 +6,8 @@
 //! refused and named, not loaded in part.
 
 use crate::archive::{self, Refused};
+use crate::clock;
+use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{NEVER, Staging};
 use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
 use crate::value::limits::Limits as Encodings;
@@ -37,13 +39,16 @@ pub(super) struct Loader {
     staged: Staging,
     encodings: Encodings,
     db: usize,
+    /// When the copy began to come.
+    begun: Tick,
 }
 
 impl Loader {
     /// A loader for a node of so many databases.
     pub(super) fn new(databases: usize, encodings: Encodings) -> Loader {
         let reader = Reader::new(Limits::default());
-        Loader { reader, staged: Staging::new(databases), encodings, db: 0 }
+        let begun = Tick::new(clock::unix_ms(), Noted::Last);
+        Loader { reader, staged: Staging::new(databases), encodings, db: 0, begun }
     }
 
     /// Takes the next bytes.
@@ -91,7 +96,12 @@ impl Loader {
         let at = meta.expire_at_ms.map_or(NEVER, |at| u64::try_from(at).unwrap_or(1).max(1));
         let entry = archive::load(&name, value, at, &self.encodings)
             .map_err(|why| LoadError::Refused(show(&name), why))?;
-        self.staged.insert(self.db, entry).map_err(|_| LoadError::Duplicate(show(&name)))
+        let usage = match meta.usage {
+            Some(rdb::Usage::IdleSeconds(idle)) => Usage::idle(self.begun, idle),
+            Some(rdb::Usage::Frequency(counter)) => Usage::frequent(self.begun, counter),
+            None => Usage::fresh(self.begun),
+        };
+        self.staged.insert(self.db, entry, usage).map_err(|_| LoadError::Duplicate(show(&name)))
     }
 }
 

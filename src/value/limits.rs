@@ -1,6 +1,7 @@
 //! Up to where collections stay in their small forms: the thresholds that CONFIG names.
 
 use super::hash::HashLimits;
+use super::hyperloglog::HyperLogLogLimits;
 use super::list::ListLimits;
 use super::set::SetLimits;
 use super::sorted_set::SortedSetLimits;
@@ -10,6 +11,8 @@ use super::sorted_set::SortedSetLimits;
 pub struct Limits {
     /// Of hashes.
     pub hash: HashLimits,
+    /// Of HyperLogLogs.
+    pub hyperloglog: HyperLogLogLimits,
     /// Of lists.
     pub list: ListLimits,
     /// Of sets.

@@ -208,8 +208,8 @@ impl<'a> ListRef<'a> {
     pub fn forward(self, index: usize) -> impl Iterator<Item = Element<'a>> {
         let (small, chain) = self.parts();
         let small = small.into_iter().flat_map(move |contents| {
-            let positions = Items::of(contents).positions(1).skip(index);
-            positions.map(move |at| Element::new(contents, at))
+            let items = Items::of(contents);
+            items.positions(1).skip(index).map(move |at| Element::of_items(items, at))
         });
         small.chain(chain.into_iter().flat_map(move |chain| chain.forward(index)))
     }
@@ -218,9 +218,9 @@ impl<'a> ListRef<'a> {
     pub fn backward(self, index: usize) -> impl Iterator<Item = Element<'a>> {
         let (small, chain) = self.parts();
         let small = small.into_iter().flat_map(move |contents| {
-            let positions: SmallVec<[usize; 32]> =
-                Items::of(contents).positions(1).take(index + 1).collect();
-            positions.into_iter().rev().map(move |at| Element::new(contents, at))
+            let items = Items::of(contents);
+            let positions: SmallVec<[usize; 32]> = items.positions(1).take(index + 1).collect();
+            positions.into_iter().rev().map(move |at| Element::of_items(items, at))
         });
         small.chain(chain.into_iter().flat_map(move |chain| chain.backward(index)))
     }
@@ -266,21 +266,28 @@ impl<'a> ListRef<'a> {
 pub struct Element<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// What the elements of a small list share; empty in a node.
+    prefix: &'a [u8],
 }
 
 impl<'a> Element<'a> {
-    fn new(bytes: &'a [u8], at: usize) -> Self {
-        Element { bytes, at }
+    fn of_node(bytes: &'a [u8], at: usize) -> Self {
+        Element { bytes, at, prefix: &[] }
+    }
+
+    fn of_items(items: Items<'a>, at: usize) -> Self {
+        let (bytes, prefix) = items.stored();
+        Element { bytes, at, prefix }
     }
 
     /// Its text.
     #[inline]
     pub fn text(self) -> Text<'a> {
-        packed::read(self.bytes, self.at).0
+        packed::read_shared(self.bytes, self.at, self.prefix).0
     }
 
     #[inline]
     fn is(self, item: &Encoded<'_>) -> bool {
-        item.opens(&self.bytes[self.at..])
+        item.sharing(self.prefix).opens(&self.bytes[self.at..])
     }
 }

@@ -1,9 +1,12 @@
 //! The value types, pure: no locks, no clock, no replies.
 
+pub mod bitfield;
+pub mod bitmap;
 pub mod blob;
 pub mod collection;
 pub mod glob;
 pub mod hash;
+pub mod hyperloglog;
 pub mod items;
 pub mod lcs;
 pub mod limits;

@@ -211,7 +211,8 @@ impl<'a> SetRef<'a> {
         match self.form() {
             Form::Integers(integers) if integers.is_empty() => None,
             Form::Integers(integers) => Some(Text::integer(integers.at(below(integers.len())))),
-            Form::Items(items) => items.iter().nth(below(items.len())),
+            Form::Items(items) if items.is_empty() => None,
+            Form::Items(items) => Some(items.read(items.position(below(items.len()))).0),
             Form::Table(table) => Some(table.at(table.random(random)?).text()),
         }
     }

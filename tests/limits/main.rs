@@ -7,6 +7,7 @@
 mod support;
 
 mod clients;
+mod eviction;
 mod memory;
 
 use std::fmt;

@@ -48,6 +48,44 @@ pub(crate) fn hashes() -> Vec<(&'static str, Fields, &'static str)> {
     ]
 }
 
+/// Sets with their encodings.
+pub(crate) fn sets() -> Vec<(&'static str, Vec<Vec<u8>>, &'static str)> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let numbers = |count: i64, step: i64| {
+        (0..count).map(|n| ((n - count / 2) * step).to_string().into_bytes()).collect()
+    };
+    vec![
+        ("i2", numbers(9, 7), "intset"),
+        ("i4", numbers(500, 70_000), "intset"),
+        ("i8", texts(&["-9223372036854775808", "0", "9223372036854775807"]), "intset"),
+        ("many", numbers(600, 1), "hashtable"),
+        ("members", texts(&["a", "1", "", "007", "9223372036854775808"]), "hashtable"),
+        ("wide set", vec![long_text(), binary()], "hashtable"),
+        ("big set", hash(5000).into_iter().map(|(field, _)| field).collect(), "hashtable"),
+    ]
+}
+
+pub(crate) fn set_of(members: &[Vec<u8>]) -> Value {
+    sorted(Value::Set(members.to_vec()))
+}
+
+/// The width that an intset of these members has, and their bytes.
+pub(crate) fn intset(members: &[Vec<u8>]) -> (u8, Vec<u8>) {
+    let read = |member: &Vec<u8>| String::from_utf8_lossy(member).parse().unwrap();
+    let mut integers: Vec<i64> = members.iter().map(read).collect();
+    integers.sort_unstable();
+    let fits = |bits: u32| integers.iter().all(|n| *n << (64 - bits) >> (64 - bits) == *n);
+    let width = if fits(16) {
+        2
+    } else if fits(32) {
+        4
+    } else {
+        8
+    };
+    let bytes = integers.iter().flat_map(|n| n.to_le_bytes()[..usize::from(width)].to_vec());
+    (width, bytes.collect())
+}
+
 pub(crate) fn value_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Value {
     let fields = fields.iter().cloned();
     sorted(Value::Hash(
@@ -59,6 +97,9 @@ pub(crate) fn value_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Value {
 pub(crate) fn sorted(mut value: Value) -> Value {
     if let Value::Hash(fields) = &mut value {
         fields.sort_by(|a, b| a.field.cmp(&b.field));
+    }
+    if let Value::Set(members) = &mut value {
+        members.sort();
     }
     value
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eave::rdb::{
-    Checksum, Compression, HashListpack, HashTable, IntegerValue, Item, Key, KeyMeta, Limits,
-    Preamble, Purpose, Reader, StringValue, Usage, Value, Writer,
+    Checksum, Compression, HashListpack, HashTable, IntegerValue, Intset, Item, Key, KeyMeta,
+    Limits, Preamble, Purpose, Reader, SetTable, StringValue, Usage, Value, Writer,
 };
 
-use crate::data::{hashes, listpack, sorted, strings, value_of};
+use crate::data::{hashes, intset, listpack, set_of, sets, sorted, strings, value_of};
 use crate::server::{Dir, Redis, Reply};
 
 /// Far enough that nothing expires under a test: the year 2096.
@@ -43,6 +43,13 @@ fn fill(redis: &mut Redis) -> BTreeMap<(u32, Vec<u8>), (KeyMeta, Value)> {
             }
             assert_eq!(redis.encoding(name.as_bytes()), encoding);
             expected.insert((database, name.as_bytes().to_vec()), (meta, value_of(&fields)));
+        }
+        for (name, members, encoding) in sets() {
+            for member in &members {
+                redis.ok(&[b"SADD", name.as_bytes(), member]);
+            }
+            assert_eq!(redis.encoding(name.as_bytes()), encoding, "{name}");
+            expected.insert((database, name.as_bytes().to_vec()), (meta, set_of(&members)));
         }
         if let Some(at) = expire_at_ms {
             for (_, name) in expected.keys().filter(|(db, _)| *db == database) {
@@ -91,7 +98,7 @@ fn a_file_of_redis_is_read() {
         );
         let sizes: Vec<_> =
             items.iter().filter(|item| matches!(item, Item::ResizeDb { .. })).cloned().collect();
-        let each = (strings().len() + hashes().len()) as u64;
+        let each = (strings().len() + hashes().len() + sets().len()) as u64;
         let size = |expires| Item::ResizeDb { keys: each, expires };
         assert_eq!(sizes, [size(0), size(each), size(0)]);
         let version = Item::Aux { name: b"redis-ver".to_vec(), value: b"7.0.15".to_vec() };
@@ -149,6 +156,14 @@ fn written(compression: Compression) -> Vec<u8> {
                 writer.key(name.as_bytes(), &meta, HashTable(fields.iter().map(|(f, v)| (f, v))));
             }
         }
+        for (name, members, encoding) in sets() {
+            if encoding == "intset" {
+                let (width, integers) = intset(&members);
+                writer.key(name.as_bytes(), &meta, Intset { width, integers: &integers });
+            } else {
+                writer.key(name.as_bytes(), &meta, SetTable(members.iter()));
+            }
+        }
     }
     writer.eof();
     let mut checksum = Checksum::new();
@@ -171,7 +186,7 @@ fn redis_loads_a_file_of_ours() {
             "yes",
         ];
         let mut redis = Redis::start(dir, &options);
-        let each = (strings().len() + hashes().len()) as i64;
+        let each = (strings().len() + hashes().len() + sets().len()) as i64;
         let Reply::Array(libraries) = redis.run("FUNCTION LIST") else { panic!("no libraries") };
         assert_eq!(libraries.len(), 1);
         for (database, expires) in [(0, false), (3, true), (15, false)] {
@@ -194,6 +209,15 @@ fn redis_loads_a_file_of_ours() {
                 }
                 let at = if expires { LATER_MS } else { -1 };
                 assert_eq!(redis.ok(&[b"PEXPIRETIME", name.as_bytes()]), Reply::Integer(at));
+            }
+            for (name, members, encoding) in sets() {
+                let found = redis.members(name.as_bytes());
+                assert_eq!(set_of(&found), set_of(&members), "{name}");
+                assert_eq!(redis.encoding(name.as_bytes()), encoding, "{name}");
+                for member in members.iter().take(20) {
+                    let found = redis.ok(&[b"SISMEMBER", name.as_bytes(), member]);
+                    assert_eq!(found, Reply::Integer(1), "{name} {member:?}");
+                }
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Payloads: DUMP and RESTORE, the old layouts, and damage.
 
 use eave::rdb::{
-    Checksum, Compression, Error, ErrorKind, HashListpack, HashTable, Limits, StringValue, Value,
-    dump,
+    Checksum, Compression, Error, ErrorKind, HashListpack, HashTable, Intset, Limits, SetTable,
+    StringValue, Value, dump,
 };
 
-use crate::data::{Fields, Noise, hash, hashes, listpack, sorted, strings, value_of};
+use crate::data::{
+    Fields, Noise, hash, hashes, intset, listpack, set_of, sets, sorted, strings, value_of,
+};
 use crate::server::{Dir, Redis, Reply, text};
 
 #[test]
@@ -41,6 +43,23 @@ fn dumps_go_both_ways() {
             assert!(!exact || theirs == payload);
             let read = dump::read(&theirs, &Limits::default()).unwrap();
             assert_eq!(sorted(read), value_of(&fields));
+        }
+        for (name, members, encoding) in sets() {
+            payload.clear();
+            if encoding == "intset" {
+                let (width, integers) = intset(&members);
+                dump::write(&mut payload, Intset { width, integers: &integers }, compression);
+            } else {
+                dump::write(&mut payload, SetTable(members.iter()), compression);
+            }
+            assert_eq!(redis.restore(&payload), Reply::Text(b"OK".to_vec()), "{name}");
+            assert_eq!(set_of(&redis.members(b"restored")), set_of(&members), "{name}");
+            assert_eq!(redis.encoding(b"restored"), encoding, "{name}");
+            let theirs = text(&redis.run("DUMP restored"));
+            let exact = compression == Compression::None && encoding == "intset";
+            assert!(!exact || theirs == payload, "{name}");
+            let read = dump::read(&theirs, &Limits::default()).unwrap();
+            assert_eq!(sorted(read), set_of(&members), "{name}");
         }
     }
 }
@@ -199,6 +218,40 @@ fn stricter(error: &Error) -> bool {
         "listpack" => *expected == "the element's length backwards",
         _ => false,
     }
+}
+
+/// What Redis checks of an intset when it is told to, so do we, always.
+#[test]
+fn damaged_intsets_are_refused_as_redis_refuses_them() {
+    let mut redis = Redis::start(Dir::new("intsets"), &["--sanitize-dump-payload", "yes"]);
+    let mut noise = Noise(20_261_122);
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..3000 {
+        let width = [2, 4, 8][noise.below(3)];
+        let integers: Vec<u8> =
+            [-9i64, 3, 5, 700].iter().flat_map(|n| n.to_le_bytes()[..width].to_vec()).collect();
+        let mut packed = vec![width as u8, 0, 0, 0, 4, 0, 0, 0];
+        packed.extend_from_slice(&integers);
+        for _ in 0..noise.below(3) {
+            let at = noise.below(packed.len());
+            packed[at] = match noise.below(3) {
+                0 => packed[at] ^ (1 << noise.below(8)),
+                1 => [0, 1, 2, 4, 8, 0xff][noise.below(6)],
+                _ => packed[noise.below(packed.len())],
+            };
+        }
+        packed.truncate(packed.len() - [0, 0, 0, 1, width][noise.below(5)]);
+        let payload = packed_payload(11, &packed);
+        match (dump::read(&payload, &Limits::default()), redis.restore(&payload)) {
+            (Ok(ours), Reply::Text(_)) => {
+                taken += 1;
+                assert_eq!(sorted(ours), set_of(&redis.members(b"restored")), "{packed:?}");
+            }
+            (Err(_), Reply::Error(_)) => refused += 1,
+            (ours, theirs) => panic!("{packed:?}: ours {ours:?}, theirs {theirs:?}"),
+        }
+    }
+    assert!(taken > 500 && refused > 500, "{taken} taken, {refused} refused");
 }
 
 #[test]

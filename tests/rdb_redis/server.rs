@@ -106,6 +106,11 @@ impl Redis {
         texts.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     }
 
+    pub(crate) fn members(&mut self, key: &[u8]) -> Vec<Vec<u8>> {
+        let Reply::Array(items) = self.ok(&[b"SMEMBERS", key]) else { panic!("no array") };
+        items.iter().map(text).collect()
+    }
+
     pub(crate) fn encoding(&mut self, key: &[u8]) -> String {
         String::from_utf8(text(&self.ok(&[b"OBJECT", b"ENCODING", key]))).unwrap()
     }

@@ -120,7 +120,7 @@ impl Node {
 
     #[inline]
     fn element(&self, at: usize) -> Element<'_> {
-        Element::new(&self.bytes, at)
+        Element::of_node(&self.bytes, at)
     }
 
     /// The position behind the element at `at`.
