@@ -3,7 +3,9 @@
 //! `rdb` knows the format and nothing of the keyspace; the keyspace knows nothing of formats.
 //! Here each kind of value has one arm in either direction.
 
-use crate::keyspace::{Entry, NEVER, StrRef};
+mod stream;
+
+use crate::keyspace::{Entry, NEVER, StrRef, Value};
 use crate::rdb::{
     self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
     ListValue, ScoredMember, SetTable, SortedSetListpack, SortedSetTable, StringValue,
@@ -58,6 +60,8 @@ pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
         save_set(set, sink);
     } else if let Some(set) = entry.as_sorted_set() {
         save_sorted_set(set, sink);
+    } else if let Some(stream) = entry.as_stream() {
+        sink.take(stream::table(stream));
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
@@ -127,6 +131,9 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
             Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
         }
+        rdb::Value::Stream(record) => {
+            Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
+        }
     })
 }
 
@@ -136,22 +143,13 @@ struct Counted<I> {
     items: I,
 }
 
-/// A text, as the writer takes it.
-struct Bytes<'a>(Text<'a>);
-
-impl AsRef<[u8]> for Bytes<'_> {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl<I: Iterator> Iterator for Counted<I> {
     type Item = I::Item;
 
-    fn next(&mut self) -> Option<I::Item> {
-        let item = self.items.next()?;
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.items.next()?;
         self.left = self.left.saturating_sub(1);
-        Some(item)
+        Some(element)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -160,3 +158,12 @@ impl<I: Iterator> Iterator for Counted<I> {
 }
 
 impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+
+/// A text, as the writer takes it.
+struct Bytes<'a>(Text<'a>);
+
+impl AsRef<[u8]> for Bytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -94,6 +94,13 @@ pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
 /// Redis 7.2.
 pub const LOGGED_MEMBERS: usize = 1024;
 
+/// Values that SORT answers where each element has several: as with picks, nothing else bounds
+/// their number.
+pub const SORT_VALUES: usize = 16 * 1024 * 1024;
+
+/// Bytes of the values that SORT finds by its elements and keeps in a list.
+pub const SORT_BYTES: usize = 512 * 1024 * 1024;
+
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.
 pub const BULKY_BYTES: usize = 256 * 1024;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::clock;
 use crate::engine;
 use crate::engine::room::{self, Room};
-use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
+use crate::keyspace::{Effects, Entry};
 use crate::node::Node;
 use crate::observe::stats;
 
@@ -68,10 +68,17 @@ async fn make_room(node: &Node) {
 
 /// Sweeps for a moment.
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
+    let mut bulky = Vec::new();
+    let swept = sweep_until_late(node, sweep, &mut bulky);
+    engine::free(Vec::new(), bulky);
+    swept
+}
+
+/// Sweeps until a slice is over, or the round; `bulky` gets what takes long to free.
+fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
-        let mut bulky = Vec::new();
         let step = sweep.step(
             &node.keyspace,
             now,
@@ -82,12 +89,9 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
             },
             |effects| {
                 node.record(effects);
-                bulky = std::mem::take(&mut effects.bulky);
+                bulky.append(&mut effects.bulky);
             },
         );
-        if !bulky.is_empty() {
-            engine::free(Vec::new(), bulky);
-        }
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
             Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),

@@ -38,11 +38,13 @@ pub mod server;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_combine;
 pub mod sorted_set_pop;
 pub mod sorted_set_random;
 pub mod sorted_set_range;
+pub mod stream;
 pub mod string;
 pub mod string_compare;
 pub mod string_number;
@@ -416,9 +418,11 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_set_range::COMMANDS,
     sorted_set_pop::COMMANDS,
     sorted_set_combine::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,

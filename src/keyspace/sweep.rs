@@ -221,6 +221,48 @@ mod tests {
         assert_eq!(round(&mut sweep, &keyspace, 500), 0);
     }
 
+    /// However many keys of a shard are due, it is not held for longer than a few of them take.
+    #[test]
+    fn a_step_takes_so_many_keys_and_no_more() {
+        let keyspace = Keyspace::new(1);
+        let wanted = Wanted { db: 0, shard: 3, access: Access::Exclusive };
+        let mut locks = LockSet::one(&keyspace, wanted).unwrap();
+        for n in 0..5000u64 {
+            let key = n.to_string();
+            let hash = crate::hashing::hash_bytes(key.as_bytes());
+            let entry = Entry::string(key.as_bytes(), b"", 1);
+            locks.held_mut(0, 3).insert(hash, entry, Usage::default());
+        }
+        drop(locks);
+        let (mut sweep, mut expired) = (Sweep::default(), Vec::new());
+        while expired.iter().sum::<u64>() < 5000 {
+            let step = sweep.step(&keyspace, 5, || Effects::new(Logging::Off), |_| {}).unwrap();
+            assert_eq!(step.0, Swept::More);
+            expired.push(step.1);
+        }
+        let most = expired.into_iter().max().unwrap();
+        // Equal hashes go together.
+        assert!(most <= SWEEP_ENTRIES as u64 + 2, "{most}");
+    }
+
+    #[test]
+    fn a_large_value_is_freed_by_whoever_has_the_time() {
+        let keyspace = Keyspace::new(1);
+        let limits = crate::value::hash::HashLimits::default();
+        let fields = (0..20_000).map(|n| (format!("field {n}"), "value"));
+        let hash = crate::value::hash::Hash::from_pairs(fields, limits);
+        let wanted = Wanted { db: 0, shard: 3, access: Access::Exclusive };
+        let mut locks = LockSet::one(&keyspace, wanted).unwrap();
+        let place = crate::hashing::hash_bytes(b"h");
+        locks.held_mut(0, 3).insert(place, Entry::collection(b"h", hash, 1), Usage::default());
+        drop(locks);
+        let mut bulky = Vec::new();
+        let mut sweep = Sweep::default();
+        let log = |effects: &mut Effects| bulky.append(&mut effects.bulky);
+        let step = sweep.step(&keyspace, 5, || Effects::new(Logging::Off), log).unwrap();
+        assert_eq!((step.1, bulky.len()), (1, 1));
+    }
+
     /// There is no cursor behind the largest hash.
     #[test]
     fn the_largest_hash_ends_its_shard() {

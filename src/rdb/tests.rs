@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fuzz::{items, read_any};
+use super::stream::tests::{record, table};
 use super::*;
 
 const POSITION: StreamPosition<'static> = StreamPosition {
@@ -70,6 +71,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
     match &key.value {
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
+        Value::List(texts) => writer.key(&key.name, &key.meta, ListValue(texts.iter())),
         Value::SortedSet(members) if members.len() < 8 => {
             let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
             writer.key(&key.name, &key.meta, SortedSetListpack(&listpack));
@@ -77,7 +79,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
         Value::SortedSet(members) => {
             writer.key(&key.name, &key.meta, SortedSetTable(pairs(members)));
         }
-        Value::List(texts) => writer.key(&key.name, &key.meta, ListValue(texts.iter())),
+        Value::Stream(record) => writer.key(&key.name, &key.meta, table(record)),
         Value::Hash(fields) if fields.len() < 8 => {
             packed.clear();
             for field in fields {
@@ -144,6 +146,7 @@ fn value() -> impl Strategy<Value = Value> {
         bytes().prop_map(Value::String),
         bytes().prop_map(Value::Limiter),
         vec(bytes(), 1..24).prop_map(|texts| Value::List(texts.iter().collect())),
+        record().prop_map(Value::Stream),
         proptest::collection::btree_map(bytes(), bytes(), 1..24).prop_map(|map| {
             let fields = map
                 .into_iter()
@@ -151,14 +154,14 @@ fn value() -> impl Strategy<Value = Value> {
                 .collect();
             Value::Hash(fields)
         }),
-        proptest::collection::btree_map(bytes(), score(), 1..24).prop_map(|map| {
-            let pairs = map.into_iter();
-            Value::SortedSet(pairs.map(|(member, score)| ScoredMember { member, score }).collect())
-        }),
         proptest::collection::btree_set(bytes(), 1..24)
             .prop_map(|members| Value::Set(members.into_iter().collect())),
         proptest::collection::btree_set(any::<i64>(), 1..24).prop_map(|integers| {
             Value::Set(integers.into_iter().map(|n| n.to_string().into_bytes()).collect())
+        }),
+        proptest::collection::btree_map(bytes(), score(), 1..24).prop_map(|map| {
+            let pairs = map.into_iter();
+            Value::SortedSet(pairs.map(|(member, score)| ScoredMember { member, score }).collect())
         }),
     ]
 }
@@ -202,10 +205,11 @@ proptest! {
         match &value {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
+            Value::List(texts) => dump::write(&mut payload, ListValue(texts.iter()), compression),
             Value::SortedSet(members) => {
                 dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
             }
-            Value::List(texts) => dump::write(&mut payload, ListValue(texts.iter()), compression),
+            Value::Stream(record) => dump::write(&mut payload, table(record), compression),
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);

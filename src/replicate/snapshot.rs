@@ -350,6 +350,7 @@ impl Sink for Key<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyspace::usage::Scale;
     use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
     use crate::rdb::{Item, LimiterState, Limits, Reader};
     use crate::replicate::load::Loader;
@@ -400,7 +401,11 @@ mod tests {
 
     /// The stream of one form.
     fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
-        let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), || {}).unwrap();
+        stream_for(keyspace, form, &Config::default())
+    }
+
+    fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
+        let (cut, ()) = keyspace.begin_cut(serialize_for(config), || {}).unwrap();
         let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
         let mut sender = Sender::new(vec![Receiver { form, parts }]);
         let mut preamble = Vec::new();
@@ -472,6 +477,37 @@ mod tests {
             }
             let limit = entry(&copy, "limit").unwrap();
             assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
+        }
+    }
+
+    /// What the policy goes by comes with the keys, and nothing where there is none.
+    #[test]
+    fn the_uses_of_keys_go_with_them() {
+        use crate::config::EvictionPolicy::{AllkeysLfu, AllkeysLru, NoEviction};
+        let noted = [(AllkeysLru, 100, 5), (AllkeysLfu, 0, 77), (NoEviction, 0, 5)];
+        for (policy, idle, counter) in noted {
+            let mut config = Config::default();
+            config.maxmemory_policy = policy;
+            let now = Tick::new(clock::unix_ms(), Noted::Last);
+            let usage =
+                if policy == AllkeysLfu { Usage::frequent(now, 77) } else { Usage::idle(now, 100) };
+            let keyspace = Keyspace::new(3);
+            let mut staged = Staging::new(3);
+            staged.insert(2, Entry::string(b"k", b"v", NEVER), usage).unwrap();
+            keyspace.replace(&mut staged, || {}).unwrap();
+            let mut loader = Loader::new(3, Encodings::default());
+            loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
+            let copy = Keyspace::new(3);
+            copy.replace(&mut loader.finish().unwrap(), || {}).unwrap();
+            let place = Place::of(b"k");
+            let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
+            let locks = LockSet::one(&copy, wanted).unwrap();
+            let shard = locks.held(2, place.shard);
+            let usage = shard.usage(shard.find(place.hash, b"k").unwrap());
+            let now = Tick::new(clock::unix_ms(), Noted::Last);
+            assert!((idle..idle + 60).contains(&usage.idle_s(now)), "{policy:?}");
+            let scale = Scale { decay_minutes: 0, ..config.usage_scale() };
+            assert_eq!(usage.frequency(now, scale), counter, "{policy:?}");
         }
     }
 

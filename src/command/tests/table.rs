@@ -28,10 +28,13 @@ const ONLY_EAVE: &[(&str, &str)] = &[
     ("hpttl", HASH_FIELDS),
     ("hsetex", "of Redis 8.0"),
     ("httl", HASH_FIELDS),
+    ("xdelex", "of Redis 8.2"),
+    ("xackdel", "of Redis 8.2"),
     // The commands of `Group::RateLimit` are Eave's own.
 ];
 
 const HASH_FIELDS: &str = "of Redis 7.4, where fields expire";
+
 /// Rows whose parts differ from those of redis-server 7.0, and why.
 const DIFFERENT: &[(&str, &str, &str)] = &[
     ("zrank", "arity -3", "WITHSCORE is of Redis 7.2"),
