@@ -51,9 +51,6 @@ pub(super) const TYPE_STREAM_2: u8 = 19;
 /// Written by Redis 7.2 and later.
 pub(super) const TYPE_SET_LISTPACK: u8 = 20;
 pub(super) const TYPE_SORTED_SET_LISTPACK: u8 = 17;
-pub(super) const TYPE_STREAM: u8 = 15;
-/// A stream that remembers what was deleted, and groups that know how much they have read.
-pub(super) const TYPE_STREAM_2: u8 = 19;
 /// A stream whose consumers say when they were last given something.
 pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.
