@@ -1,9 +1,11 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod keys;
 mod lists;
 mod mirror;
 mod sets;
+mod sorted_sets;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -136,6 +138,10 @@ fn show(entry: &Entry, now: u64) -> String {
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
+    }
+    if let Some(set) = entry.as_sorted_set() {
+        let members: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score)).collect();
         return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
@@ -562,6 +568,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
         lists::command(),
+        sorted_sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

@@ -16,3 +16,4 @@ mod lists;
 mod payloads;
 mod server;
 mod sorted_sets;
+mod streams;
