@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fuzz::{items, read_any};
+use super::stream::tests::{record, table};
 use super::*;
 
 const POSITION: StreamPosition<'static> = StreamPosition {
@@ -78,6 +79,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
         Value::SortedSet(members) => {
             writer.key(&key.name, &key.meta, SortedSetTable(pairs(members)));
         }
+        Value::Stream(record) => writer.key(&key.name, &key.meta, table(record)),
         Value::Hash(fields) if fields.iter().any(|field| field.expire_at_ms.is_some()) => {
             writer.key(&key.name, &key.meta, expiring(fields));
         }
@@ -156,6 +158,7 @@ fn value() -> impl Strategy<Value = Value> {
         bytes().prop_map(Value::String),
         bytes().prop_map(Value::Limiter),
         vec(bytes(), 1..24).prop_map(|texts| Value::List(texts.iter().collect())),
+        record().prop_map(Value::Stream),
         (proptest::collection::btree_map(bytes(), bytes(), 1..24), any::<u64>()).prop_map(
             |(map, at)| {
                 // A third of the hashes have fields that expire, some of them.
@@ -224,6 +227,7 @@ proptest! {
             Value::SortedSet(members) => {
                 dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
             }
+            Value::Stream(record) => dump::write(&mut payload, table(record), compression),
             Value::Hash(fields) if fields.iter().any(|field| field.expire_at_ms.is_some()) => {
                 dump::write(&mut payload, expiring(fields), compression);
                 // Redis 7.0 must not take it for something it knows.
@@ -636,7 +640,7 @@ fn dumps_are_refused_for_what_is_wrong_with_them() {
     assert_eq!(refused(&[0, 1, b'v'], 13), Err(ErrorKind::Version { found: 13 }));
     assert_eq!(refused(&[0, 2, b'v'], 10), Err(ErrorKind::Truncated));
     assert!(matches!(refused(&[0, 1, b'v', 0], 10), Err(ErrorKind::Expected { .. })));
-    assert!(matches!(refused(&[2, 0], 10), Err(ErrorKind::Type { byte: 2, name: "set" })));
+    assert!(matches!(refused(&[6, 0], 10), Err(ErrorKind::Type { byte: 6, .. })));
     assert!(matches!(refused(&[7, 0, 0], 10), Err(ErrorKind::Type { byte: 7, .. })));
     let end = payload.len() - 1;
     payload[end] ^= 1;
