@@ -23,6 +23,8 @@ pub struct Sweep {
 pub enum Swept {
     /// There may be more in this round.
     More,
+    /// There may be more in this very shard: whoever wants it comes first.
+    Again,
     /// The round is complete.
     Round,
 }
@@ -59,9 +61,9 @@ impl Sweep {
         let wanted = Wanted { db: self.db, shard: self.shard, access: Access::Exclusive };
         let mut locks = LockSet::one(keyspace, wanted)?;
         let mut effects = effects();
-        self.sweep_shard(&mut locks, now, &mut effects);
+        let swept = self.sweep_shard(&mut locks, now, &mut effects);
         log(&mut effects);
-        Ok((Swept::More, effects.expired))
+        Ok((swept, effects.expired))
     }
 
     /// Goes to the next shard of this database that may have a key that is due.
@@ -78,7 +80,7 @@ impl Sweep {
         false
     }
 
-    fn sweep_shard(&mut self, locks: &mut LockSet<'_>, now: u64, effects: &mut Effects) {
+    fn sweep_shard(&mut self, locks: &mut LockSet<'_>, now: u64, effects: &mut Effects) -> Swept {
         let shard = locks.held_mut(self.db, self.shard);
         if self.cursor == 0 {
             // Recomputed by this pass; insertions meanwhile lower it.
@@ -115,7 +117,7 @@ impl Sweep {
             if budget == 0 {
                 // There may be more of it: come back.
                 self.cursor = *hash;
-                return;
+                return Swept::Again;
             }
         }
         // Behind the largest of all hashes there is nothing.
@@ -128,6 +130,7 @@ impl Sweep {
                 self.shard += 1;
             }
         }
+        Swept::More
     }
 }
 
