@@ -175,6 +175,14 @@ pub fn format_double(value: f64) -> String {
     format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs())
 }
 
+/// Writes a double with 17 decimals, but for the zeros at their end: the form that Redis calls
+/// human, in which it answers coordinates.
+pub fn format_fixed(value: f64) -> String {
+    let text = format!("{value:.17}");
+    let text = trimmed(&text);
+    if text == "-0" { "0".into() } else { text.into() }
+}
+
 /// A decimal fraction without the zeros at its end, and without a dot that ends it.
 pub(super) fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
