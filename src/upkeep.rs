@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::engine;
 use crate::engine::room::{self, Room};
-use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
+use crate::keyspace::{Effects, Entry};
 use crate::node::Node;
 use crate::observe::stats;
 
@@ -67,6 +68,14 @@ async fn make_room(node: &Node) {
 
 /// Sweeps for a moment.
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
+    let mut bulky = Vec::new();
+    let swept = sweep_until_late(node, sweep, &mut bulky);
+    engine::free(Vec::new(), bulky);
+    swept
+}
+
+/// Sweeps until a slice is over, or the round; `bulky` gets what takes long to free.
+fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
@@ -78,7 +87,10 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },
-            |effects| node.record(effects),
+            |effects| {
+                node.record(effects);
+                bulky.append(&mut effects.bulky);
+            },
         );
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,

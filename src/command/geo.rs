@@ -208,11 +208,8 @@ fn geoadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     let key = argv[1];
     let mut conditions = Conditions::default();
     let options = argv[2..].iter().take_while(|word| {
-        let options = [
-            ("NX", &mut conditions.nx),
-            ("XX", &mut conditions.xx),
-            ("CH", &mut conditions.ch),
-        ];
+        let options =
+            [("NX", &mut conditions.nx), ("XX", &mut conditions.xx), ("CH", &mut conditions.ch)];
         let option = options.into_iter().find(|(name, _)| is(word, name));
         option.map(|(_, set)| *set = true).is_some()
     });
@@ -221,9 +218,9 @@ fn geoadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     if elements.is_empty() || elements.len() % 3 != 0 || (conditions.nx && conditions.xx) {
         return Err(Fault::SYNTAX);
     }
-    let scored = elements.chunks_exact(3).map(|element| {
-        Ok((place(element[0], element[1])?.score(), element[2]))
-    });
+    let scored = elements
+        .chunks_exact(3)
+        .map(|element| Ok((place(element[0], element[1])?.score(), element[2])));
     let scored: Vec<(u64, &[u8])> = scored.collect::<Result<_, Fault>>()?;
     let pairs: Vec<(f64, &[u8])> =
         scored.iter().map(|(score, member)| (*score as f64, *member)).collect();

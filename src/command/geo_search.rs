@@ -341,12 +341,7 @@ fn gather(set: SortedSetRef<'_>, search: &Search, most: usize) -> Vec<Found> {
     found
 }
 
-fn read(
-    view: &ReadView<'_, '_>,
-    argv: Argv<'_>,
-    asker: Asker,
-    reply: &mut dyn Reply,
-) -> Outcome {
+fn read(view: &ReadView<'_, '_>, argv: Argv<'_>, asker: Asker, reply: &mut dyn Reply) -> Outcome {
     let set = view.collection::<Members>(argv[1])?;
     let request = Request::parse(argv, asker, false, set)?;
     request.answer(&set.map(|set| request.find(set)).unwrap_or_default(), reply);
@@ -421,11 +416,7 @@ fn log(view: &mut WriteView<'_, '_>, key: &[u8], was_there: bool, pairs: &[(Box<
     }
 }
 
-pub(super) fn geosearch(
-    view: &ReadView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
+pub(super) fn geosearch(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     read(view, argv, Asker::Search, reply)
 }
 

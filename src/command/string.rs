@@ -357,11 +357,13 @@ fn getex(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
     let mut option = None;
     let mut at = 2;
     while let Some(word) = argv.get(at) {
-        if option.is_some() || expiry != Expiry::Unsaid {
-            return Err(Fault::SYNTAX);
-        } else if is(word, "PERSIST") {
+        // As of SET, the same option may be repeated.
+        if is(word, "PERSIST") && option.is_none() {
             expiry = Expiry::Never;
-        } else if let Some(moment) = Moment::option(word) {
+        } else if let Some(moment) = Moment::option(word)
+            && option.is_none_or(|(earlier, _)| earlier == moment)
+            && expiry == Expiry::Unsaid
+        {
             option = Some((moment, next(argv, &mut at)?));
         } else {
             return Err(Fault::SYNTAX);

@@ -110,7 +110,7 @@ impl Bench {
         for (db, index) in (0..2).flat_map(|db| (0..SHARDS).map(move |index| (db, index))) {
             let shard = locks.shard(db, index).unwrap();
             for entry in shard.table().iter().filter(|entry| !entry.is_expired(now)) {
-                let text = format!("until {} {}", entry.expires_at(), show(entry));
+                let text = format!("until {} {}", entry.expires_at(), show(entry, now));
                 found.insert((db, entry.key().to_vec()), text);
             }
         }
@@ -118,11 +118,12 @@ impl Bench {
     }
 }
 
-fn show(entry: &Entry) -> String {
+fn show(entry: &Entry, now: u64) -> String {
     if let Some(hash) = entry.as_hash() {
-        let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
-            hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
-        return format!("{pairs:?}");
+        let fields = hash.iter().filter(|(_, _, at)| *at == NEVER || *at > now);
+        let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
+            fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
+        return format!("{fields:?}");
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
@@ -169,6 +170,28 @@ fn the_log_has_results_and_absolute_times() {
         (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 1.5"]),
         (1000, "HINCRBY h b 1", &["HINCRBY h b 1"]),
         (1000, "HDEL h none", &[]),
+        (1000, "HEXPIRE h 10 FIELDS 3 a none b", &["HPEXPIREAT h 11000 FIELDS 2 a b"]),
+        (1000, "HEXPIRE h 10 NX FIELDS 1 a", &[]),
+        (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 2", "HPEXPIREAT h 11000 FIELDS 1 a"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &["HPERSIST h FIELDS 2 a none"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &[]),
+        (1000, "HGETEX h FIELDS 1 b", &[]),
+        (1000, "HGETEX h PX 5 FIELDS 2 b none", &["HPEXPIREAT h 1005 FIELDS 1 b"]),
+        (1000, "HGETEX h PERSIST FIELDS 2 a b", &["HPERSIST h FIELDS 1 b"]),
+        (1000, "HSETEX h PX 2 FIELDS 1 c 1", &["HSET h c 1", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h KEEPTTL FIELDS 1 c 2", &["HSET h c 2", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h FNX FIELDS 1 c 3", &[]),
+        // What is due goes first, where it is touched.
+        (1002, "HLEN h", &[]),
+        (1002, "HGET h c", &[]),
+        (1002, "HSET h d 1", &["HSET h d 1"]),
+        (1002, "HSETNX h c 4", &["HDEL h c", "HSETNX h c 4"]),
+        (1002, "HGETDEL h FIELDS 3 c d none", &["HDEL h c d"]),
+        (1002, "HEXPIREAT h 1 FIELDS 2 none none", &[]),
+        (1002, "HSETEX h PXAT 1 FIELDS 1 d 1", &[]),
+        (1000, "HSETEX x PX 2 FIELDS 1 c 1", &["HSET x c 1", "HPEXPIREAT x 1002 FIELDS 1 c"]),
+        (1002, "HINCRBY x d 1", &["DEL x", "HINCRBY x d 1"]),
+        (1002, "HEXPIRE x 0 FIELDS 1 d", &["HDEL x d"]),
         (1000, "EXPIRE h 10", &["PEXPIREAT h 11000"]),
         (1000, "EXPIRE h 20 LT", &[]),
         (1000, "EXPIREAT h 20", &["PEXPIREAT h 20000"]),
@@ -407,6 +430,19 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HDEL {k} f{} g", n % 3)),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} FIELDS 1 g", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} GT FIELDS 2 f0 g", n.abs())),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HPEXPIREAT {k} {} LT FIELDS 3 f1 f1 g", n.abs() * 20)),
+        (key(), number()).prop_map(|(k, n)| format!("HPERSIST {k} FIELDS 2 f{} g", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETDEL {k} FIELDS 2 f{} f1", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETEX {k} PX {} FIELDS 2 f0 f1", n.abs())),
+        key().prop_map(|k| format!("HGETEX {k} PERSIST FIELDS 1 g")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} PX {} FIELDS 2 f1 7 g {n}", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HSETEX {k} KEEPTTL FIELDS 2 f0 {n} g x")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),

@@ -198,8 +198,12 @@ pub const TABLE: &[Directive] = &[
         |c| c.active_expire_effort.into(),
         |c, v| put(&mut c.active_expire_effort, v),
     ),
-    row(Memory, "lfu-decay-time", "Minutes unused after which a key's frequency falls by one; 0 = never")
-        .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
+    row(
+        Memory,
+        "lfu-decay-time",
+        "Minutes unused after which a key's frequency falls by one; 0 = never",
+    )
+    .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
     row(Memory, "lfu-log-factor", "How slowly a key's frequency grows; 0 = by one a use").number(
         0,
         INT,
@@ -276,22 +280,18 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.hyperloglog.sparse_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.hyperloglog.sparse_bytes, v),
     ),
-    row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
-        .alias(&["zset-max-ziplist-entries"])
-        .number(
-            0,
-            LONG,
-            |c| wide(c.encodings.sorted_set.entries, LONG),
-            |c, v| put(&mut c.encodings.sorted_set.entries, v),
-        ),
-    row(Data, "zset-max-listpack-value", "Largest member of a compact sorted set")
-        .alias(&["zset-max-ziplist-value"])
-        .bytes(
-            0,
-            BYTES,
-            |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
-            |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
-        ),
+    row(
+        Data,
+        "list-max-listpack-size",
+        "Elements of one node of a list; -1 to -5 = 4, 8, 16, 32, 64 KiB",
+    )
+    .alias(&["list-max-ziplist-size"])
+    .number(
+        i32::MIN as i64,
+        INT,
+        |c| c.encodings.list.fill.into(),
+        |c, v| put(&mut c.encodings.list.fill, v),
+    ),
     row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
         .words(
             "<letters>",
@@ -322,6 +322,22 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
+    row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
+        .alias(&["zset-max-ziplist-entries"])
+        .number(
+            0,
+            LONG,
+            |c| wide(c.encodings.sorted_set.entries, LONG),
+            |c, v| put(&mut c.encodings.sorted_set.entries, v),
+        ),
+    row(Data, "zset-max-listpack-value", "Largest member of a compact sorted set")
+        .alias(&["zset-max-ziplist-value"])
+        .bytes(
+            0,
+            BYTES,
+            |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
+            |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
+        ),
     row(
         Observation,
         "latency-monitor-threshold",
@@ -435,7 +451,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("lazyfree-lazy-user-del", &[], "no"),
     inert("lazyfree-lazy-user-flush", &[], "no"),
     inert("list-compress-depth", &[], "0"),
-    inert("list-max-listpack-size", &["list-max-ziplist-size"], "-2"),
     inert("maxmemory-clients", &[], "0"),
     inert("maxmemory-eviction-tenacity", &[], "10"),
     inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),

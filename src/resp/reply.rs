@@ -164,7 +164,8 @@ impl Reply for RespReply<'_> {
     }
 
     fn error(&mut self, text: &str) {
-        self.line(b'-', text);
+        // Redis cuts off line ends, of which an argument in the text may have some.
+        self.line(b'-', text.trim_end_matches(['\r', '\n']));
     }
 
     fn integer(&mut self, value: i64) {

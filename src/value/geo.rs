@@ -18,8 +18,7 @@ const EARTH: f64 = 6_372_797.560856;
 const STEPS: u32 = 26;
 
 /// The part of the earth that scores tell apart: that of the Mercator projection.
-const WORLD: Area =
-    Area { longitude: (-180.0, 180.0), latitude: (-85.05112878, 85.05112878) };
+const WORLD: Area = Area { longitude: (-180.0, 180.0), latitude: (-85.05112878, 85.05112878) };
 
 /// The part that geohashes of the rest of the world tell apart.
 const GLOBE: Area = Area { longitude: (-180.0, 180.0), latitude: (-90.0, 90.0) };

@@ -16,4 +16,5 @@ pub mod long_double;
 pub mod number;
 pub mod packed;
 pub mod set;
+pub mod sort;
 pub mod sorted_set;

@@ -14,3 +14,4 @@ mod data;
 mod files;
 mod payloads;
 mod server;
+mod sorted_sets;

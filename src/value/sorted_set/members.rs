@@ -91,6 +91,10 @@ impl Members {
         self.directory.iter().flat_map(|head| self.run(head).pairs())
     }
 
+    pub(super) fn descending(&self) -> impl Iterator<Item = (Text<'_>, f64)> {
+        self.directory.iter().rev().flat_map(|head| self.run(head).descending())
+    }
+
     pub(super) fn visit(
         &self,
         ranks: Range<usize>,
