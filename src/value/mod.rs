@@ -18,3 +18,4 @@ pub mod packed;
 pub mod set;
 pub mod sort;
 pub mod sorted_set;
+pub mod stream;
