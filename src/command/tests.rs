@@ -274,6 +274,26 @@ fn the_log_has_what_conditions_have_come_to() {
 }
 
 #[test]
+fn the_log_knows_which_sources_are_due() {
+    for (made, line) in [
+        ("SET k a", "BITOP OR x k"),
+        ("SET k a", "SETBIT k 0 1"),
+        ("SET k a", "BITFIELD k SET u8 0 1"),
+        ("PFADD k a", "PFADD k b"),
+        ("PFADD k a", "PFMERGE x k"),
+        ("PFADD k a", "PFMERGE k x"),
+        ("SET k a", "SET k b IFNE a"),
+        ("SET k a", "MSETEX 1 k b NX"),
+    ] {
+        let bench = Bench::new();
+        bench.ask(1000, made);
+        bench.ask(1000, "PEXPIRE k 5");
+        let effects = bench.effects(1005, line);
+        assert_eq!(effects.first().map(String::as_str), Some("DEL k"), "{line}: {effects:?}");
+    }
+}
+
+#[test]
 fn an_estimate_is_kept_once_and_not_by_clients_of_a_replica() {
     let bench = Bench::new();
     let bytes = || bench.run(1000, &[b"GET", b"h"]).0.unwrap();
