@@ -3,7 +3,9 @@
 //! `rdb` knows the format and nothing of the keyspace; the keyspace knows nothing of formats.
 //! Here each kind of value has one arm in either direction.
 
-use crate::keyspace::{Entry, NEVER, StrRef};
+mod stream;
+
+use crate::keyspace::{Entry, NEVER, StrRef, Value};
 use crate::rdb::{
     self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
     ListValue, ScoredMember, SetTable, SortedSetListpack, SortedSetTable, StringValue,
@@ -58,6 +60,8 @@ pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
         save_set(set, sink);
     } else if let Some(set) = entry.as_sorted_set() {
         save_sorted_set(set, sink);
+    } else if let Some(stream) = entry.as_stream() {
+        sink.take(stream::table(stream));
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
@@ -126,6 +130,9 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
         rdb::Value::SortedSet(members) => {
             let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
             Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
+        }
+        rdb::Value::Stream(record) => {
+            Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
         }
     })
 }

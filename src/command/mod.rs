@@ -44,6 +44,7 @@ pub mod sorted_set_combine;
 pub mod sorted_set_pop;
 pub mod sorted_set_random;
 pub mod sorted_set_range;
+pub mod stream;
 pub mod string;
 pub mod string_compare;
 pub mod string_number;
@@ -417,6 +418,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_set_range::COMMANDS,
     sorted_set_pop::COMMANDS,
     sorted_set_combine::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,

@@ -2,6 +2,7 @@
 //! while keys come and go. `table` holds the rows against redis-server.
 
 mod keys;
+mod lists;
 mod mirror;
 mod sets;
 mod table;
@@ -23,6 +24,7 @@ use crate::keyspace::{
 use crate::limits::SHARDS;
 use crate::resp::RespReply;
 use crate::resp::reply::Protocol;
+use crate::value::stream::{Id, Stream};
 
 /// Two databases, and commands run on them at the time of the test's choosing.
 struct Bench {
@@ -120,11 +122,18 @@ impl Bench {
 }
 
 fn show(entry: &Entry, now: u64) -> String {
+    if let Some(stream) = entry.as_stream() {
+        return show_stream(stream);
+    }
     if let Some(hash) = entry.as_hash() {
         let fields = hash.iter().filter(|(_, _, at)| *at == NEVER || *at > now);
         let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
             fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
         return format!("{fields:?}");
+    }
+    if let Some(list) = entry.as_list() {
+        let texts: Vec<Vec<u8>> = list.forward(0).map(|element| element.text().to_vec()).collect();
+        return format!("list {texts:?}");
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
@@ -135,6 +144,26 @@ fn show(entry: &Entry, now: u64) -> String {
         Some(StrRef::Bytes(bytes)) => format!("{bytes:?}"),
         None => format!("{:?}", entry.as_rate_limit()),
     }
+}
+
+/// All of a stream but when its consumers were seen, which the log does not say.
+fn show_stream(stream: &Stream) -> String {
+    let entries = stream.entries(Id::MIN, Id::MAX).map(|entry| {
+        let pairs: Vec<_> = entry.pairs().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+        (entry.id, pairs)
+    });
+    let groups = stream.groups().map(|(name, group)| {
+        let owner = |id| group.consumer(id).map(|consumer| consumer.name().to_vec());
+        let pending = group.pending_in(..).map(|(id, pending)| {
+            (id, pending.delivered_at, pending.deliveries, owner(pending.consumer))
+        });
+        let pending: Vec<_> = pending.collect();
+        let consumers: Vec<_> =
+            group.consumers().map(|(_, c)| (c.name().to_vec(), c.pending_len())).collect();
+        (name.to_vec(), group.last(), group.read(), stream.lag(group), pending, consumers)
+    });
+    let (entries, groups): (Vec<_>, Vec<_>) = (entries.collect(), groups.collect());
+    format!("{:?} {entries:?} {groups:?}", stream.past())
 }
 
 fn words(line: &str) -> Vec<&[u8]> {
@@ -279,6 +308,67 @@ fn the_log_has_states_of_limits() {
     assert_eq!(bench.effects(1_000_000, "RL.RESET a c b a"), ["DEL a b"]);
 }
 
+#[test]
+fn the_log_has_what_came_of_streams() {
+    let bench = Bench::new();
+    for (now, line, logged) in [
+        (5, "XADD s * f v", &["XADD s 5-0 f v"][..]),
+        (5, "XADD s * f v", &["XADD s 5-1 f v"]),
+        (4, "XADD s 6-* f v", &["XADD s 6-0 f v"]),
+        (4, "XADD s NOMKSTREAM MAXLEN ~ 1 LIMIT 1 7 f v", &["XADD s MAXLEN = 4 7-0 f v"]),
+        (4, "XADD s MINID = 5-1 8 f v", &["XADD s MINID = 5-1 8-0 f v"]),
+        (4, "XADD none NOMKSTREAM * f v", &[]),
+        (4, "XTRIM s MAXLEN ~ 1", &[]),
+        (4, "XTRIM s MINID ~ 100", &["XTRIM s MINID = 18446744073709551615-18446744073709551615"]),
+        (9, "XADD s 9 f v", &["XADD s 9-0 f v"]),
+        (9, "XADD s 10 f v", &["XADD s 10-0 f v"]),
+        (9, "XGROUP CREATE s g 8", &["XGROUP CREATE s g 8"]),
+        (9, "XREADGROUP GROUP none c STREAMS s >", &[]),
+        (
+            10,
+            "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
+            &[
+                "XCLAIM s g c 0 9-0 TIME 10 RETRYCOUNT 1 FORCE JUSTID LASTID 9-0",
+                "XGROUP SETID s g 9-0 ENTRIESREAD 6",
+            ],
+        ),
+        (
+            11,
+            "XREADGROUP GROUP g d NOACK STREAMS s >",
+            &["XGROUP CREATECONSUMER s g d", "XGROUP SETID s g 10-0 ENTRIESREAD 7"],
+        ),
+        (12, "XREADGROUP GROUP g d STREAMS s >", &[]),
+        (
+            13,
+            "XREADGROUP GROUP g c STREAMS s 0",
+            &["XCLAIM s g c 0 9-0 TIME 13 RETRYCOUNT 2 FORCE JUSTID LASTID 10-0"],
+        ),
+        (
+            20,
+            "XCLAIM s g d 0 9-0 10-0 FORCE IDLE 5",
+            &[
+                "XCLAIM s g d 0 9-0 TIME 15 RETRYCOUNT 3 FORCE JUSTID LASTID 10-0",
+                "XCLAIM s g d 0 10-0 TIME 15 RETRYCOUNT 2 FORCE JUSTID LASTID 10-0",
+            ],
+        ),
+        (20, "XCLAIM s g d 6 9-0", &[]),
+        (20, "XCLAIM s g d 6 9-0 LASTID 11", &["XGROUP SETID s g 11-0 ENTRIESREAD 7"]),
+        (20, "XDEL s 9-0", &["XDEL s 9-0"]),
+        (
+            21,
+            "XAUTOCLAIM s g e 0 0 JUSTID",
+            &["XACK s g 9-0", "XCLAIM s g e 0 10-0 TIME 21 RETRYCOUNT 2 FORCE JUSTID LASTID 11-0"],
+        ),
+        (21, "XAUTOCLAIM s g e 1 0", &[]),
+        (21, "XACK s g 9-0", &[]),
+        (21, "XACK s g 10-0", &["XACK s g 10-0"]),
+        (21, "XDELEX s IDS 1 1-1", &[]),
+        (21, "XDELEX s DELREF IDS 1 10-0", &["XDELEX s DELREF IDS 1 10-0"]),
+    ] {
+        assert_eq!(bench.effects(now, line), logged, "{line}");
+    }
+}
+
 fn utf8(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
@@ -399,6 +489,52 @@ fn patterns_are_bounded() {
     }
 }
 
+/// A command on streams with few ids, groups and consumers.
+fn stream_command() -> impl Strategy<Value = String> {
+    let key = || prop::sample::select(vec!["s", "t"]);
+    let id = || prop::sample::select(vec!["0", "1-1", "2-1", "3-1", "9", "20-1", "60-1"]);
+    let group = || prop::sample::select(vec!["g", "h"]);
+    let consumer = || prop::sample::select(vec!["c", "d"]);
+    let references = || prop::sample::select(vec!["", " DELREF", " ACKED"]);
+    let trim = || {
+        let sign = prop::sample::select(vec!["", " ~", " ="]);
+        let what = prop::sample::select(vec!["MAXLEN", "MINID"]);
+        (what, sign, 0u64..8).prop_map(|(what, sign, at)| format!("{what}{sign} {at}"))
+    };
+    prop_oneof![
+        (key(), 0u8..9).prop_map(|(k, v)| format!("XADD {k} * f {v}")),
+        (key(), 0u8..9).prop_map(|(k, v)| format!("XADD {k} * f {v} g x")),
+        (key(), trim(), references()).prop_map(|(k, t, r)| format!("XADD {k} {t}{r} * f v")),
+        (key(), id()).prop_map(|(k, id)| format!("XADD {k} {id} f v")),
+        (key(), trim(), references()).prop_map(|(k, t, r)| format!("XTRIM {k} {t}{r}")),
+        (key(), id(), id()).prop_map(|(k, a, b)| format!("XDEL {k} {a} {b}")),
+        (key(), id(), references()).prop_map(|(k, a, r)| format!("XDELEX {k}{r} IDS 1 {a}")),
+        (key(), id()).prop_map(|(k, id)| format!("XSETID {k} {id}")),
+        (key(), group(), id())
+            .prop_map(|(k, g, id)| format!("XGROUP CREATE {k} {g} {id} MKSTREAM")),
+        (key(), group()).prop_map(|(k, g)| format!("XGROUP SETID {k} {g} $")),
+        (key(), group()).prop_map(|(k, g)| format!("XGROUP DESTROY {k} {g}")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XGROUP CREATECONSUMER {k} {g} {c}")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XGROUP DELCONSUMER {k} {g} {c}")),
+        (group(), consumer())
+            .prop_map(|(g, c)| format!("XREADGROUP GROUP {g} {c} COUNT 3 STREAMS s t > >")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XREADGROUP GROUP {g} {c} NOACK STREAMS {k} >")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XREADGROUP GROUP {g} {c} STREAMS {k} 0")),
+        (key(), group(), id(), id()).prop_map(|(k, g, a, b)| format!("XACK {k} {g} {a} {b}")),
+        (key(), group(), id()).prop_map(|(k, g, id)| format!("XACKDEL {k} {g} ACKED IDS 1 {id}")),
+        (key(), group(), consumer(), id())
+            .prop_map(|(k, g, c, id)| format!("XCLAIM {k} {g} {c} 3 {id} 3-1 FORCE IDLE 2")),
+        (key(), group(), consumer(), id())
+            .prop_map(|(k, g, c, id)| format!("XCLAIM {k} {g} {c} 0 {id} JUSTID LASTID 4")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XAUTOCLAIM {k} {g} {c} 2 0 COUNT 2")),
+    ]
+}
+
 /// A command on few keys, so that they meet.
 fn command() -> impl Strategy<Value = Vec<String>> {
     let key = || prop::sample::select(vec!["a", "b", "c"]);
@@ -426,6 +562,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
             .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
+        lists::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),
@@ -439,6 +576,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("RL.GIVE {k} 20/15ms {}", n.abs())),
         (key(), key()).prop_map(|(k, l)| format!("RL.RESET {k} {l}")),
     ];
+    let line = prop_oneof![3 => line, 2 => stream_command()];
     line.prop_map(|line: String| line.split(' ').map(str::to_owned).collect())
 }
 

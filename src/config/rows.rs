@@ -322,6 +322,18 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
+    row(Data, "stream-node-max-bytes", "Bytes of one node of a stream; 0 = no bound").bytes(
+        0,
+        BYTES,
+        |c| wide(c.encodings.stream.node_bytes, u64::MAX),
+        |c, v| put(&mut c.encodings.stream.node_bytes, v),
+    ),
+    row(Data, "stream-node-max-entries", "Entries of one node of a stream; 0 = no bound").number(
+        0,
+        LONG,
+        |c| wide(c.encodings.stream.node_entries, LONG),
+        |c, v| put(&mut c.encodings.stream.node_entries, v),
+    ),
     row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
         .alias(&["zset-max-ziplist-entries"])
         .number(
@@ -482,8 +494,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("shutdown-on-sigterm", &[], "default"),
     inert("shutdown-timeout", &[], "10"),
     inert("stop-writes-on-bgsave-error", &[], "yes"),
-    inert("stream-node-max-bytes", &[], "4096"),
-    inert("stream-node-max-entries", &[], "100"),
     inert("supervised", &[], "no"),
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),

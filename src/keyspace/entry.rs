@@ -16,6 +16,7 @@ use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
 use crate::value::set::{Members, SetRef};
 use crate::value::sorted_set::{Members as Ranked, SortedSetRef};
+use crate::value::stream::Stream;
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub enum Value {
     Set(Box<Members>),
     /// Members in the order of their scores.
     SortedSet(Box<Ranked>),
+    /// Entries and groups.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -95,6 +98,7 @@ impl Value {
             Value::Hash(fields) => fields.heap_bytes(),
             Value::Set(members) => members.heap_bytes(),
             Value::SortedSet(members) => members.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
         }
     }
 }
@@ -344,6 +348,7 @@ impl Entry {
                 Value::Hash(_) => Kind::Hash,
                 Value::Set(_) => Kind::Set,
                 Value::SortedSet(_) => Kind::SortedSet,
+                Value::Stream(_) => Kind::Stream,
             },
         }
     }
@@ -361,6 +366,7 @@ impl Entry {
             Kind::Hash => self.collection_encoding::<Fields>(),
             Kind::Set => self.collection_encoding::<Members>(),
             Kind::SortedSet => self.collection_encoding::<Ranked>(),
+            Kind::Stream => "stream",
             _ => "raw",
         }
     }
@@ -433,6 +439,28 @@ impl Entry {
     /// The value, if it is a sorted set.
     pub fn as_sorted_set(&self) -> Option<SortedSetRef<'_>> {
         self.as_collection()
+    }
+
+    /// The value, if it is a stream.
+    pub fn as_stream(&self) -> Option<&Stream> {
+        match self {
+            Entry::Object(object) => match &object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
+    /// The value, if it is a stream, to be changed.
+    pub fn stream_mut(&mut self) -> Option<&mut Stream> {
+        match self {
+            Entry::Object(object) => match &mut object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
     }
 
     /// Changes the value, if it is a collection of this kind; else nothing is called.

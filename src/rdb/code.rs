@@ -42,12 +42,17 @@ pub(super) const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
 /// A list as nodes that are ziplists.
 pub(super) const TYPE_LIST_QUICKLIST: u8 = 14;
+pub(super) const TYPE_STREAM: u8 = 15;
 pub(super) const TYPE_HASH_LISTPACK: u8 = 16;
 /// A list as nodes that are listpacks, or one large string each.
 pub(super) const TYPE_LIST_QUICKLIST_2: u8 = 18;
+/// A stream that remembers what was deleted, and groups that know how much they have read.
+pub(super) const TYPE_STREAM_2: u8 = 19;
 /// Written by Redis 7.2 and later.
 pub(super) const TYPE_SET_LISTPACK: u8 = 20;
 pub(super) const TYPE_SORTED_SET_LISTPACK: u8 = 17;
+/// A stream whose consumers say when they were last given something.
+pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.
 pub(super) const TYPE_HASH_METADATA: u8 = 24;
 /// A hash with field expiries as a listpack of (field, value, expiry).
@@ -70,13 +75,13 @@ pub(super) fn type_name(byte: u8) -> &'static str {
         TYPE_SORTED_SET_ZIPLIST => "sorted set as ziplist",
         TYPE_HASH_ZIPLIST => "hash as ziplist",
         TYPE_LIST_QUICKLIST => "list as quicklist",
-        15 => "stream",
+        TYPE_STREAM => "stream",
         TYPE_HASH_LISTPACK => "hash as listpack",
         TYPE_SORTED_SET_LISTPACK => "sorted set as listpack",
         TYPE_LIST_QUICKLIST_2 => "list as quicklist 2",
-        19 => "stream 2",
+        TYPE_STREAM_2 => "stream 2",
         TYPE_SET_LISTPACK => "set as listpack",
-        21 => "stream 3",
+        TYPE_STREAM_3 => "stream 3",
         // Valkey 9 gave 22 another meaning, so it cannot be read on the byte alone.
         22 | 23 => "hash with field expiries of a release candidate",
         TYPE_HASH_METADATA => "hash with field expiries",

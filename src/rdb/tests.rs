@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fuzz::{items, read_any};
+use super::stream::tests::{record, table};
 use super::*;
 
 const POSITION: StreamPosition<'static> = StreamPosition {
@@ -78,6 +79,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
         Value::SortedSet(members) => {
             writer.key(&key.name, &key.meta, SortedSetTable(pairs(members)));
         }
+        Value::Stream(record) => writer.key(&key.name, &key.meta, table(record)),
         Value::Hash(fields) if fields.len() < 8 => {
             packed.clear();
             for field in fields {
@@ -144,6 +146,7 @@ fn value() -> impl Strategy<Value = Value> {
         bytes().prop_map(Value::String),
         bytes().prop_map(Value::Limiter),
         vec(bytes(), 1..24).prop_map(|texts| Value::List(texts.iter().collect())),
+        record().prop_map(Value::Stream),
         proptest::collection::btree_map(bytes(), bytes(), 1..24).prop_map(|map| {
             let fields = map
                 .into_iter()
@@ -206,6 +209,7 @@ proptest! {
             Value::SortedSet(members) => {
                 dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
             }
+            Value::Stream(record) => dump::write(&mut payload, table(record), compression),
             Value::Hash(fields) => {
                 let pairs = fields.iter().map(|field| (&field.field, &field.value));
                 dump::write(&mut payload, HashTable(pairs), compression);
@@ -613,7 +617,7 @@ fn dumps_are_refused_for_what_is_wrong_with_them() {
     assert_eq!(refused(&[0, 1, b'v'], 13), Err(ErrorKind::Version { found: 13 }));
     assert_eq!(refused(&[0, 2, b'v'], 10), Err(ErrorKind::Truncated));
     assert!(matches!(refused(&[0, 1, b'v', 0], 10), Err(ErrorKind::Expected { .. })));
-    assert!(matches!(refused(&[2, 0], 10), Err(ErrorKind::Type { byte: 2, name: "set" })));
+    assert!(matches!(refused(&[6, 0], 10), Err(ErrorKind::Type { byte: 6, .. })));
     assert!(matches!(refused(&[7, 0, 0], 10), Err(ErrorKind::Type { byte: 7, .. })));
     let end = payload.len() - 1;
     payload[end] ^= 1;

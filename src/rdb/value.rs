@@ -5,6 +5,7 @@ use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
 use super::sorted_set::{self, ScoredMember};
+use super::stream::{self, StreamRecord};
 use super::texts::Texts;
 use super::{list, module, set};
 
@@ -67,6 +68,8 @@ pub enum Value {
     Set(Vec<Vec<u8>>),
     /// A sorted set, never empty, no member twice, no score NaN, in stored order.
     SortedSet(Vec<ScoredMember>),
+    /// A stream; it may be empty.
+    Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -103,6 +106,7 @@ pub(super) enum Decoder {
     PackedSet(set::Packing),
     SortedSet(sorted_set::TableDecoder),
     PackedSortedSet(sorted_set::Packing),
+    Stream(Box<stream::Decoder>),
     Module(module::Decoder),
 }
 
@@ -128,6 +132,9 @@ impl Decoder {
             code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
             code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
             code::TYPE_SORTED_SET_LISTPACK => Self::PackedSortedSet(sorted_set::Packing::Listpack),
+            code::TYPE_STREAM | code::TYPE_STREAM_2 | code::TYPE_STREAM_3 => {
+                Self::Stream(Box::new(stream::Decoder::new(byte)))
+            }
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -153,6 +160,7 @@ impl Decoder {
             Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
             Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
             Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
+            Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

@@ -17,3 +17,4 @@ pub mod packed;
 pub mod set;
 pub mod sort;
 pub mod sorted_set;
+pub mod stream;

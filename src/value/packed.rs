@@ -25,6 +25,7 @@
 //! purpose: validation. What is read here was written here; foreign bytes (DUMP payloads,
 //! files) are decoded elsewhere and come in as texts.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use super::number::parse_integer;
@@ -323,6 +324,16 @@ impl Text<'_> {
         bytes[..prefix.len()].copy_from_slice(prefix);
         bytes[prefix.len()..len].copy_from_slice(rest);
         Text(Form::Made(bytes, len as u8))
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The text, by itself.
+    pub fn into_cow(self) -> Cow<'a, [u8]> {
+        match self.0 {
+            Form::Stored(bytes) => Cow::Borrowed(bytes),
+            Form::Made(bytes, len) => Cow::Owned(bytes[..usize::from(len)].to_vec()),
+        }
     }
 }
 

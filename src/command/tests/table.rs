@@ -28,6 +28,8 @@ const ONLY_EAVE: &[(&str, &str)] = &[
     ("hpttl", HASH_FIELDS),
     ("hsetex", "of Redis 8.0"),
     ("httl", HASH_FIELDS),
+    ("xdelex", "of Redis 8.2"),
+    ("xackdel", "of Redis 8.2"),
     // The commands of `Group::RateLimit` are Eave's own.
 ];
 
