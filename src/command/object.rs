@@ -93,7 +93,11 @@ fn idletime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> O
 
 fn refcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     of_entry(view, argv, reply, |entry, reply| {
-        reply.integer(if looks_shared(entry, view.around.config) { i64::from(i32::MAX) } else { 1 });
+        reply.integer(if looks_shared(entry, view.around.config) {
+            i64::from(i32::MAX)
+        } else {
+            1
+        });
         Ok(())
     })
 }

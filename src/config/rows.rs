@@ -198,8 +198,12 @@ pub const TABLE: &[Directive] = &[
         |c| c.active_expire_effort.into(),
         |c, v| put(&mut c.active_expire_effort, v),
     ),
-    row(Memory, "lfu-decay-time", "Minutes unused after which a key's frequency falls by one; 0 = never")
-        .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
+    row(
+        Memory,
+        "lfu-decay-time",
+        "Minutes unused after which a key's frequency falls by one; 0 = never",
+    )
+    .number(0, INT, |c| c.lfu_decay_time.into(), |c, v| put(&mut c.lfu_decay_time, v)),
     row(Memory, "lfu-log-factor", "How slowly a key's frequency grows; 0 = by one a use").number(
         0,
         INT,

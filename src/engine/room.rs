@@ -62,7 +62,8 @@ fn evict(node: &Node, config: &Config) -> (Room, u64) {
     let mut evicted = 0;
     for step in 1.. {
         let effects = || Effects::new(node.logging());
-        match evictor.step(&node.keyspace, &wish, effects, |mut effects| node.record(&mut effects)) {
+        match evictor.step(&node.keyspace, &wish, effects, |mut effects| node.record(&mut effects))
+        {
             Evicted::Entry(entry) => {
                 evicted += 1;
                 free(node, entry);

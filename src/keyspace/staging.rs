@@ -103,7 +103,9 @@ mod tests {
     fn staged(keys: &[(usize, &str, u64)]) -> Staging {
         let mut staging = Staging::new(3);
         for (db, key, at) in keys {
-            staging.insert(*db, Entry::string(key.as_bytes(), b"new", *at), Usage::default()).unwrap();
+            staging
+                .insert(*db, Entry::string(key.as_bytes(), b"new", *at), Usage::default())
+                .unwrap();
         }
         staging
     }
@@ -165,7 +167,10 @@ mod tests {
     #[test]
     fn a_key_comes_once() {
         let mut staging = staged(&[(0, "a", 0)]);
-        assert_eq!(staging.insert(0, Entry::string(b"a", b"", 0), Usage::default()), Err(Duplicate));
+        assert_eq!(
+            staging.insert(0, Entry::string(b"a", b"", 0), Usage::default()),
+            Err(Duplicate)
+        );
         assert_eq!(staging.insert(1, Entry::string(b"a", b"", 0), Usage::default()), Ok(()));
     }
 }

@@ -157,7 +157,11 @@ mod tests {
             let wanted = Wanted::key(1, key.as_bytes(), Access::Exclusive);
             let mut locks = LockSet::one(&keyspace, wanted).unwrap();
             let hash = crate::hashing::hash_bytes(key.as_bytes());
-            locks.held_mut(1, wanted.shard).insert(hash, Entry::string(key.as_bytes(), b"", n), Usage::default());
+            locks.held_mut(1, wanted.shard).insert(
+                hash,
+                Entry::string(key.as_bytes(), b"", n),
+                Usage::default(),
+            );
         }
         let mut sweep = Sweep::default();
         // 0 is no expiry.

@@ -152,7 +152,10 @@ mod tests {
         assert!(!usage.is_current(tick(6, Noted::Last)));
         assert!(!usage.is_current(tick(5, Noted::Count)), "every use is counted");
         let later = usage.used(tick(9, Noted::Last), SCALE, |_| 0);
-        assert_eq!((later.idle_s(tick(9, Noted::Last)), later.frequency(tick(9, Noted::Last), SCALE)), (0, 5));
+        assert_eq!(
+            (later.idle_s(tick(9, Noted::Last)), later.frequency(tick(9, Noted::Last), SCALE)),
+            (0, 5)
+        );
         assert_eq!(later.idle_s(tick(19, Noted::Last)), 10);
         let unnoted = tick(99, Noted::Count).unnoted();
         assert_eq!(later.used(unnoted, SCALE, |_| 0), later);
