@@ -3,21 +3,23 @@
 //! `rdb` knows the format and nothing of the keyspace; the keyspace knows nothing of formats.
 //! Here each kind of value has one arm in either direction.
 
-use crate::keyspace::{Entry, StrRef};
+mod stream;
+
+use crate::keyspace::{Entry, NEVER, StrRef, Value};
 use crate::rdb::{
-    self, Encode, HashField, HashTable, IntegerValue, Intset, LimiterState, SetTable, StringValue,
+    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
+    ListValue, ScoredMember, SetTable, SortedSetListpack, SortedSetTable, StringValue,
 };
-use crate::value::hash::{Hash, HashRef};
+use crate::value::hash::Hash;
 use crate::value::limits::Limits;
+use crate::value::list::List;
 use crate::value::packed::Text;
 use crate::value::set::{Set, SetRef};
+use crate::value::sorted_set::{SortedSet, SortedSetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A hash with fields that expire.
-    #[error("it has fields that expire, which is not supported")]
-    FieldExpiry,
     /// A rate limit that this version of the limiter has not written.
     #[error("it is a rate limit that is damaged")]
     Limiter,
@@ -32,15 +34,34 @@ pub trait Sink {
     fn take<V: Encode>(&mut self, value: V);
 }
 
-/// Gives the value of an entry to `sink`.
+/// Gives the value of an entry to `sink`, whole.
 pub fn save(entry: &Entry, sink: &mut impl Sink) {
+    match entry.as_hash() {
+        Some(hash) if hash.soonest() != NEVER => {
+            let fields = hash.iter().map(|(field, value, at)| (Bytes(field), Bytes(value), at));
+            let fields = Counted { left: hash.len(), items: fields };
+            sink.take(ExpiringHash { earliest_ms: hash.soonest(), fields });
+        }
+        _ => save_plain(entry, sink),
+    }
+}
+
+/// Gives the value of an entry to `sink`, without what redis-server 7.0 cannot read: the expiry
+/// of fields.
+pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
+    } else if let Some(list) = entry.as_list() {
+        sink.take(ListValue(list.forward(0).map(|element| Bytes(element.text()))));
     } else if let Some(hash) = entry.as_hash() {
-        let pairs = HashRef::iter(hash).map(|(field, value)| (Bytes(field), Bytes(value)));
+        let pairs = hash.iter().map(|(field, value, _)| (Bytes(field), Bytes(value)));
         sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
     } else if let Some(set) = entry.as_set() {
         save_set(set, sink);
+    } else if let Some(set) = entry.as_sorted_set() {
+        save_sorted_set(set, sink);
+    } else if let Some(stream) = entry.as_stream() {
+        sink.take(stream::table(stream));
     } else {
         match entry.as_string() {
             Some(StrRef::Integer(value)) => sink.take(IntegerValue(value)),
@@ -64,6 +85,18 @@ fn save_set(set: SetRef<'_>, sink: &mut impl Sink) {
     }
 }
 
+/// A small one as listpack, a large one as table with the highest first, both as Redis does.
+fn save_sorted_set(set: SortedSetRef<'_>, sink: &mut impl Sink) {
+    let bytes = |(member, score)| (Bytes(member), score);
+    if let SortedSetRef::Small(_) = set
+        && let Ok(listpack) = SortedSetListpack::pack(set.iter().map(bytes))
+    {
+        return sink.take(SortedSetListpack(&listpack));
+    }
+    let items = set.descending().map(bytes);
+    sink.take(SortedSetTable(Counted { left: set.len(), items }));
+}
+
 /// The entry of a value, in the form that the thresholds give it.
 ///
 /// # Errors
@@ -77,15 +110,29 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
             }
             Entry::rate_limit(key, &state, at)
         }
+        rdb::Value::List(texts) => {
+            Entry::collection(key, List::from_texts(texts.iter(), limits.list), at)
+        }
         rdb::Value::Hash(fields) => {
-            if fields.iter().any(|field| field.expire_at_ms.is_some()) {
-                return Err(Refused::FieldExpiry);
-            }
             let pairs = fields.iter().map(|HashField { field, value, .. }| (field, value));
-            Entry::collection(key, Hash::from_pairs(pairs, limits.hash), at)
+            let mut hash = Hash::from_pairs(pairs, limits.hash);
+            for HashField { field, expire_at_ms, .. } in &fields {
+                // A time that has passed stays, and the field is absent. 0 would mean never.
+                if let Some(at) = expire_at_ms {
+                    hash.expire(field, (*at).max(1));
+                }
+            }
+            Entry::collection(key, hash, at)
         }
         rdb::Value::Set(members) => {
             Entry::collection(key, Set::from_members(members, limits.set), at)
+        }
+        rdb::Value::SortedSet(members) => {
+            let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
+            Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
+        }
+        rdb::Value::Stream(record) => {
+            Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
         }
     })
 }
@@ -96,22 +143,13 @@ struct Counted<I> {
     items: I,
 }
 
-/// A text, as the writer takes it.
-struct Bytes<'a>(Text<'a>);
-
-impl AsRef<[u8]> for Bytes<'_> {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl<I: Iterator> Iterator for Counted<I> {
     type Item = I::Item;
 
-    fn next(&mut self) -> Option<I::Item> {
-        let item = self.items.next()?;
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.items.next()?;
         self.left = self.left.saturating_sub(1);
-        Some(item)
+        Some(element)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -120,3 +158,12 @@ impl<I: Iterator> Iterator for Counted<I> {
 }
 
 impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+
+/// A text, as the writer takes it.
+struct Bytes<'a>(Text<'a>);
+
+impl AsRef<[u8]> for Bytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -71,6 +71,13 @@ impl Fault {
     }
 }
 
+/// At most `most` bytes of an argument, as text for an error; like Redis, not beyond a zero
+/// byte.
+pub fn shown(argument: &[u8], most: usize) -> Cow<'_, str> {
+    let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(&argument[..argument.len().min(most)])
+}
+
 impl From<Contended> for Fault {
     fn from(_: Contended) -> Fault {
         Fault::Contended

@@ -50,6 +50,10 @@ pub const STRING_BYTES: usize = 512 * 1024 * 1024;
 /// Entries of one shard that the active expiry cycle looks at under one lock.
 pub const SWEEP_ENTRIES: usize = 256;
 
+/// Fields that the cycle takes out under one lock, or looks at in small hashes: about a tenth
+/// of a millisecond.
+pub const SWEEP_FIELDS: usize = 1024;
+
 /// Keys that are looked at for one eviction, most of them without an expiry under a policy that
 /// asks for one: some hundred microseconds.
 pub const EVICTION_LOOKS: usize = 2048;
@@ -89,6 +93,13 @@ pub const RANDOM_BYTES: usize = 64 * 1024 * 1024;
 /// Members in one SREM of the log, in place of an SPOP of many: far fewer than `ARGUMENTS`, as in
 /// Redis 7.2.
 pub const LOGGED_MEMBERS: usize = 1024;
+
+/// Values that SORT answers where each element has several: as with picks, nothing else bounds
+/// their number.
+pub const SORT_VALUES: usize = 16 * 1024 * 1024;
+
+/// Bytes of the values that SORT finds by its elements and keeps in a list.
+pub const SORT_BYTES: usize = 512 * 1024 * 1024;
 
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::engine;
 use crate::engine::room::{self, Room};
-use crate::keyspace::Effects;
 use crate::keyspace::sweep::{Sweep, Swept};
+use crate::keyspace::{Effects, Entry};
 use crate::node::Node;
 use crate::observe::stats;
 
@@ -20,6 +21,10 @@ const SLICE: Duration = Duration::from_micros(500);
 
 /// Slices of one round: a quarter of one worker's time at most.
 const SLICES: u32 = 50;
+
+/// Time between two looks at a shard that is full of what is due, for those who wait for it: the
+/// sweep takes it so quickly again that they would not get it in between.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Runs until the node stops.
 pub async fn run(node: Arc<Node>) {
@@ -36,10 +41,11 @@ pub async fn run(node: Arc<Node>) {
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
         if !node.replication.is_replica() {
             for _ in 0..SLICES {
-                if sweep_slice(&node, &mut sweep) == Swept::Round {
-                    break;
+                match sweep_slice(&node, &mut sweep) {
+                    Swept::Round => break,
+                    Swept::More => tokio::task::yield_now().await,
+                    Swept::Again => tokio::time::sleep(PAUSE).await,
                 }
-                tokio::task::yield_now().await;
             }
         }
     }
@@ -67,6 +73,14 @@ async fn make_room(node: &Node) {
 
 /// Sweeps for a moment.
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
+    let mut bulky = Vec::new();
+    let swept = sweep_until_late(node, sweep, &mut bulky);
+    engine::free(Vec::new(), bulky);
+    swept
+}
+
+/// Sweeps until a slice is over, or the round; `bulky` gets what takes long to free.
+fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
     while start.elapsed() < SLICE {
@@ -78,11 +92,19 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },
-            |effects| node.record(effects),
+            |effects| {
+                node.record(effects);
+                bulky.append(&mut effects.bulky);
+            },
         );
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
-            Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),
+            Ok((swept, expired)) => {
+                stats::add(&node.stats.expired, expired);
+                if swept == Swept::Again {
+                    return swept;
+                }
+            }
             // Somebody works in that shard: let them.
             Err(_) => return Swept::More,
         }

@@ -3,6 +3,7 @@
 use super::Argv;
 use crate::fault::Fault;
 use crate::keyspace::NEVER;
+use crate::value::long_double::LongDouble;
 use crate::value::number::parse_integer;
 
 /// An argument as a 64-bit integer.
@@ -11,6 +12,31 @@ use crate::value::number::parse_integer;
 /// `ERR value is not an integer or out of range`.
 pub fn integer(argument: &[u8]) -> Result<i64, Fault> {
     parse_integer(argument).ok_or(Fault::NOT_INTEGER)
+}
+
+/// An argument as a number of things that are `least` or more.
+///
+/// # Errors
+/// `text`, whatever is wrong.
+pub fn at_least(least: i64, argument: &[u8], text: &'static str) -> Result<usize, Fault> {
+    let count = parse_integer(argument).filter(|count| *count >= least);
+    count.and_then(|count| usize::try_from(count).ok()).ok_or(Fault::new(text))
+}
+
+/// How long a command may wait, in seconds with a fraction: the unix millisecond at which it
+/// gives up, or `NEVER`.
+///
+/// # Errors
+/// When it is no number, or negative, which redis-server 7.0 also says of one that is too large.
+pub fn timeout(argument: &[u8], now: u64) -> Result<u64, Fault> {
+    let seconds = LongDouble::parse(argument)
+        .ok_or(Fault::new("ERR timeout is not a float or out of range"))?;
+    let millis = i64::try_from(seconds.thousandfold()).ok();
+    let millis = millis.and_then(|millis| u64::try_from(millis).ok());
+    Ok(match millis.ok_or(Fault::new("ERR timeout is negative"))? {
+        0 => NEVER,
+        millis => now.saturating_add(millis),
+    })
 }
 
 /// Whether an argument is `word`, in any case.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::args::{integer, is};
 use super::connection::row;
 use super::{Argv, Command, Flags, help};
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
@@ -114,7 +114,7 @@ fn setinfo(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
     let (attribute, value) = (argv[2], argv[3]);
     let library = is(attribute, "LIB-NAME");
     if !library && !is(attribute, "LIB-VER") {
-        let attribute = String::from_utf8_lossy(attribute);
+        let attribute = shown(attribute, usize::MAX);
         return Err(Fault::text(format!("ERR Unrecognized option '{attribute}'")));
     }
     let name = if library { "lib-name" } else { "lib-ver" };
@@ -152,7 +152,7 @@ fn list(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
             } else if is(kind, "PUBSUB") || is(kind, "MASTER") {
                 clients.clear();
             } else {
-                let kind = String::from_utf8_lossy(kind);
+                let kind = shown(kind, usize::MAX);
                 return Err(Fault::text(format!("ERR Unknown client type '{kind}'")));
             }
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::args::{self, integer, is};
 use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, client};
 use crate::engine;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
 use crate::observe::stats;
 use crate::resp::Reply;
@@ -189,7 +189,7 @@ fn hello(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
                 tail
             }
             _ => {
-                let word = String::from_utf8_lossy(word);
+                let word = shown(word, usize::MAX);
                 return Err(Fault::text(format!("ERR Syntax error in HELLO option '{word}'")));
             }
         };

@@ -8,7 +8,7 @@ use super::args::{Moment, integer, is};
 use super::keys::row;
 use super::{Argv, Command, Flags, Run};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
 
@@ -156,8 +156,7 @@ impl Conditions {
 
 #[cold]
 fn unsupported(word: &[u8]) -> Fault {
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::text(format!("ERR Unsupported option {word}"))
+    Fault::text(format!("ERR Unsupported option {}", shown(word, usize::MAX)))
 }
 
 fn set_expiry(

@@ -1,15 +1,18 @@
 //! Hashes: fields and values under one key.
 //!
-//! A hash is made by its first field and goes away with its last one.
+//! A hash is made by its first field and goes away with its last one. Fields that are due are
+//! absent: readers look at the hash as it is now (`live`), and writers have the fields that they
+//! name removed first, where these are due (`remove_due`), which also tells the log. What makes
+//! fields expire is in `hash_expire`.
 
 use super::args::integer;
 use super::scan::{self, Options, Subject};
-use super::{Argv, Command, Flags, Group, Keys, Run, hash_random};
+use super::{Argv, Command, Flags, Group, Keys, Run, hash_expire, hash_random};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::{ReadView, WriteView};
+use crate::keyspace::{NEVER, ReadView, WriteView};
 use crate::resp::Reply;
-use crate::value::hash::{Fields, Hash, HashRef};
+use crate::value::hash::{Fields, Hash, Lifetime, Live};
 use crate::value::long_double::LongDouble;
 use crate::value::number::parse_integer;
 
@@ -178,7 +181,7 @@ pub const COMMANDS: &[Command] = &[
         complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
         ..row(
             "hscan",
-            "key cursor [MATCH pattern] [COUNT count]",
+            "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
             "Iterates over fields and values of a hash.",
             "2.8.0",
             -3,
@@ -191,7 +194,7 @@ pub const COMMANDS: &[Command] = &[
 const GROW: Flags = Flags::DENYOOM.union(Flags::FAST);
 const WHOLE: &str = "O(N) where N is the size of the hash.";
 
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     syntax: &'static str,
     summary: &'static str,
@@ -234,8 +237,10 @@ fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result
         return Err(Fault::arity(name));
     }
     let limits = view.around.config.encodings.hash;
+    view.remove_due(key, pairs.iter().copied().step_by(2));
     let created = view.edit(key, |hash: &mut Hash| {
-        Ok(pairs.chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1], limits)).count())
+        let set = |pair: &&[&[u8]]| hash.set(pair[0], pair[1], Lifetime::New, limits);
+        Ok(pairs.chunks_exact(2).filter(set).count())
     })?;
     view.modified(key);
     view.notify(Classes::HASH, "hset", key);
@@ -244,10 +249,12 @@ fn set_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Result
 
 fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let limits = view.around.config.encodings.hash;
+    let now = view.around.now;
+    view.remove_due(argv[1], std::iter::once(argv[2]));
     let created = view.edit(argv[1], |hash: &mut Hash| {
-        let fresh = !hash.as_ref().contains(argv[2]);
+        let fresh = !hash.as_ref().live(now).contains(argv[2]);
         if fresh {
-            hash.set(argv[2], argv[3], limits);
+            hash.set(argv[2], argv[3], Lifetime::New, limits);
         }
         Ok(fresh)
     })?;
@@ -259,19 +266,25 @@ fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     Ok(())
 }
 
+/// The hash under a key, as it is now.
+#[inline]
+pub(super) fn live<'a>(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Option<Live<'a>>, Fault> {
+    Ok(view.collection::<Fields>(key)?.map(|hash| hash.live(view.around.now)))
+}
+
 fn hget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_field(view.collection::<Fields>(argv[1])?, argv[2], reply);
+    answer_field(live(view, argv[1])?, argv[2], reply);
     Ok(())
 }
 
 fn hmget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = view.collection::<Fields>(argv[1])?;
+    let hash = live(view, argv[1])?;
     reply.array(argv.len() - 2);
     argv[2..].iter().for_each(|field| answer_field(hash, field, reply));
     Ok(())
 }
 
-fn answer_field(hash: Option<HashRef<'_>>, field: &[u8], reply: &mut dyn Reply) {
+fn answer_field(hash: Option<Live<'_>>, field: &[u8], reply: &mut dyn Reply) {
     match hash.and_then(|hash| hash.get(field)) {
         Some(value) => reply.bulk(&value),
         None => reply.null(),
@@ -279,9 +292,9 @@ fn answer_field(hash: Option<HashRef<'_>>, field: &[u8], reply: &mut dyn Reply) 
 }
 
 fn hgetall(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = view.collection::<Fields>(argv[1])?;
-    reply.map(hash.map_or(0, HashRef::len));
-    for (field, value) in hash.into_iter().flat_map(HashRef::iter) {
+    let hash = live(view, argv[1])?;
+    reply.map(hash.map_or(0, Live::len));
+    for (field, value) in hash.into_iter().flat_map(Live::iter) {
         reply.bulk(&field);
         reply.bulk(&value);
     }
@@ -290,6 +303,7 @@ fn hgetall(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Ou
 
 fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (key, fields) = (argv[1], &argv[2..]);
+    view.remove_due(key, fields.iter().copied());
     let edited = view.edit_present(key, |hash: &mut Hash| {
         Ok(fields.iter().filter(|field| hash.remove(field)).count())
     })?;
@@ -306,32 +320,32 @@ fn hdel(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
 }
 
 fn hlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    reply.integer(view.collection::<Fields>(argv[1])?.map_or(0, HashRef::len) as i64);
+    reply.integer(live(view, argv[1])?.map_or(0, Live::len) as i64);
     Ok(())
 }
 
 fn hexists(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let exists = view.collection::<Fields>(argv[1])?.is_some_and(|hash| hash.contains(argv[2]));
+    let exists = live(view, argv[1])?.is_some_and(|hash| hash.contains(argv[2]));
     reply.integer(i64::from(exists));
     Ok(())
 }
 
 fn hkeys(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = view.collection::<Fields>(argv[1])?;
-    reply.array(hash.map_or(0, HashRef::len));
-    hash.into_iter().flat_map(HashRef::iter).for_each(|(field, _)| reply.bulk(&field));
+    let hash = live(view, argv[1])?;
+    reply.array(hash.map_or(0, Live::len));
+    hash.into_iter().flat_map(Live::iter).for_each(|(field, _)| reply.bulk(&field));
     Ok(())
 }
 
 fn hvals(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let hash = view.collection::<Fields>(argv[1])?;
-    reply.array(hash.map_or(0, HashRef::len));
-    hash.into_iter().flat_map(HashRef::iter).for_each(|(_, value)| reply.bulk(&value));
+    let hash = live(view, argv[1])?;
+    reply.array(hash.map_or(0, Live::len));
+    hash.into_iter().flat_map(Live::iter).for_each(|(_, value)| reply.bulk(&value));
     Ok(())
 }
 
 fn hstrlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let value = view.collection::<Fields>(argv[1])?.and_then(|hash| hash.get(argv[2]));
+    let value = live(view, argv[1])?.and_then(|hash| hash.get(argv[2]));
     reply.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())
 }
@@ -340,13 +354,16 @@ fn hincrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     let (key, field) = (argv[1], argv[2]);
     let amount = integer(argv[3])?;
     let limits = view.around.config.encodings.hash;
+    let now = view.around.now;
+    view.remove_due(key, std::iter::once(field));
     let sum = view.edit(key, |hash: &mut Hash| {
-        let value = match hash.as_ref().get(field) {
+        let value = match hash.as_ref().live(now).get(field) {
             Some(text) => parse_integer(&text).ok_or(Fault::HASH_NOT_INTEGER)?,
             None => 0,
         };
         let sum = value.checked_add(amount).ok_or(Fault::OVERFLOW)?;
-        hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
+        let text = itoa::Buffer::new().format(sum).as_bytes().to_vec();
+        hash.set(field, &text, Lifetime::Kept, limits);
         Ok(sum)
     })?;
     view.modified(key);
@@ -362,23 +379,30 @@ fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Re
         return Err(Fault::new("ERR value is NaN or Infinity"));
     }
     let limits = view.around.config.encodings.hash;
-    let text = view.edit(key, |hash: &mut Hash| {
-        let value = match hash.as_ref().get(field) {
-            Some(text) => LongDouble::parse(&text).ok_or(Fault::HASH_NOT_FLOAT)?,
-            None => LongDouble::from(0),
+    let now = view.around.now;
+    view.remove_due(key, std::iter::once(field));
+    let (text, expiry) = view.edit(key, |hash: &mut Hash| {
+        let (value, expiry) = match hash.as_ref().live(now).get_with_expiry(field) {
+            Some((text, expiry)) => {
+                (LongDouble::parse(&text).ok_or(Fault::HASH_NOT_FLOAT)?, expiry)
+            }
+            None => (LongDouble::from(0), NEVER),
         };
         let sum = value + amount;
         if !sum.is_finite() {
             return Err(Fault::NOT_FINITE);
         }
         let text = sum.to_string();
-        hash.set(field, text.as_bytes(), limits);
-        Ok(text)
+        hash.set(field, text.as_bytes(), Lifetime::Kept, limits);
+        Ok((text, expiry))
     })?;
     view.modified(key);
     view.notify(Classes::HASH, "hincrbyfloat", key);
     // The result, so that no other arithmetic comes to another one.
     view.reword(&[b"HSET", key, field, text.as_bytes()]);
+    if expiry != NEVER {
+        hash_expire::reword_expiry(view, key, expiry, &[field]);
+    }
     reply.bulk(text.as_bytes());
     Ok(())
 }
@@ -386,15 +410,18 @@ fn hincrbyfloat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Re
 fn hscan(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let cursor = scan::cursor(argv[2])?;
     // Redis does not look at the options when there is nothing to scan.
-    let Some(hash) = view.collection::<Fields>(argv[1])? else {
+    let Some(hash) = live(view, argv[1])? else {
         scan::answer(0, 0, reply);
         return Ok(());
     };
-    let options = Options::parse(&argv[3..], Subject::Elements)?;
+    let options = Options::parse(&argv[3..], Subject::Fields)?;
     let mut found: Vec<Box<[u8]>> = Vec::new();
     let next = hash.scan(cursor, options.count, |field, value| {
         if options.wants(field) {
-            found.extend([Box::from(field), Box::from(value)]);
+            found.push(field.into());
+            if options.with_values {
+                found.push(value.into());
+            }
         }
     });
     scan::answer(next, found.len(), reply);

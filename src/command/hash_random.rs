@@ -2,22 +2,23 @@
 
 use super::Argv;
 use super::args::is;
+use super::hash::live;
 use super::random::{Pick, pick, signed_count};
 use crate::clock::random;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::ReadView;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::value::hash::{Fields, HashRef};
+use crate::value::hash::Live;
 use crate::value::packed::Text;
 
 type Pair<'a> = (Text<'a>, Text<'a>);
 
-impl<'a> Pick for HashRef<'a> {
+impl<'a> Pick for Live<'a> {
     type Element = Pair<'a>;
 
     fn len(self) -> usize {
-        HashRef::len(self)
+        Live::len(self)
     }
 
     fn elements(self) -> impl Iterator<Item = Pair<'a>> {
@@ -29,7 +30,7 @@ impl<'a> Pick for HashRef<'a> {
     }
 
     fn walks(self) -> bool {
-        matches!(self, HashRef::Small(_))
+        !self.is_table()
     }
 
     fn name<'e>(pair: &'e Pair<'a>) -> &'e [u8] {
@@ -51,14 +52,14 @@ enum Parts {
 /// HRANDFIELD: see its row.
 pub fn hrandfield(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let Some(count) = argv.get(2) else {
-        match view.collection::<Fields>(argv[1])?.and_then(|hash| hash.random(random)) {
+        match live(view, argv[1])?.and_then(|hash| hash.random(random)) {
             Some((field, _)) => reply.bulk(&field),
             None => reply.null(),
         }
         return Ok(());
     };
     let (count, parts) = options(count, &argv[3..])?;
-    let picked = match view.collection::<Fields>(argv[1])? {
+    let picked = match live(view, argv[1])? {
         None => Vec::new(),
         Some(hash) => pick(hash, count)?,
     };

@@ -17,12 +17,20 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+pub mod geo;
+pub mod geo_search;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
 pub mod keys;
 pub mod limiter;
+pub mod list;
+pub mod list_move;
+pub mod list_pop;
+pub mod list_position;
 pub mod object;
 pub mod pubsub;
 pub mod random;
@@ -32,8 +40,17 @@ pub mod server;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod sort;
+pub mod sorted_set;
+pub mod sorted_set_combine;
+pub mod sorted_set_pop;
+pub mod sorted_set_random;
+pub mod sorted_set_range;
+pub mod stream;
 pub mod string;
+pub mod string_compare;
 pub mod string_number;
+pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
@@ -393,12 +410,22 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_combine::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,

@@ -22,6 +22,8 @@ pub struct Options<'a> {
     pub kind: Option<&'a [u8]>,
     /// Whether the type follows each key: Upstash's WITHTYPE, on SCAN alone.
     pub with_kind: bool,
+    /// Whether the value follows each field: unless NOVALUES says not, on HSCAN alone.
+    pub with_values: bool,
 }
 
 /// Whether an iteration goes over keys, which have types.
@@ -30,17 +32,25 @@ pub enum Subject {
     /// SCAN.
     Keys,
     /// HSCAN.
+    Fields,
+    /// SSCAN, ZSCAN.
     Elements,
 }
 
 impl<'a> Options<'a> {
-    /// Reads `MATCH pattern`, `COUNT count`, and for keys `TYPE type` and `WITHTYPE`, in any
-    /// order; of an option that is repeated the last one counts.
+    /// Reads `MATCH pattern`, `COUNT count`, for keys `TYPE type` and `WITHTYPE`, for fields
+    /// `NOVALUES`, in any order; of an option that is repeated the last one counts.
     ///
     /// # Errors
     /// `ERR syntax error`, a count that is no integer, a pattern that is too long.
     pub fn parse(arguments: Argv<'a>, subject: Subject) -> Result<Options<'a>, Fault> {
-        let mut options = Options { pattern: None, count: COUNT, kind: None, with_kind: false };
+        let mut options = Options {
+            pattern: None,
+            count: COUNT,
+            kind: None,
+            with_kind: false,
+            with_values: true,
+        };
         let mut at = 0;
         while let Some(word) = arguments.get(at) {
             if is(word, "COUNT") {
@@ -53,6 +63,8 @@ impl<'a> Options<'a> {
                 options.kind = Some(next(arguments, &mut at)?);
             } else if is(word, "WITHTYPE") && subject == Subject::Keys {
                 options.with_kind = true;
+            } else if is(word, "NOVALUES") && subject == Subject::Fields {
+                options.with_values = false;
             } else {
                 return Err(Fault::SYNTAX);
             }
@@ -78,12 +90,14 @@ pub fn pattern(argument: &[u8]) -> Result<&[u8], Fault> {
     Ok(argument)
 }
 
-/// A cursor, read as C's `strtoul` reads it: an empty one is 0, a negative one wraps.
+/// A cursor, read as C's `strtoul` reads it: up to a zero byte; an empty one is 0, a negative
+/// one wraps.
 ///
 /// # Errors
 /// `ERR invalid cursor`.
 pub fn cursor(argument: &[u8]) -> Result<u64, Fault> {
-    let (negative, digits) = match argument {
+    let text = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         [] => return Ok(0),

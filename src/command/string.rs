@@ -1,7 +1,8 @@
 //! Strings: SET, GET and what they grew into.
 
 use super::args::{self, Moment, expiry_option, integer, is, next};
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::string_set::{self, Expiry};
+use super::{Argv, Command, Flags, Group, Keys, Positions, Run, counted, string_compare};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, StrRef, WriteView};
@@ -13,12 +14,12 @@ pub const COMMANDS: &[Command] = &[
     row("get", "key", "Returns the string value of a key.", "1.0.0", 2, READ, Run::Read(get)),
     row(
         "set",
-        "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
         "Sets the string value of a key, ignoring its type.",
         "1.0.0",
         -3,
         GROW.difference(Flags::FAST),
-        Run::Write(set),
+        Run::Write(string_set::set),
     ),
     row(
         "setnx",
@@ -113,6 +114,43 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(msetnx),
         )
     },
+    Command {
+        keys: Keys::Found { range: (0, 0, 0), find: counted_pairs },
+        complexity: "O(N) where N is the number of keys to set.",
+        ..row(
+            "msetex",
+            "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+            "Atomically sets multiple string keys with an optional shared expiration in a single operation.",
+            "8.4.0",
+            -4,
+            GROW.difference(Flags::FAST).union(Flags::MOVABLE_KEYS),
+            Run::Write(string_set::msetex),
+        )
+    },
+    Command {
+        complexity: "O(N) where N is the length of the string value.",
+        ..row(
+            "digest",
+            "key",
+            "Returns the XXH3 hash of a string value.",
+            "8.4.0",
+            2,
+            READ,
+            Run::Read(string_compare::digest),
+        )
+    },
+    Command {
+        complexity: "O(1) for IFEQ/IFNE, O(N) for IFDEQ/IFDNE where N is the length of the string value.",
+        ..row(
+            "delex",
+            "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]",
+            "Conditionally removes the specified key based on value or digest comparison.",
+            "8.4.0",
+            -2,
+            Flags::FAST,
+            Run::Write(string_compare::delex),
+        )
+    },
     row(
         "strlen",
         "key",
@@ -200,6 +238,12 @@ const fn row(
     }
 }
 
+/// The positions of keys that each have a value behind them, with their number in front.
+fn counted_pairs(argv: Argv<'_>) -> Positions {
+    let keys = counted(argv, 1).len();
+    (2..argv.len()).step_by(2).take(keys).collect()
+}
+
 /// Answers a string value.
 pub fn answer(value: StrRef<'_>, reply: &mut dyn Reply) {
     match value {
@@ -233,120 +277,15 @@ fn get(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcom
     Ok(())
 }
 
-/// When SET sets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Always,
-    IfAbsent,
-    IfPresent,
-}
-
-/// What SET and GETEX do with the expiry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expiry {
-    /// No option was given.
-    Unsaid,
-    /// KEEPTTL.
-    Keep,
-    /// PERSIST.
-    Never,
-    /// At this unix millisecond.
-    At(u64),
-}
-
-struct SetOptions {
-    condition: Condition,
-    answer_old: bool,
-    expiry: Expiry,
-}
-
-impl SetOptions {
-    fn parse(argv: Argv<'_>, now: u64) -> Result<SetOptions, Fault> {
-        let mut options =
-            SetOptions { condition: Condition::Always, answer_old: false, expiry: Expiry::Unsaid };
-        let mut expiry_value: Option<(Moment, &[u8])> = None;
-        let mut at = 3;
-        while let Some(word) = argv.get(at) {
-            if is(word, "NX") && options.condition != Condition::IfPresent {
-                options.condition = Condition::IfAbsent;
-            } else if is(word, "XX") && options.condition != Condition::IfAbsent {
-                options.condition = Condition::IfPresent;
-            } else if is(word, "GET") {
-                options.answer_old = true;
-            } else if is(word, "KEEPTTL") && expiry_value.is_none() {
-                options.expiry = Expiry::Keep;
-            } else if let Some(moment) = Moment::option(word)
-                // The same option may be repeated, and its last value counts, as in Redis.
-                && expiry_value.is_none_or(|(earlier, _)| earlier == moment)
-                && options.expiry == Expiry::Unsaid
-            {
-                expiry_value = Some((moment, next(argv, &mut at)?));
-            } else {
-                return Err(Fault::SYNTAX);
-            }
-            at += 1;
-        }
-        if let Some((moment, value)) = expiry_value {
-            options.expiry = Expiry::At(expiry_option(moment, value, now, "set")?);
-        }
-        Ok(options)
-    }
-}
-
-fn set(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let [_, key, value, ..] = argv else { return Err(Fault::SYNTAX) };
-    if argv.len() == 3 {
-        store(view, key, value, NEVER);
-        reply.ok();
-        return Ok(());
-    }
-    let options = SetOptions::parse(argv, view.around.now)?;
-    let old = view.get(key);
-    let exists = old.is_some();
-    let kept = old.map_or(NEVER, Entry::expires_at);
-    if options.answer_old {
-        match old {
-            Some(entry) => answer(string_of(entry)?, reply),
-            None => reply.null(),
-        }
-    }
-    let wanted = match options.condition {
-        Condition::Always => true,
-        Condition::IfAbsent => !exists,
-        Condition::IfPresent => exists,
-    };
-    if !wanted {
-        if !options.answer_old {
-            reply.null();
-        }
-        return Ok(());
-    }
-    match options.expiry {
-        Expiry::At(at) => set_until(view, key, value, at),
-        Expiry::Keep => {
-            store(view, key, value, kept);
-            view.reword(&[b"SET", key, value, b"KEEPTTL"]);
-        }
-        Expiry::Unsaid | Expiry::Never => {
-            store(view, key, value, NEVER);
-            view.reword(&[b"SET", key, value]);
-        }
-    }
-    if !options.answer_old {
-        reply.ok();
-    }
-    Ok(())
-}
-
 /// Makes a key a string, whatever it was.
-fn store(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
+pub(super) fn store(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
     view.put_string(key, value, at);
     view.modified(key);
     view.notify(Classes::STRING, "set", key);
 }
 
 /// Takes a key away, and says so: in the log too, in place of the command.
-fn take_away(view: &mut WriteView<'_, '_>, key: &[u8]) {
+pub(super) fn take_away(view: &mut WriteView<'_, '_>, key: &[u8]) {
     view.remove(key);
     view.modified(key);
     view.reword(&[b"DEL", key]);
@@ -354,7 +293,7 @@ fn take_away(view: &mut WriteView<'_, '_>, key: &[u8]) {
 }
 
 /// Sets a string that expires; if that moment is past, the key goes away instead.
-fn set_until(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
+pub(super) fn set_until(view: &mut WriteView<'_, '_>, key: &[u8], value: &[u8], at: u64) {
     if at <= view.around.now {
         if view.exists(key) {
             take_away(view, key);
@@ -418,11 +357,13 @@ fn getex(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
     let mut option = None;
     let mut at = 2;
     while let Some(word) = argv.get(at) {
-        if option.is_some() || expiry != Expiry::Unsaid {
-            return Err(Fault::SYNTAX);
-        } else if is(word, "PERSIST") {
+        // As of SET, the same option may be repeated.
+        if is(word, "PERSIST") && option.is_none() {
             expiry = Expiry::Never;
-        } else if let Some(moment) = Moment::option(word) {
+        } else if let Some(moment) = Moment::option(word)
+            && option.is_none_or(|(earlier, _)| earlier == moment)
+            && expiry == Expiry::Unsaid
+        {
             option = Some((moment, next(argv, &mut at)?));
         } else {
             return Err(Fault::SYNTAX);

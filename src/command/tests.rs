@@ -1,8 +1,11 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod keys;
+mod lists;
 mod mirror;
 mod sets;
+mod sorted_sets;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,6 +25,7 @@ use crate::keyspace::{
 use crate::limits::SHARDS;
 use crate::resp::RespReply;
 use crate::resp::reply::Protocol;
+use crate::value::stream::{Id, Stream};
 
 /// Two databases, and commands run on them at the time of the test's choosing.
 struct Bench {
@@ -42,6 +46,10 @@ impl Bench {
     }
 
     fn run(&self, now: u64, argv: &[&[u8]]) -> Ran {
+        self.run_as(Logging::On, now, argv)
+    }
+
+    fn run_as(&self, logging: Logging, now: u64, argv: &[&[u8]]) -> Ran {
         let mut row = lookup(argv[0]).unwrap();
         if !row.subcommands.is_empty() {
             row = subcommand(row, argv[1]).unwrap();
@@ -50,7 +58,7 @@ impl Bench {
             (0..2).flat_map(|db| Wanted::database(db, Access::Exclusive)).collect();
         let mut locks = LockSet::all(&self.keyspace, &mut wanted).unwrap();
         let around = Surroundings { now, tick: Tick::new(now, Noted::Last), config: &self.config };
-        let mut effects = Effects::new(Logging::On);
+        let mut effects = Effects::new(logging);
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, Protocol::V2);
         let outcome = match row.run {
@@ -106,7 +114,7 @@ impl Bench {
         for (db, index) in (0..2).flat_map(|db| (0..SHARDS).map(move |index| (db, index))) {
             let shard = locks.shard(db, index).unwrap();
             for entry in shard.table().iter().filter(|entry| !entry.is_expired(now)) {
-                let text = format!("until {} {}", entry.expires_at(), show(entry));
+                let text = format!("until {} {}", entry.expires_at(), show(entry, now));
                 found.insert((db, entry.key().to_vec()), text);
             }
         }
@@ -114,14 +122,26 @@ impl Bench {
     }
 }
 
-fn show(entry: &Entry) -> String {
+fn show(entry: &Entry, now: u64) -> String {
+    if let Some(stream) = entry.as_stream() {
+        return show_stream(stream);
+    }
     if let Some(hash) = entry.as_hash() {
-        let pairs: BTreeMap<Vec<u8>, Vec<u8>> =
-            hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
-        return format!("{pairs:?}");
+        let fields = hash.iter().filter(|(_, _, at)| *at == NEVER || *at > now);
+        let fields: BTreeMap<Vec<u8>, (Vec<u8>, u64)> =
+            fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
+        return format!("{fields:?}");
+    }
+    if let Some(list) = entry.as_list() {
+        let texts: Vec<Vec<u8>> = list.forward(0).map(|element| element.text().to_vec()).collect();
+        return format!("list {texts:?}");
     }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
+    }
+    if let Some(set) = entry.as_sorted_set() {
+        let members: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score)).collect();
         return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
@@ -129,6 +149,26 @@ fn show(entry: &Entry) -> String {
         Some(StrRef::Bytes(bytes)) => format!("{bytes:?}"),
         None => format!("{:?}", entry.as_rate_limit()),
     }
+}
+
+/// All of a stream but when its consumers were seen, which the log does not say.
+fn show_stream(stream: &Stream) -> String {
+    let entries = stream.entries(Id::MIN, Id::MAX).map(|entry| {
+        let pairs: Vec<_> = entry.pairs().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+        (entry.id, pairs)
+    });
+    let groups = stream.groups().map(|(name, group)| {
+        let owner = |id| group.consumer(id).map(|consumer| consumer.name().to_vec());
+        let pending = group.pending_in(..).map(|(id, pending)| {
+            (id, pending.delivered_at, pending.deliveries, owner(pending.consumer))
+        });
+        let pending: Vec<_> = pending.collect();
+        let consumers: Vec<_> =
+            group.consumers().map(|(_, c)| (c.name().to_vec(), c.pending_len())).collect();
+        (name.to_vec(), group.last(), group.read(), stream.lag(group), pending, consumers)
+    });
+    let (entries, groups): (Vec<_>, Vec<_>) = (entries.collect(), groups.collect());
+    format!("{:?} {entries:?} {groups:?}", stream.past())
 }
 
 fn words(line: &str) -> Vec<&[u8]> {
@@ -165,6 +205,28 @@ fn the_log_has_results_and_absolute_times() {
         (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 1.5"]),
         (1000, "HINCRBY h b 1", &["HINCRBY h b 1"]),
         (1000, "HDEL h none", &[]),
+        (1000, "HEXPIRE h 10 FIELDS 3 a none b", &["HPEXPIREAT h 11000 FIELDS 2 a b"]),
+        (1000, "HEXPIRE h 10 NX FIELDS 1 a", &[]),
+        (1000, "HINCRBYFLOAT h a 0.5", &["HSET h a 2", "HPEXPIREAT h 11000 FIELDS 1 a"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &["HPERSIST h FIELDS 2 a none"]),
+        (1000, "HPERSIST h FIELDS 2 a none", &[]),
+        (1000, "HGETEX h FIELDS 1 b", &[]),
+        (1000, "HGETEX h PX 5 FIELDS 2 b none", &["HPEXPIREAT h 1005 FIELDS 1 b"]),
+        (1000, "HGETEX h PERSIST FIELDS 2 a b", &["HPERSIST h FIELDS 1 b"]),
+        (1000, "HSETEX h PX 2 FIELDS 1 c 1", &["HSET h c 1", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h KEEPTTL FIELDS 1 c 2", &["HSET h c 2", "HPEXPIREAT h 1002 FIELDS 1 c"]),
+        (1000, "HSETEX h FNX FIELDS 1 c 3", &[]),
+        // What is due goes first, where it is touched.
+        (1002, "HLEN h", &[]),
+        (1002, "HGET h c", &[]),
+        (1002, "HSET h d 1", &["HSET h d 1"]),
+        (1002, "HSETNX h c 4", &["HDEL h c", "HSETNX h c 4"]),
+        (1002, "HGETDEL h FIELDS 3 c d none", &["HDEL h c d"]),
+        (1002, "HEXPIREAT h 1 FIELDS 2 none none", &[]),
+        (1002, "HSETEX h PXAT 1 FIELDS 1 d 1", &[]),
+        (1000, "HSETEX x PX 2 FIELDS 1 c 1", &["HSET x c 1", "HPEXPIREAT x 1002 FIELDS 1 c"]),
+        (1002, "HINCRBY x d 1", &["DEL x", "HINCRBY x d 1"]),
+        (1002, "HEXPIRE x 0 FIELDS 1 d", &["HDEL x d"]),
         (1000, "EXPIRE h 10", &["PEXPIREAT h 11000"]),
         (1000, "EXPIRE h 20 LT", &[]),
         (1000, "EXPIREAT h 20", &["PEXPIREAT h 20000"]),
@@ -189,6 +251,70 @@ fn the_log_has_results_and_absolute_times() {
 }
 
 #[test]
+fn the_log_has_what_conditions_have_come_to() {
+    let bench = Bench::new();
+    for (line, logged) in [
+        ("SET k a", &["SET k a"][..]),
+        ("SET k b IFEQ x", &[]),
+        ("SET k b IFEQ a", &["SET k b"]),
+        ("SET k c IFNE a EX 1", &["SET k c PXAT 2000"]),
+        ("DELEX k IFEQ x", &[]),
+        ("DELEX k IFEQ c", &["DEL k"]),
+        ("MSETEX 2 a 1 b 2", &["SET a 1", "SET b 2"]),
+        ("MSETEX 2 a 1 c 2 NX EX 1", &[]),
+        ("MSETEX 2 a 1 b 2 XX EX 1", &["SET a 1 PXAT 2000", "SET b 2 PXAT 2000"]),
+        ("MSETEX 2 a 1 c 2 PXAT 1", &["DEL a"]),
+        ("BITOP AND x nothing", &[]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &["BITFIELD k OVERFLOW FAIL SET u2 0 9"]),
+        ("BITFIELD k OVERFLOW FAIL SET u2 0 9", &[]),
+        ("SETBIT k 0 0", &[]),
+    ] {
+        assert_eq!(bench.effects(1000, line), logged, "{line}");
+    }
+}
+
+#[test]
+fn the_log_knows_which_sources_are_due() {
+    for (made, line) in [
+        ("SET k a", "BITOP OR x k"),
+        ("SET k a", "SETBIT k 0 1"),
+        ("SET k a", "BITFIELD k SET u8 0 1"),
+        ("PFADD k a", "PFADD k b"),
+        ("PFADD k a", "PFMERGE x k"),
+        ("PFADD k a", "PFMERGE k x"),
+        ("SET k a", "SET k b IFNE a"),
+        ("SET k a", "MSETEX 1 k b NX"),
+    ] {
+        let bench = Bench::new();
+        bench.ask(1000, made);
+        bench.ask(1000, "PEXPIRE k 5");
+        let effects = bench.effects(1005, line);
+        assert_eq!(effects.first().map(String::as_str), Some("DEL k"), "{line}: {effects:?}");
+    }
+}
+
+#[test]
+fn an_estimate_is_kept_once_and_not_by_clients_of_a_replica() {
+    let bench = Bench::new();
+    let bytes = || bench.run(1000, &[b"GET", b"h"]).0.unwrap();
+    bench.run(1000, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    let stale = bytes();
+    let count: [&[u8]; 2] = [b"PFCOUNT", b"h"];
+    let asked = bench.run_as(Logging::Foreign, 1000, &count);
+    assert_eq!(asked, (Ok(b":1\r\n".to_vec()), vec![]));
+    assert_eq!(bytes(), stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), ["PFCOUNT h"]);
+    let kept = bytes();
+    assert_ne!(kept, stale);
+    assert_eq!(bench.effects(1000, "PFCOUNT h"), [""; 0]);
+    // The leader's stream says so on the replica.
+    let replica = Bench::new();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &[b"PFADD", b"h", b"a"]).0.unwrap();
+    replica.run_as(Logging::Foreign, BEFORE_ALL, &count).0.unwrap();
+    assert_eq!(replica.run(1000, &[b"GET", b"h"]).0.unwrap(), kept);
+}
+
+#[test]
 fn the_log_has_states_of_limits() {
     let bench = Bench::new();
     let (_, effects) = bench.run(1_000_000, &words("RL.TAKE k 2/1s"));
@@ -205,6 +331,67 @@ fn the_log_has_states_of_limits() {
     bench.ask(1_000_000, "RL.TAKE a 2/1s");
     bench.ask(1_000_000, "RL.TAKE b 2/1s");
     assert_eq!(bench.effects(1_000_000, "RL.RESET a c b a"), ["DEL a b"]);
+}
+
+#[test]
+fn the_log_has_what_came_of_streams() {
+    let bench = Bench::new();
+    for (now, line, logged) in [
+        (5, "XADD s * f v", &["XADD s 5-0 f v"][..]),
+        (5, "XADD s * f v", &["XADD s 5-1 f v"]),
+        (4, "XADD s 6-* f v", &["XADD s 6-0 f v"]),
+        (4, "XADD s NOMKSTREAM MAXLEN ~ 1 LIMIT 1 7 f v", &["XADD s MAXLEN = 4 7-0 f v"]),
+        (4, "XADD s MINID = 5-1 8 f v", &["XADD s MINID = 5-1 8-0 f v"]),
+        (4, "XADD none NOMKSTREAM * f v", &[]),
+        (4, "XTRIM s MAXLEN ~ 1", &[]),
+        (4, "XTRIM s MINID ~ 100", &["XTRIM s MINID = 18446744073709551615-18446744073709551615"]),
+        (9, "XADD s 9 f v", &["XADD s 9-0 f v"]),
+        (9, "XADD s 10 f v", &["XADD s 10-0 f v"]),
+        (9, "XGROUP CREATE s g 8", &["XGROUP CREATE s g 8"]),
+        (9, "XREADGROUP GROUP none c STREAMS s >", &[]),
+        (
+            10,
+            "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
+            &[
+                "XCLAIM s g c 0 9-0 TIME 10 RETRYCOUNT 1 FORCE JUSTID LASTID 9-0",
+                "XGROUP SETID s g 9-0 ENTRIESREAD 6",
+            ],
+        ),
+        (
+            11,
+            "XREADGROUP GROUP g d NOACK STREAMS s >",
+            &["XGROUP CREATECONSUMER s g d", "XGROUP SETID s g 10-0 ENTRIESREAD 7"],
+        ),
+        (12, "XREADGROUP GROUP g d STREAMS s >", &[]),
+        (
+            13,
+            "XREADGROUP GROUP g c STREAMS s 0",
+            &["XCLAIM s g c 0 9-0 TIME 13 RETRYCOUNT 2 FORCE JUSTID LASTID 10-0"],
+        ),
+        (
+            20,
+            "XCLAIM s g d 0 9-0 10-0 FORCE IDLE 5",
+            &[
+                "XCLAIM s g d 0 9-0 TIME 15 RETRYCOUNT 3 FORCE JUSTID LASTID 10-0",
+                "XCLAIM s g d 0 10-0 TIME 15 RETRYCOUNT 2 FORCE JUSTID LASTID 10-0",
+            ],
+        ),
+        (20, "XCLAIM s g d 6 9-0", &[]),
+        (20, "XCLAIM s g d 6 9-0 LASTID 11", &["XGROUP SETID s g 11-0 ENTRIESREAD 7"]),
+        (20, "XDEL s 9-0", &["XDEL s 9-0"]),
+        (
+            21,
+            "XAUTOCLAIM s g e 0 0 JUSTID",
+            &["XACK s g 9-0", "XCLAIM s g e 0 10-0 TIME 21 RETRYCOUNT 2 FORCE JUSTID LASTID 11-0"],
+        ),
+        (21, "XAUTOCLAIM s g e 1 0", &[]),
+        (21, "XACK s g 9-0", &[]),
+        (21, "XACK s g 10-0", &["XACK s g 10-0"]),
+        (21, "XDELEX s IDS 1 1-1", &[]),
+        (21, "XDELEX s DELREF IDS 1 10-0", &["XDELEX s DELREF IDS 1 10-0"]),
+    ] {
+        assert_eq!(bench.effects(now, line), logged, "{line}");
+    }
 }
 
 fn utf8(bytes: &[u8]) -> &str {
@@ -327,6 +514,52 @@ fn patterns_are_bounded() {
     }
 }
 
+/// A command on streams with few ids, groups and consumers.
+fn stream_command() -> impl Strategy<Value = String> {
+    let key = || prop::sample::select(vec!["s", "t"]);
+    let id = || prop::sample::select(vec!["0", "1-1", "2-1", "3-1", "9", "20-1", "60-1"]);
+    let group = || prop::sample::select(vec!["g", "h"]);
+    let consumer = || prop::sample::select(vec!["c", "d"]);
+    let references = || prop::sample::select(vec!["", " DELREF", " ACKED"]);
+    let trim = || {
+        let sign = prop::sample::select(vec!["", " ~", " ="]);
+        let what = prop::sample::select(vec!["MAXLEN", "MINID"]);
+        (what, sign, 0u64..8).prop_map(|(what, sign, at)| format!("{what}{sign} {at}"))
+    };
+    prop_oneof![
+        (key(), 0u8..9).prop_map(|(k, v)| format!("XADD {k} * f {v}")),
+        (key(), 0u8..9).prop_map(|(k, v)| format!("XADD {k} * f {v} g x")),
+        (key(), trim(), references()).prop_map(|(k, t, r)| format!("XADD {k} {t}{r} * f v")),
+        (key(), id()).prop_map(|(k, id)| format!("XADD {k} {id} f v")),
+        (key(), trim(), references()).prop_map(|(k, t, r)| format!("XTRIM {k} {t}{r}")),
+        (key(), id(), id()).prop_map(|(k, a, b)| format!("XDEL {k} {a} {b}")),
+        (key(), id(), references()).prop_map(|(k, a, r)| format!("XDELEX {k}{r} IDS 1 {a}")),
+        (key(), id()).prop_map(|(k, id)| format!("XSETID {k} {id}")),
+        (key(), group(), id())
+            .prop_map(|(k, g, id)| format!("XGROUP CREATE {k} {g} {id} MKSTREAM")),
+        (key(), group()).prop_map(|(k, g)| format!("XGROUP SETID {k} {g} $")),
+        (key(), group()).prop_map(|(k, g)| format!("XGROUP DESTROY {k} {g}")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XGROUP CREATECONSUMER {k} {g} {c}")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XGROUP DELCONSUMER {k} {g} {c}")),
+        (group(), consumer())
+            .prop_map(|(g, c)| format!("XREADGROUP GROUP {g} {c} COUNT 3 STREAMS s t > >")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XREADGROUP GROUP {g} {c} NOACK STREAMS {k} >")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XREADGROUP GROUP {g} {c} STREAMS {k} 0")),
+        (key(), group(), id(), id()).prop_map(|(k, g, a, b)| format!("XACK {k} {g} {a} {b}")),
+        (key(), group(), id()).prop_map(|(k, g, id)| format!("XACKDEL {k} {g} ACKED IDS 1 {id}")),
+        (key(), group(), consumer(), id())
+            .prop_map(|(k, g, c, id)| format!("XCLAIM {k} {g} {c} 3 {id} 3-1 FORCE IDLE 2")),
+        (key(), group(), consumer(), id())
+            .prop_map(|(k, g, c, id)| format!("XCLAIM {k} {g} {c} 0 {id} JUSTID LASTID 4")),
+        (key(), group(), consumer())
+            .prop_map(|(k, g, c)| format!("XAUTOCLAIM {k} {g} {c} 2 0 COUNT 2")),
+    ]
+}
+
 /// A command on few keys, so that they meet.
 fn command() -> impl Strategy<Value = Vec<String>> {
     let key = || prop::sample::select(vec!["a", "b", "c"]);
@@ -339,8 +572,23 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("HDEL {k} f{} g", n % 3)),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBY {k} f1 {n}")),
         (key(), number()).prop_map(|(k, n)| format!("HINCRBYFLOAT {k} f1 {n}.1")),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} FIELDS 1 g", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HPEXPIRE {k} {} GT FIELDS 2 f0 g", n.abs())),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HPEXPIREAT {k} {} LT FIELDS 3 f1 f1 g", n.abs() * 20)),
+        (key(), number()).prop_map(|(k, n)| format!("HPERSIST {k} FIELDS 2 f{} g", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETDEL {k} FIELDS 2 f{} f1", n.abs() % 3)),
+        (key(), number()).prop_map(|(k, n)| format!("HGETEX {k} PX {} FIELDS 2 f0 f1", n.abs())),
+        key().prop_map(|k| format!("HGETEX {k} PERSIST FIELDS 1 g")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} PX {} FIELDS 2 f1 7 g {n}", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("HSETEX {k} KEEPTTL FIELDS 2 f0 {n} g x")),
+        (key(), number())
+            .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
+        lists::command(),
+        sorted_sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),
@@ -354,6 +602,7 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("RL.GIVE {k} 20/15ms {}", n.abs())),
         (key(), key()).prop_map(|(k, l)| format!("RL.RESET {k} {l}")),
     ];
+    let line = prop_oneof![3 => line, 2 => stream_command()];
     line.prop_map(|line: String| line.split(' ').map(str::to_owned).collect())
 }
 

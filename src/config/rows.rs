@@ -280,22 +280,18 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.hyperloglog.sparse_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.hyperloglog.sparse_bytes, v),
     ),
-    row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
-        .alias(&["zset-max-ziplist-entries"])
-        .number(
-            0,
-            LONG,
-            |c| wide(c.encodings.sorted_set.entries, LONG),
-            |c, v| put(&mut c.encodings.sorted_set.entries, v),
-        ),
-    row(Data, "zset-max-listpack-value", "Largest member of a compact sorted set")
-        .alias(&["zset-max-ziplist-value"])
-        .bytes(
-            0,
-            BYTES,
-            |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
-            |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
-        ),
+    row(
+        Data,
+        "list-max-listpack-size",
+        "Elements of one node of a list; -1 to -5 = 4, 8, 16, 32, 64 KiB",
+    )
+    .alias(&["list-max-ziplist-size"])
+    .number(
+        i32::MIN as i64,
+        INT,
+        |c| c.encodings.list.fill.into(),
+        |c, v| put(&mut c.encodings.list.fill, v),
+    ),
     row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
         .words(
             "<letters>",
@@ -326,6 +322,34 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.encodings.set.value_bytes, u64::MAX),
         |c, v| put(&mut c.encodings.set.value_bytes, v),
     ),
+    row(Data, "stream-node-max-bytes", "Bytes of one node of a stream; 0 = no bound").bytes(
+        0,
+        BYTES,
+        |c| wide(c.encodings.stream.node_bytes, u64::MAX),
+        |c, v| put(&mut c.encodings.stream.node_bytes, v),
+    ),
+    row(Data, "stream-node-max-entries", "Entries of one node of a stream; 0 = no bound").number(
+        0,
+        LONG,
+        |c| wide(c.encodings.stream.node_entries, LONG),
+        |c, v| put(&mut c.encodings.stream.node_entries, v),
+    ),
+    row(Data, "zset-max-listpack-entries", "Members up to which a sorted set stays compact")
+        .alias(&["zset-max-ziplist-entries"])
+        .number(
+            0,
+            LONG,
+            |c| wide(c.encodings.sorted_set.entries, LONG),
+            |c, v| put(&mut c.encodings.sorted_set.entries, v),
+        ),
+    row(Data, "zset-max-listpack-value", "Largest member of a compact sorted set")
+        .alias(&["zset-max-ziplist-value"])
+        .bytes(
+            0,
+            BYTES,
+            |c| wide(c.encodings.sorted_set.value_bytes, u64::MAX),
+            |c, v| put(&mut c.encodings.sorted_set.value_bytes, v),
+        ),
     row(
         Observation,
         "latency-monitor-threshold",
@@ -439,7 +463,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("lazyfree-lazy-user-del", &[], "no"),
     inert("lazyfree-lazy-user-flush", &[], "no"),
     inert("list-compress-depth", &[], "0"),
-    inert("list-max-listpack-size", &["list-max-ziplist-size"], "-2"),
     inert("maxmemory-clients", &[], "0"),
     inert("maxmemory-eviction-tenacity", &[], "10"),
     inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),
@@ -471,8 +494,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("shutdown-on-sigterm", &[], "default"),
     inert("shutdown-timeout", &[], "10"),
     inert("stop-writes-on-bgsave-error", &[], "yes"),
-    inert("stream-node-max-bytes", &[], "4096"),
-    inert("stream-node-max-entries", &[], "100"),
     inert("supervised", &[], "no"),
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),

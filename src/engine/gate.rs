@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::room::{self, Room};
 use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
-use crate::fault::Fault;
+use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Rights, Session};
@@ -174,13 +174,13 @@ fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
 fn unknown(argv: Argv<'_>) -> Fault {
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", show(argv[0], 128));
+        format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
     let mut room = 128usize;
     for argument in &argv[1..] {
         if room == 0 {
             break;
         }
-        let shown = show(argument, room);
+        let shown = shown(argument, room);
         room = room.saturating_sub(argument.len().min(room) + 3);
         // Writing to a String does not fail.
         let _ = write!(text, "'{shown}' ");
@@ -191,7 +191,7 @@ fn unknown(argv: Argv<'_>) -> Fault {
 #[cold]
 fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     let upper = container.name.to_ascii_uppercase();
-    Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", show(word, 128)))
+    Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
 /// Commands of a connection that have no row yet; over REST they have paths of their own.
@@ -210,14 +210,14 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         }
         None => Fault::text(format!(
             "ERR Command is not available: '{}'. See docs/commands.md",
-            show(name, 128)
+            shown(name, 128)
         )),
     }
 }
 
 #[cold]
 fn no_permission(argv: Argv<'_>) -> Fault {
-    let name = show(argv[0], 128).to_ascii_lowercase();
+    let name = shown(argv[0], 128).to_ascii_lowercase();
     Fault::text(format!(
         "NOPERM this user has no permissions to run the '{name}' command or its subcommand"
     ))
@@ -225,14 +225,8 @@ fn no_permission(argv: Argv<'_>) -> Fault {
 
 #[cold]
 fn not_over_rest(argv: Argv<'_>) -> Fault {
-    let name = show(argv[0], 128).to_ascii_uppercase();
+    let name = shown(argv[0], 128).to_ascii_uppercase();
     Fault::text(format!(
         "ERR Command \"{name}\" is not allowed in REST or it has a special context path"
     ))
-}
-
-/// At most `most` bytes of an argument, as text; like Redis, not beyond a zero byte.
-fn show(argument: &[u8], most: usize) -> String {
-    let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(&argument[..argument.len().min(most)]).into_owned()
 }

@@ -5,17 +5,18 @@
 //! structured values are objects, whose key and expiry are packed likewise, as their head. The
 //! slot of a shard's table is two words either way.
 //!
-//! Packed layout: one tag byte (kind, whether an expiry follows), the expiry if any (eight
-//! bytes), the length of the key as a varint, the key, the value to the end. An integer is
-//! kept as its eight bytes and printed when read, as Redis does.
+//! Packed layout: one tag byte (kind, whether an expiry follows, whether parts of the value
+//! expire), the expiry if any (eight bytes), the length of the key as a varint, the key, the
+//! value to the end. An integer is kept as its eight bytes and printed when read, as Redis does.
 
 use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
-use crate::value::hash::{Fields, HashRef};
+use crate::value::hash::{Fields, Hash, HashRef};
 use crate::value::list::{Chain, ListRef};
 use crate::value::number::parse_integer;
 use crate::value::set::{Members, SetRef};
 use crate::value::sorted_set::{Members as Ranked, SortedSetRef};
+use crate::value::stream::Stream;
 
 /// What TYPE says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub enum Value {
     Set(Box<Members>),
     /// Members in the order of their scores.
     SortedSet(Box<Ranked>),
+    /// Entries and groups.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -95,6 +98,7 @@ impl Value {
             Value::Hash(fields) => fields.heap_bytes(),
             Value::Set(members) => members.heap_bytes(),
             Value::SortedSet(members) => members.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
         }
     }
 }
@@ -115,11 +119,15 @@ pub trait Large: Sized {
     fn is_empty(collection: CollectionRef<'_, Self>) -> bool;
     /// What OBJECT ENCODING says.
     fn encoding(collection: CollectionRef<'_, Self>) -> &'static str;
+    /// Whether it has elements that expire on their own: only hashes do.
+    fn has_expiring(_: CollectionRef<'_, Self>) -> bool {
+        false
+    }
 }
 
 /// Says which value of the keyspace is the large form of a collection.
 macro_rules! large {
-    ($form:ty, $name:ident, $tag:ident) => {
+    ($form:ty, $name:ident, $tag:ident $(, $more:item)?) => {
         impl Large for $form {
             const KIND: Kind = Kind::$name;
             const TAG: u8 = $tag;
@@ -144,12 +152,20 @@ macro_rules! large {
             fn encoding(collection: CollectionRef<'_, Self>) -> &'static str {
                 collection.encoding()
             }
+            $($more)?
         }
     };
 }
 
+large!(
+    Fields,
+    Hash,
+    TAG_HASH,
+    fn has_expiring(hash: HashRef<'_>) -> bool {
+        hash.soonest() != NEVER
+    }
+);
 large!(Chain, List, TAG_LIST);
-large!(Fields, Hash, TAG_HASH);
 large!(Members, Set, TAG_SET);
 large!(Ranked, SortedSet, TAG_SORTED_SET);
 
@@ -170,6 +186,8 @@ const TAG_LIST: u8 = 4;
 const TAG_SET: u8 = 5;
 const TAG_SORTED_SET: u8 = 6;
 const TAG_KIND: u8 = 0x0f;
+/// Elements of the collection expire.
+const TAG_PARTS_EXPIRE: u8 = 0x40;
 const TAG_EXPIRES: u8 = 0x80;
 
 impl Default for Entry {
@@ -211,10 +229,13 @@ impl Entry {
 
     /// A collection.
     pub fn collection<L: Large>(key: &[u8], collection: Collection<L>, expires_at: u64) -> Entry {
-        match collection.close() {
+        let parts_expire = L::has_expiring(collection.as_ref());
+        let mut entry = match collection.close() {
             (_, Some(large)) => Entry::object(key, L::into_value(large), expires_at),
             (blob, None) => Entry::packed(L::TAG, key, blob.contents(), expires_at),
-        }
+        };
+        entry.set_parts_expire(parts_expire);
+        entry
     }
 
     fn packed(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Entry {
@@ -230,6 +251,13 @@ impl Entry {
         }
     }
 
+    fn head_mut(&mut self) -> &mut Box<[u8]> {
+        match self {
+            Entry::Packed(bytes) => bytes,
+            Entry::Object(object) => &mut object.head,
+        }
+    }
+
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {
@@ -242,25 +270,62 @@ impl Entry {
         packed_expiry(self.head())
     }
 
-    /// Whether the key is absent at `now`.
+    /// Whether the key is absent at `now`: because it is due, or because all that is in it is.
     #[inline]
     pub fn is_expired(&self, now: u64) -> bool {
         let at = self.expires_at();
-        at != NEVER && at <= now
+        at != NEVER && at <= now || self.parts_expire() && self.is_spent(now)
+    }
+
+    /// Whether elements of the value expire on their own.
+    #[inline]
+    pub fn parts_expire(&self) -> bool {
+        self.head().first().is_some_and(|tag| tag & TAG_PARTS_EXPIRE != 0)
+    }
+
+    fn set_parts_expire(&mut self, expire: bool) {
+        if let Some(tag) = self.head_mut().first_mut() {
+            *tag = *tag & !TAG_PARTS_EXPIRE | if expire { TAG_PARTS_EXPIRE } else { 0 };
+        }
+    }
+
+    /// Whether every element of the value is due.
+    #[cold]
+    fn is_spent(&self, now: u64) -> bool {
+        self.as_hash().is_some_and(|hash| hash.live(now).is_empty())
+    }
+
+    /// The soonest moment at which an element of the value expires; `NEVER` if none does.
+    pub fn parts_soonest(&self) -> u64 {
+        if self.parts_expire() { self.as_hash().map_or(NEVER, HashRef::soonest) } else { NEVER }
+    }
+
+    /// The soonest moment at which the key or an element of the value expires, or `NEVER`.
+    pub fn soonest(&self) -> u64 {
+        match (self.expires_at(), self.parts_soonest()) {
+            (NEVER, at) | (at, NEVER) => at,
+            (key, part) => key.min(part),
+        }
+    }
+
+    /// Takes out up to `most` fields of a hash that are due, and tells each; answers what it
+    /// cost: the fields that it has looked at.
+    pub fn remove_due(&mut self, now: u64, most: usize, tell: impl FnMut(&[u8])) -> usize {
+        if !self.parts_expire() {
+            return 0;
+        }
+        self.edit(|hash: &mut Hash| hash.remove_due(now, most, tell)).unwrap_or(0)
     }
 
     /// Changes when the key expires.
     pub fn set_expires_at(&mut self, at: u64) {
-        let bytes = match self {
-            Entry::Packed(bytes) => bytes,
-            Entry::Object(object) => &mut object.head,
-        };
+        let bytes = self.head_mut();
         match (packed_expiry(bytes), at) {
             (NEVER, NEVER) => {}
             (1.., 1..) => bytes[1..9].copy_from_slice(&at.to_le_bytes()),
             _ => {
-                let Parts { tag, key, value, .. } = Parts::of(bytes);
-                *bytes = pack(tag, key, value, at);
+                let Parts { key, value, .. } = Parts::of(bytes);
+                *bytes = pack(bytes[0] & !TAG_EXPIRES, key, value, at);
             }
         }
     }
@@ -283,6 +348,7 @@ impl Entry {
                 Value::Hash(_) => Kind::Hash,
                 Value::Set(_) => Kind::Set,
                 Value::SortedSet(_) => Kind::SortedSet,
+                Value::Stream(_) => Kind::Stream,
             },
         }
     }
@@ -300,6 +366,7 @@ impl Entry {
             Kind::Hash => self.collection_encoding::<Fields>(),
             Kind::Set => self.collection_encoding::<Members>(),
             Kind::SortedSet => self.collection_encoding::<Ranked>(),
+            Kind::Stream => "stream",
             _ => "raw",
         }
     }
@@ -374,6 +441,28 @@ impl Entry {
         self.as_collection()
     }
 
+    /// The value, if it is a stream.
+    pub fn as_stream(&self) -> Option<&Stream> {
+        match self {
+            Entry::Object(object) => match &object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
+    /// The value, if it is a stream, to be changed.
+    pub fn stream_mut(&mut self) -> Option<&mut Stream> {
+        match self {
+            Entry::Object(object) => match &mut object.value {
+                Value::Stream(stream) => Some(stream),
+                _ => None,
+            },
+            Entry::Packed(_) => None,
+        }
+    }
+
     /// Changes the value, if it is a collection of this kind; else nothing is called.
     pub fn edit<L: Large, R>(&mut self, edit: impl FnOnce(&mut Collection<L>) -> R) -> Option<R> {
         self.as_collection::<L>()?;
@@ -391,6 +480,7 @@ impl Entry {
             }
         };
         let result = edit(&mut collection);
+        let parts_expire = L::has_expiring(collection.as_ref());
         *self = match collection.close() {
             (blob, None) => Entry::Packed(blob.into_bytes()),
             (blob, Some(large)) => {
@@ -404,6 +494,7 @@ impl Entry {
                 })
             }
         };
+        self.set_parts_expire(parts_expire);
         Some(result)
     }
 
@@ -446,12 +537,9 @@ impl Entry {
 
     /// The same value under another key.
     pub fn renamed(mut self, key: &[u8]) -> Entry {
-        let bytes = match &mut self {
-            Entry::Packed(bytes) => bytes,
-            Entry::Object(object) => &mut object.head,
-        };
-        let Parts { tag, expires_at, value, .. } = Parts::of(bytes);
-        *bytes = pack(tag, key, value, expires_at);
+        let bytes = self.head_mut();
+        let Parts { expires_at, value, .. } = Parts::of(bytes);
+        *bytes = pack(bytes[0] & !TAG_EXPIRES, key, value, expires_at);
         self
     }
 

@@ -18,7 +18,7 @@ pub struct Shard {
     table: Table<Entry>,
     /// How many entries have an expiry.
     expiring: usize,
-    /// No entry expires before this; kept low by insertions, raised by the sweep.
+    /// No entry expires before this, nor any field; kept low by insertions, raised by the sweep.
     soonest: u64,
     /// The last cut in which this shard has been serialized.
     pub(super) cut: u64,
@@ -54,7 +54,7 @@ impl Shard {
         self.expiring
     }
 
-    /// No key expires before this unix millisecond.
+    /// No key expires before this unix millisecond, nor any field of a hash.
     pub fn soonest(&self) -> u64 {
         self.soonest
     }
@@ -88,15 +88,18 @@ impl Shard {
         let before = entry.expires_at();
         let result = change(entry);
         let after = entry.expires_at();
+        let parts = if entry.parts_expire() { entry.parts_soonest() } else { NEVER };
         if before != after {
             self.note_expiry(before, after);
         }
+        self.note_parts(parts);
         result
     }
 
     /// Adds an entry whose key is not there.
     pub fn insert(&mut self, hash: u64, entry: Entry, usage: Usage) {
         self.note_expiry(NEVER, entry.expires_at());
+        self.note_parts(entry.parts_soonest());
         let slot = self.table.insert(hash, entry);
         self.table.set_mark(slot, usage.bits());
     }
@@ -201,6 +204,13 @@ impl Shard {
         }
         if watchers.is_empty() {
             self.watchers = None;
+        }
+    }
+
+    #[inline]
+    fn note_parts(&mut self, soonest: u64) {
+        if soonest != NEVER {
+            self.soonest = self.soonest.min(soonest);
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! A `ReadView` can look, a `WriteView` can also change: the type of a handler's view says what
 //! the command may do. An expired key is absent from either view the moment it is due; a
-//! writer that comes across one removes it and tells the log.
+//! writer that comes across one removes it and tells the log. Fields of hashes that are due
+//! are there until a writer asks for those that it is about to touch to be removed likewise.
 
 use std::cell::{Cell, RefCell};
 
+use super::dues::Dues;
 use super::locks::{Contended, ShardRef};
 use super::usage::{Scale, Tick, Usage};
 use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
@@ -263,6 +265,24 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Ok(Some(Edited { result, emptied }))
     }
 
+    /// Removes those of `fields` that are due from the hash under a declared key, so that what
+    /// is left of them may be changed.
+    #[inline]
+    pub fn remove_due<'f>(&mut self, key: &[u8], fields: impl Iterator<Item = &'f [u8]>) {
+        let now = self.around.now;
+        let Some((place, slot)) = self.present(key) else { return };
+        let entry = self.locks.held(self.db, place.shard).at(slot);
+        if !entry.parts_expire() {
+            return;
+        }
+        let Some(hash) = entry.as_hash().filter(|hash| hash.may_be_due(now)) else { return };
+        let due: Vec<&[u8]> = fields.filter(|field| hash.is_due(field, now)).collect();
+        if !due.is_empty() {
+            let (shard, mut dues) = self.dues(place);
+            dues.remove_fields(shard, slot, key, &due);
+        }
+    }
+
     /// Replaces the entry of a declared key, or adds it.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
         self.put(key, entry, |old, entry| *old = entry, |entry| entry);
@@ -336,9 +356,16 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Says that a declared key was changed: to those who watch it, and to the log.
     #[inline]
     pub fn modified(&mut self, key: &[u8]) {
+        self.touch(key);
+        self.effects.changed();
+    }
+
+    /// Says to those who watch a declared key that it was changed, though its value is the same
+    /// and there is nothing to log: what Redis does where it does not look.
+    #[inline]
+    pub fn touch(&mut self, key: &[u8]) {
         let place = self.locks.place(key);
         self.locks.held(self.db, place.shard).touch(key);
-        self.effects.changed();
     }
 
     /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike
@@ -423,13 +450,14 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     #[cold]
     fn expire(&mut self, place: Place, slot: usize, key: &[u8]) {
-        let shard = self.shard_mut(place);
-        let entry = shard.remove(slot);
-        shard.touch(key);
-        self.effects.discard(entry);
-        self.effects.expired += 1;
-        self.effects.append(self.db, &[b"DEL", key]);
-        self.notify(Classes::EXPIRED, "expired", key);
+        let (shard, mut dues) = self.dues(place);
+        dues.remove_key(shard, slot, key);
+    }
+
+    fn dues(&mut self, place: Place) -> (&mut Shard, Dues<'_>) {
+        let (now, wanted) = (self.around.now, self.around.config.notify_keyspace_events);
+        let shard = self.locks.held_mut(self.db, place.shard);
+        (shard, Dues { db: self.db, now, wanted, effects: self.effects })
     }
 
     #[inline]

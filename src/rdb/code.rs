@@ -28,15 +28,31 @@ pub(super) const OP_SELECT_DB: u8 = 254;
 pub(super) const OP_EOF: u8 = 255;
 
 pub(super) const TYPE_STRING: u8 = 0;
+pub(super) const TYPE_LIST: u8 = 1;
 pub(super) const TYPE_SET: u8 = 2;
+pub(super) const TYPE_SORTED_SET: u8 = 3;
 pub(super) const TYPE_HASH: u8 = 4;
+/// A sorted set with binary scores.
+pub(super) const TYPE_SORTED_SET_2: u8 = 5;
 pub(super) const TYPE_MODULE_2: u8 = 7;
 pub(super) const TYPE_HASH_ZIPMAP: u8 = 9;
+pub(super) const TYPE_LIST_ZIPLIST: u8 = 10;
 pub(super) const TYPE_SET_INTSET: u8 = 11;
+pub(super) const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
+/// A list as nodes that are ziplists.
+pub(super) const TYPE_LIST_QUICKLIST: u8 = 14;
+pub(super) const TYPE_STREAM: u8 = 15;
 pub(super) const TYPE_HASH_LISTPACK: u8 = 16;
+/// A list as nodes that are listpacks, or one large string each.
+pub(super) const TYPE_LIST_QUICKLIST_2: u8 = 18;
+/// A stream that remembers what was deleted, and groups that know how much they have read.
+pub(super) const TYPE_STREAM_2: u8 = 19;
 /// Written by Redis 7.2 and later.
 pub(super) const TYPE_SET_LISTPACK: u8 = 20;
+pub(super) const TYPE_SORTED_SET_LISTPACK: u8 = 17;
+/// A stream whose consumers say when they were last given something.
+pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.
 pub(super) const TYPE_HASH_METADATA: u8 = 24;
 /// A hash with field expiries as a listpack of (field, value, expiry).
@@ -46,26 +62,26 @@ pub(super) const TYPE_HASH_LISTPACK_EX: u8 = 25;
 pub(super) fn type_name(byte: u8) -> &'static str {
     match byte {
         TYPE_STRING => "string",
-        1 => "list",
+        TYPE_LIST => "list",
         TYPE_SET => "set",
-        3 => "sorted set",
+        TYPE_SORTED_SET => "sorted set",
         TYPE_HASH => "hash",
-        5 => "sorted set, binary scores",
+        TYPE_SORTED_SET_2 => "sorted set, binary scores",
         6 => "module value of a release candidate",
         TYPE_MODULE_2 => "module value",
         TYPE_HASH_ZIPMAP => "hash as zipmap",
-        10 => "list as ziplist",
+        TYPE_LIST_ZIPLIST => "list as ziplist",
         TYPE_SET_INTSET => "set as intset",
-        12 => "sorted set as ziplist",
+        TYPE_SORTED_SET_ZIPLIST => "sorted set as ziplist",
         TYPE_HASH_ZIPLIST => "hash as ziplist",
-        14 => "list as quicklist",
-        15 => "stream",
+        TYPE_LIST_QUICKLIST => "list as quicklist",
+        TYPE_STREAM => "stream",
         TYPE_HASH_LISTPACK => "hash as listpack",
-        17 => "sorted set as listpack",
-        18 => "list as quicklist 2",
-        19 => "stream 2",
+        TYPE_SORTED_SET_LISTPACK => "sorted set as listpack",
+        TYPE_LIST_QUICKLIST_2 => "list as quicklist 2",
+        TYPE_STREAM_2 => "stream 2",
         TYPE_SET_LISTPACK => "set as listpack",
-        21 => "stream 3",
+        TYPE_STREAM_3 => "stream 3",
         // Valkey 9 gave 22 another meaning, so it cannot be read on the byte alone.
         22 | 23 => "hash with field expiries of a release candidate",
         TYPE_HASH_METADATA => "hash with field expiries",

@@ -8,7 +8,7 @@ use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::value::{Decoded, Decoder, Limits, Value};
 use super::write::{Compression, Encode};
-use super::{Checksum, NEWEST_VERSION, WRITTEN_VERSION};
+use super::{Checksum, NEWEST_VERSION};
 
 /// Version and checksum.
 const FOOTER: usize = 2 + 8;
@@ -16,9 +16,10 @@ const FOOTER: usize = 2 + 8;
 /// Appends the payload of a value.
 pub fn write<V: Encode>(out: &mut Vec<u8>, value: V, compression: Compression) {
     let start = out.len();
+    let version = value.version();
     out.push(value.type_byte());
     value.encode(out, compression);
-    out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     let checksum = Checksum::of(&out[start..]);
     out.extend_from_slice(&checksum.to_le_bytes());
 }

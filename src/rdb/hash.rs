@@ -10,7 +10,7 @@ use super::packed::Element;
 use super::string::write_string;
 use super::value::{Decoded, Limits, Skipped, Value};
 use super::write::{Compression, Encode, write_length};
-use super::{ziplist, zipmap};
+use super::{NEWEST_VERSION, ziplist, zipmap};
 
 /// Redis' last moment for a field: 48 bits of milliseconds since 1970.
 const LAST_EXPIRY_MS: u64 = (1 << 48) - 1;
@@ -50,6 +50,41 @@ where
     fn encode(self, out: &mut Vec<u8>, compression: Compression) {
         write_length(out, self.0.len() as u64);
         for (field, value) in self.0 {
+            write_string(out, field.as_ref(), compression);
+            write_string(out, value.as_ref(), compression);
+        }
+    }
+}
+
+/// A hash value as a table whose fields may expire: Redis has it since 7.4.
+#[derive(Debug, Clone)]
+pub struct ExpiringHash<I> {
+    /// The soonest of the expiries, in milliseconds since 1970.
+    pub earliest_ms: u64,
+    /// (Field, value, expiry), 0 for none; its `len` must be right, for it is written before.
+    pub fields: I,
+}
+
+impl<I, F, V> Encode for ExpiringHash<I>
+where
+    I: ExactSizeIterator<Item = (F, V, u64)>,
+    F: AsRef<[u8]>,
+    V: AsRef<[u8]>,
+{
+    fn type_byte(&self) -> u8 {
+        code::TYPE_HASH_METADATA
+    }
+
+    fn version(&self) -> u16 {
+        NEWEST_VERSION
+    }
+
+    fn encode(self, out: &mut Vec<u8>, compression: Compression) {
+        out.extend_from_slice(&self.earliest_ms.to_le_bytes());
+        write_length(out, self.fields.len() as u64);
+        for (field, value, at) in self.fields {
+            let distance = if at == 0 { 0 } else { at.saturating_sub(self.earliest_ms) + 1 };
+            write_length(out, distance);
             write_string(out, field.as_ref(), compression);
             write_string(out, value.as_ref(), compression);
         }

@@ -1,11 +1,12 @@
 //! The RDB format: bytes in, values out, for full syncs, snapshots and DUMP/RESTORE.
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
-//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `hash`,
-//! `set`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
-//! `ziplist`, `zipmap`).
+//! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `list`,
+//! `hash`, `set`, `sorted_set`, `stream`, `module` for the limiter state) and the packed layouts
+//! inside values (`listpack`, `ziplist`, `zipmap`).
 //!
-//! Written is version 10, which redis-server 7.0 loads; versions 1 to 12 are read.
+//! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
+//! expire, which need 12; versions 1 to 12 are read.
 //!
 //! A type is added in three places: its file with an [`Encode`] and a decoder, an arm in
 //! `value`, a variant of [`Value`].
@@ -15,8 +16,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now lists, sorted sets and streams, which
-//! are refused with their type byte and offset.
+//! (the replication wire knows it).
 
 mod checksum;
 mod code;
@@ -25,6 +25,7 @@ pub mod dump;
 mod error;
 pub mod fuzz;
 mod hash;
+mod list;
 pub mod listpack;
 mod lzf;
 mod module;
@@ -32,9 +33,12 @@ mod number;
 mod packed;
 pub mod read;
 mod set;
+mod sorted_set;
+mod stream;
 mod string;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod value;
 pub mod write;
 mod ziplist;
@@ -42,16 +46,24 @@ mod zipmap;
 
 pub use checksum::Checksum;
 pub use error::{Error, ErrorKind};
-pub use hash::{HashField, HashListpack, HashTable};
+pub use hash::{ExpiringHash, HashField, HashListpack, HashTable};
+pub use list::ListValue;
 pub use listpack::Listpack;
 pub use module::LimiterState;
 pub use read::{Item, Reader};
 pub use set::{Intset, SetTable};
+pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};
+pub use stream::{
+    StreamConsumer, StreamEntry, StreamFacts, StreamGroup, StreamId, StreamNode, StreamPending,
+    StreamRecord, StreamTable,
+};
 pub use string::{IntegerValue, StringValue};
+pub use texts::Texts;
 pub use value::{Key, KeyMeta, Limits, Skipped, Usage, Value};
 pub use write::{Compression, Encode, Preamble, Purpose, StreamPosition, Writer};
 
-/// The RDB version that is written: the one of redis-server 7.0.
+/// The RDB version that is written where it can say what is to be said: the one of
+/// redis-server 7.0.
 pub const WRITTEN_VERSION: u16 = 10;
 
 /// The newest RDB version that is read: the one of Redis 7.4 and 8.

@@ -4,7 +4,10 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
-use super::{module, set};
+use super::sorted_set::{self, ScoredMember};
+use super::stream::{self, StreamRecord};
+use super::texts::Texts;
+use super::{list, module, set};
 
 /// How much a reader takes from a stream; checked before memory is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +60,16 @@ pub struct Key {
 pub enum Value {
     /// A string.
     String(Vec<u8>),
+    /// A list, never empty.
+    List(Texts),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
     /// A set, never empty, no member twice, in stored order.
     Set(Vec<Vec<u8>>),
+    /// A sorted set, never empty, no member twice, no score NaN, in stored order.
+    SortedSet(Vec<ScoredMember>),
+    /// A stream; it may be empty.
+    Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -90,10 +99,14 @@ pub(super) enum Decoded {
 #[derive(Debug)]
 pub(super) enum Decoder {
     String,
+    List(list::Decoder),
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
     Set(set::TableDecoder),
     PackedSet(set::Packing),
+    SortedSet(sorted_set::TableDecoder),
+    PackedSortedSet(sorted_set::Packing),
+    Stream(Box<stream::Decoder>),
     Module(module::Decoder),
 }
 
@@ -102,6 +115,10 @@ impl Decoder {
     pub(super) fn new(byte: u8, offset: u64) -> Result<Self, Error> {
         Ok(match byte {
             code::TYPE_STRING => Self::String,
+            code::TYPE_LIST => Self::List(list::Decoder::strings()),
+            code::TYPE_LIST_ZIPLIST => Self::List(list::Decoder::ziplist()),
+            code::TYPE_LIST_QUICKLIST => Self::List(list::Decoder::ziplists()),
+            code::TYPE_LIST_QUICKLIST_2 => Self::List(list::Decoder::nodes()),
             code::TYPE_HASH => Self::Hash(hash::TableDecoder::plain()),
             code::TYPE_HASH_METADATA => Self::Hash(hash::TableDecoder::with_expiries()),
             code::TYPE_HASH_ZIPMAP => Self::PackedHash(hash::Packing::Zipmap),
@@ -111,6 +128,13 @@ impl Decoder {
             code::TYPE_SET => Self::Set(set::TableDecoder::default()),
             code::TYPE_SET_INTSET => Self::PackedSet(set::Packing::Intset),
             code::TYPE_SET_LISTPACK => Self::PackedSet(set::Packing::Listpack),
+            code::TYPE_SORTED_SET => Self::SortedSet(sorted_set::TableDecoder::with_texts()),
+            code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
+            code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
+            code::TYPE_SORTED_SET_LISTPACK => Self::PackedSortedSet(sorted_set::Packing::Listpack),
+            code::TYPE_STREAM | code::TYPE_STREAM_2 | code::TYPE_STREAM_3 => {
+                Self::Stream(Box::new(stream::Decoder::new(byte)))
+            }
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -129,10 +153,14 @@ impl Decoder {
     ) -> Result<Decoded, Stop> {
         let decoded = match self {
             Self::String => Decoded::Value(Value::String(cursor.string(limits)?.into_vec()?)),
+            Self::List(list) => list.step(cursor, limits)?,
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
             Self::Set(table) => set::decoded(table.step(cursor, limits)?),
             Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
+            Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
+            Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
+            Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

@@ -26,6 +26,11 @@ pub trait Encode {
     /// The byte that names type and encoding.
     fn type_byte(&self) -> u8;
 
+    /// The version of the format that a reader has to know.
+    fn version(&self) -> u16 {
+        WRITTEN_VERSION
+    }
+
     /// Appends the value without its type byte.
     fn encode(self, out: &mut Vec<u8>, compression: Compression);
 }

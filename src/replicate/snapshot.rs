@@ -1,8 +1,8 @@
 //! A full copy: the keyspace as it was in one instant, as an RDB stream, while writes go on.
 //!
 //! Each shard is serialized by whoever comes first, this task or a writer (see `keyspace::cut`);
-//! its keys are written in two sections, what Redis has a type for and what only Eave has. So
-//! one cut serves both kinds of followers, each with its own form of the stream. The parts go
+//! its keys are written in sections, those that redis-server 7.0 can read and those that only
+//! Eave can. So one cut serves both kinds of followers, each with its own form of the stream. The parts go
 //! to all receivers at the pace of the slowest; one that takes nothing is cut off by the
 //! leader's machine.
 
@@ -202,12 +202,10 @@ impl Sender {
     /// Takes what has been serialized, and sends it on when it is enough.
     async fn take(&mut self, cut: &Cut) {
         for part in cut.take_parts() {
-            let (plain, eave) = sections(&part);
+            let (common, plain, eave) = sections(&part);
             for stream in &mut self.streams {
-                stream.add(plain);
-                if stream.form == Form::Eave {
-                    stream.add(eave);
-                }
+                stream.add(common);
+                stream.add(if stream.form == Form::Eave { eave } else { plain });
             }
             self.flush(PART_BYTES).await;
         }
@@ -250,8 +248,8 @@ impl Sender {
     }
 }
 
-/// Bytes in front of a part that tell the length of its first section.
-const SECTION_HEADER: usize = 8;
+/// Bytes in front of a part that tell the lengths of its first two sections.
+const SECTION_HEADER: usize = 16;
 
 /// Writes shards down, with of the uses of keys what the policy goes by, as Redis does.
 fn serialize_for(config: &Config) -> impl Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync + use<> {
@@ -270,8 +268,9 @@ fn serialize_for(config: &Config) -> impl Fn(usize, &Shard, &mut Vec<u8>) + Send
     }
 }
 
-/// Writes a shard down: the length of the first section, what Redis has a type for, what it
-/// has not.
+/// Writes a shard down: the lengths of the first two sections, the keys that both forms of the
+/// stream have alike, those that only the plain form has, those that only Eave's has. A hash
+/// with fields that expire is in either form, each in its own way.
 fn serialize(
     db: usize,
     shard: &Shard,
@@ -280,26 +279,37 @@ fn serialize(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    section(db, shard, out, &usage, |entry| entry.as_rate_limit().is_none());
-    let length = (out.len() - start - SECTION_HEADER) as u64;
-    out[start..start + SECTION_HEADER].copy_from_slice(&length.to_le_bytes());
-    section(db, shard, out, &usage, |entry| entry.as_rate_limit().is_some());
+    let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
+    let common = section(db, shard, out, &usage, Form::Plain, |entry| !special(entry));
+    let plain = section(db, shard, out, &usage, Form::Plain, Entry::parts_expire);
+    out[start..start + 8].copy_from_slice(&common.to_le_bytes());
+    out[start + 8..start + SECTION_HEADER].copy_from_slice(&plain.to_le_bytes());
+    section(db, shard, out, &usage, Form::Eave, special);
 }
 
-/// A part's two sections.
-fn sections(part: &[u8]) -> (&[u8], &[u8]) {
-    let (length, sections) = part.split_first_chunk().unwrap_or((&[0; SECTION_HEADER], &[]));
-    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    sections.split_at(length.min(sections.len()))
+/// A part's three sections.
+fn sections(part: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (lengths, sections) = part.split_at(SECTION_HEADER.min(part.len()));
+    let mut lengths = lengths.chunks_exact(8).map(|bytes| {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+    });
+    let mut cut = |bytes: &[u8]| lengths.next().unwrap_or(0).min(bytes.len());
+    let (common, rest) = sections.split_at(cut(sections));
+    let (plain, eave) = rest.split_at(cut(rest));
+    (common, plain, eave)
 }
 
+/// Writes those keys that belong here; answers how many bytes they are.
 fn section(
     db: usize,
     shard: &Shard,
     out: &mut Vec<u8>,
     usage: impl Fn(Usage) -> Option<rdb::Usage>,
+    form: Form,
     belongs: impl Fn(&Entry) -> bool,
-) {
+) -> u64 {
+    let start = out.len();
     let mut writer = Writer::new(out, Compression::None);
     let mut selected = false;
     for (entry, mark) in shard.table().iter_marked().filter(|(entry, _)| belongs(entry)) {
@@ -308,15 +318,20 @@ fn section(
             // `databases` is a directive of 32 bits.
             writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
         }
-        write(&mut writer, entry, usage(Usage::from_bits(mark)));
+        write(&mut writer, entry, usage(Usage::from_bits(mark)), form);
     }
+    (out.len() - start) as u64
 }
 
-fn write(writer: &mut Writer<'_>, entry: &Entry, usage: Option<rdb::Usage>) {
+fn write(writer: &mut Writer<'_>, entry: &Entry, usage: Option<rdb::Usage>, form: Form) {
     let at = entry.expires_at();
     let expire_at_ms = (at != NEVER).then(|| i64::try_from(at).unwrap_or(i64::MAX));
     let meta = KeyMeta { expire_at_ms, usage };
-    archive::save(entry, &mut Key { writer, name: entry.key(), meta });
+    let mut key = Key { writer, name: entry.key(), meta };
+    match form {
+        Form::Plain => archive::save_plain(entry, &mut key),
+        Form::Eave => archive::save(entry, &mut key),
+    }
 }
 
 /// A key on its way into the copy.
@@ -335,11 +350,13 @@ impl Sink for Key<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyspace::usage::Scale;
     use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
     use crate::rdb::{Item, LimiterState, Limits, Reader};
     use crate::replicate::load::Loader;
-    use crate::value::hash::{Hash, HashLimits};
+    use crate::value::hash::{Hash, HashLimits, Lifetime};
     use crate::value::limits::Limits as Encodings;
+    use crate::value::list::{List, ListLimits, ListRef};
     use crate::value::set::{Set, SetLimits};
 
     fn limits() -> HashLimits {
@@ -354,11 +371,21 @@ mod tests {
         state
     }
 
+    /// The elements of a list.
+    fn elements(count: usize) -> impl Iterator<Item = String> {
+        (0..count).map(|n| format!("element {n}"))
+    }
+
     /// A keyspace with one key of each kind in database 2.
     fn keyspace() -> Keyspace {
         let keyspace = Keyspace::new(3);
         let (limits, sets) = (limits(), SetLimits::default());
         let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
+        let (mut lease, mut leases) = (Hash::new(), Hash::from_pairs(pairs, limits));
+        lease.set(b"f", b"v", Lifetime::New, limits);
+        for (hash, at) in [(&mut lease, 1_900_000_000_002), (&mut leases, 3)] {
+            hash.expire(b"f", at);
+        }
         let mut staged = Staging::new(3);
         for entry in [
             Entry::string(b"text", b"of bytes", NEVER),
@@ -366,9 +393,17 @@ mod tests {
             Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
             Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
             Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
+            Entry::collection(b"lease", lease, NEVER),
+            Entry::collection(b"leases", leases, NEVER),
             Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
             Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
+            Entry::collection(b"list", List::from_texts(elements(3), ListLimits::default()), NEVER),
+            Entry::collection(
+                b"chain",
+                List::from_texts(elements(200), ListLimits::default()),
+                NEVER,
+            ),
         ] {
             staged.insert(2, entry, Usage::default()).unwrap();
         }
@@ -378,7 +413,11 @@ mod tests {
 
     /// The stream of one form.
     fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
-        let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), || {}).unwrap();
+        stream_for(keyspace, form, &Config::default())
+    }
+
+    fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
+        let (cut, ()) = keyspace.begin_cut(serialize_for(config), || {}).unwrap();
         let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
         let mut sender = Sender::new(vec![Receiver { form, parts }]);
         let mut preamble = Vec::new();
@@ -438,9 +477,55 @@ mod tests {
             assert_eq!(entry(&copy, "members").unwrap().encoding(), "hashtable");
             // Due, but its removal is the leader's to tell.
             assert_eq!(large.expires_at(), 5);
-            assert_eq!(&*large.as_hash().unwrap().get(b"f").unwrap(), b"v");
+            assert_eq!(&*large.as_hash().unwrap().live(0).get(b"f").unwrap(), b"v");
+            for (key, encoding, at) in
+                [("lease", "listpackex", 1_900_000_000_002), ("leases", "hashtable", 3)]
+            {
+                let lease = entry(&copy, key).unwrap();
+                assert_eq!(lease.encoding(), encoding);
+                let (value, expiry) =
+                    lease.as_hash().unwrap().live(0).get_with_expiry(b"f").unwrap();
+                assert_eq!((&*value, expiry), (b"v".as_slice(), at));
+            }
             let limit = entry(&copy, "limit").unwrap();
             assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
+            let (list, chain) = (entry(&copy, "list").unwrap(), entry(&copy, "chain").unwrap());
+            assert!(matches!(list.as_list(), Some(ListRef::Small(_))));
+            for (list, count) in [(list, 3), (chain, 200)] {
+                let read = list.as_list().unwrap().forward(0).map(|element| element.text());
+                assert!(read.map(|text| text.to_vec()).eq(elements(count).map(String::into_bytes)));
+            }
+        }
+    }
+
+    /// What the policy goes by comes with the keys, and nothing where there is none.
+    #[test]
+    fn the_uses_of_keys_go_with_them() {
+        use crate::config::EvictionPolicy::{AllkeysLfu, AllkeysLru, NoEviction};
+        let noted = [(AllkeysLru, 100, 5), (AllkeysLfu, 0, 77), (NoEviction, 0, 5)];
+        for (policy, idle, counter) in noted {
+            let mut config = Config::default();
+            config.maxmemory_policy = policy;
+            let now = Tick::new(clock::unix_ms(), Noted::Last);
+            let usage =
+                if policy == AllkeysLfu { Usage::frequent(now, 77) } else { Usage::idle(now, 100) };
+            let keyspace = Keyspace::new(3);
+            let mut staged = Staging::new(3);
+            staged.insert(2, Entry::string(b"k", b"v", NEVER), usage).unwrap();
+            keyspace.replace(&mut staged, || {}).unwrap();
+            let mut loader = Loader::new(3, Encodings::default());
+            loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
+            let copy = Keyspace::new(3);
+            copy.replace(&mut loader.finish().unwrap(), || {}).unwrap();
+            let place = Place::of(b"k");
+            let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
+            let locks = LockSet::one(&copy, wanted).unwrap();
+            let shard = locks.held(2, place.shard);
+            let usage = shard.usage(shard.find(place.hash, b"k").unwrap());
+            let now = Tick::new(clock::unix_ms(), Noted::Last);
+            assert!((idle..idle + 60).contains(&usage.idle_s(now)), "{policy:?}");
+            let scale = Scale { decay_minutes: 0, ..config.usage_scale() };
+            assert_eq!(usage.frequency(now, scale), counter, "{policy:?}");
         }
     }
 
@@ -468,7 +553,11 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(names, ["grown", "integers", "large", "members", "number", "small", "text"]);
+        let known = [
+            "chain", "grown", "integers", "large", "lease", "leases", "list", "members", "number",
+            "small", "text",
+        ];
+        assert_eq!(names, known);
     }
 
     #[test]

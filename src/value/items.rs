@@ -9,7 +9,10 @@
 //! lies between the count and the first of them: see `Prefix`. It is chosen when the second
 //! element comes, and that moves everything: no position outlives a change.
 //!
-//! Left out on purpose: what items mean, their order and their uniqueness.
+//! An item may expire: the moment stands in front of it and belongs to it, and the soonest of
+//! all such moments in front of the items, so that items which do not expire cost nothing.
+//!
+//! Left out on purpose: what items mean, their order and their uniqueness; what time it is.
 
 use super::blob::Blob;
 use super::packed::{self, Encoded, Text};
@@ -19,6 +22,9 @@ const COUNT: usize = 2;
 
 /// Bytes in front of the longest prefix, and the prefix.
 const LONGEST_PREFIX: usize = 2 + packed::PREFIX;
+
+/// The moment of what does not expire.
+pub const NEVER: u64 = 0;
 
 /// The shortest prefix that costs no more than it saves on two items.
 const SHORTEST_PREFIX: usize = 2;
@@ -41,13 +47,32 @@ impl<'a> Items<'a> {
     /// The items in the contents of a blob.
     #[inline]
     pub fn of(contents: &'a [u8]) -> Items<'a> {
-        match contents.get(COUNT..) {
-            Some([packed::TAG_PREFIX, len, rest @ ..]) => {
+        let start = match contents.get(COUNT) {
+            Some(&packed::TAG_SOONEST) => COUNT + packed::MOMENT,
+            _ => COUNT.min(contents.len()),
+        };
+        match &contents[start..] {
+            [packed::TAG_PREFIX, len, rest @ ..] => {
                 let len = usize::from(*len);
-                Items { bytes: contents, prefix: &rest[..len], start: COUNT + 2 + len }
+                Items { bytes: contents, prefix: &rest[..len], start: start + 2 + len }
             }
-            _ => Items { bytes: contents, prefix: &[], start: COUNT.min(contents.len()) },
+            _ => Items { bytes: contents, prefix: &[], start },
         }
+    }
+
+    /// The soonest moment at which an item expires; `NEVER` when none does.
+    #[inline]
+    pub fn soonest(self) -> u64 {
+        match self.bytes.get(COUNT) {
+            Some(&packed::TAG_SOONEST) => packed::moment(self.bytes, COUNT).unwrap_or(NEVER),
+            _ => NEVER,
+        }
+    }
+
+    /// The moment at which the item at a position expires, or `NEVER`.
+    #[inline]
+    pub fn expiry(self, at: usize) -> u64 {
+        packed::moment(self.bytes, at).unwrap_or(NEVER)
     }
 
     /// How many there are.
@@ -99,7 +124,7 @@ impl<'a> Items<'a> {
     /// Whether `item` stands at a position.
     #[inline]
     pub fn is(self, at: usize, item: &Encoded<'_>) -> bool {
-        item.sharing(self.prefix).opens(&self.bytes[at..])
+        item.sharing(self.prefix).opens(&self.bytes[packed::body(self.bytes, at)..])
     }
 
     /// Every item.
@@ -132,14 +157,15 @@ impl<'a> Items<'a> {
     #[inline]
     pub fn find(self, item: &Encoded<'_>, step: usize) -> Option<usize> {
         let item = item.sharing(self.prefix);
-        self.positions(step).find(|at| item.opens(&self.bytes[*at..]))
+        self.positions(step).find(|at| item.opens(&self.bytes[packed::body(self.bytes, *at)..]))
     }
 
     /// Adds the `count` items from a position on at the end of `target`, as `packed` encodes
-    /// items that stand alone.
+    /// items that stand alone; each with the moment at which it expires.
     pub fn copy(self, at: usize, count: usize, target: &mut Vec<u8>) {
         let mut at = at;
         for _ in 0..count {
+            target.extend_from_slice(&self.bytes[at..packed::body(self.bytes, at)]);
             let (text, next) = self.read(at);
             Encoded::new(&text).append(target);
             at = next;
@@ -148,7 +174,7 @@ impl<'a> Items<'a> {
 
     /// Whether items of `bytes` in all could be added and counted.
     pub fn have_room(self, items: usize, bytes: usize) -> bool {
-        let head = COUNT + LONGEST_PREFIX;
+        let head = COUNT + LONGEST_PREFIX + 2 * packed::MOMENT;
         self.len() + items <= usize::from(u16::MAX) && self.bytes.len() + head + bytes <= LARGEST
     }
 }
@@ -228,11 +254,13 @@ fn shared(present: Items<'_>, items: &[Encoded<'_>]) -> Option<Prefix> {
 fn rebuild(blob: &mut Blob, prefix: &[u8], at: usize) -> usize {
     let items = Items::of(blob.contents());
     let mut bytes = Vec::with_capacity(items.bytes.len() + LONGEST_PREFIX);
-    bytes.extend_from_slice(&items.bytes[..COUNT]);
+    let head = if items.soonest() == NEVER { COUNT } else { COUNT + packed::MOMENT };
+    bytes.extend_from_slice(&items.bytes[..head]);
     bytes.extend_from_slice(&[packed::TAG_PREFIX, prefix.len() as u8]);
     bytes.extend_from_slice(prefix);
     let mut moved = bytes.len();
     for position in items.positions(1) {
+        bytes.extend_from_slice(&items.bytes[position..packed::body(items.bytes, position)]);
         Encoded::new(&items.read(position).0).sharing(prefix).append(&mut bytes);
         if position < at {
             moved = bytes.len();
@@ -247,7 +275,7 @@ pub fn push(blob: &mut Blob, items: &[Encoded<'_>]) {
     insert(blob, blob.contents().len(), items);
 }
 
-/// Puts another item in the place of the one at a position.
+/// Puts another item, which does not expire, in the place of the one at a position.
 pub fn replace(blob: &mut Blob, at: usize, item: &Encoded<'_>) {
     let end = Items::of(blob.contents()).skip(at);
     write(blob, at, end, &[*item]);
@@ -260,6 +288,50 @@ pub fn remove(blob: &mut Blob, at: usize, count: usize) {
     let len = items.len() - count;
     blob.splice(at, end, 0);
     set_len(blob, len);
+}
+
+/// Takes out each element of `step` items, from the position of its first, that `keep` refuses.
+pub fn retain(blob: &mut Blob, step: usize, mut keep: impl FnMut(Items<'_>, usize) -> bool) {
+    if blob.is_empty() {
+        return;
+    }
+    let items = Items::of(blob.contents());
+    let mut bytes = Vec::with_capacity(items.bytes.len());
+    bytes.extend_from_slice(&items.bytes[..items.start]);
+    let mut len = 0;
+    for at in items.positions(step).filter(|at| keep(items, *at)) {
+        let end = (0..step).fold(at, |end, _| items.skip(end));
+        bytes.extend_from_slice(&items.bytes[at..end]);
+        len += step;
+    }
+    blob.splice(0, blob.contents().len(), bytes.len()).copy_from_slice(&bytes);
+    set_len(blob, len);
+}
+
+/// Says when the item at a position expires. The caller then says `set_soonest`.
+pub fn set_expiry(blob: &mut Blob, at: usize, moment: u64) {
+    let items = Items::of(blob.contents());
+    set_moment(blob, at, items.expiry(at), packed::TAG_EXPIRY, moment);
+}
+
+/// Finds the soonest of the moments at which items expire, looking at each `step`th.
+pub fn set_soonest(blob: &mut Blob, step: usize) {
+    let items = Items::of(blob.contents());
+    let expiries = items.positions(step).map(|at| items.expiry(at));
+    let soonest = expiries.filter(|at| *at != NEVER).min().unwrap_or(NEVER);
+    let old = items.soonest();
+    if old != soonest {
+        set_moment(blob, COUNT, old, packed::TAG_SOONEST, soonest);
+    }
+}
+
+/// Puts a moment at a position, where `old` stands now.
+fn set_moment(blob: &mut Blob, at: usize, old: u64, tag: u8, new: u64) {
+    let bytes = |moment| if moment == NEVER { 0 } else { packed::MOMENT };
+    let space = blob.splice(at, at + bytes(old), bytes(new));
+    if new != NEVER {
+        space.copy_from_slice(&packed::moment_bytes(tag, new));
+    }
 }
 
 fn set_len(blob: &mut Blob, len: usize) {
@@ -293,11 +365,13 @@ mod tests {
         fn behave_as_a_vector(
             // Single items, and pairs.
             step in 1usize..3,
-            steps in prop::collection::vec((0u8..4, 0usize..9, text(), text()), 0..60),
+            steps in prop::collection::vec((0u8..6, 0usize..9, text(), text()), 0..60),
         ) {
             let mut blob = Blob::behind(b"head".as_slice().into(), 4);
             let mut model: Vec<Vec<u8>> = Vec::new();
+            let mut moments: Vec<u64> = Vec::new();
             for (what, at, text, other) in steps {
+                let moment = if what == 5 { NEVER } else { (text.len() * at + 1) as u64 };
                 let at = (at * step).min(model.len());
                 let position = Items::of(blob.contents()).position(at);
                 let element = &[Encoded::new(&text), Encoded::new(&other)][..step];
@@ -305,20 +379,34 @@ mod tests {
                     0 | 1 => {
                         insert(&mut blob, position, element);
                         model.splice(at..at, [text, other].into_iter().take(step));
+                        moments.splice(at..at, [NEVER; 2].into_iter().take(step));
                     }
                     2 if at < model.len() => {
                         replace(&mut blob, position, &Encoded::new(&text));
                         model[at] = text;
+                        moments[at] = NEVER;
+                        set_soonest(&mut blob, step);
                     }
                     3 if at < model.len() => {
                         remove(&mut blob, position, step);
                         model.drain(at..at + step);
+                        moments.drain(at..at + step);
+                        set_soonest(&mut blob, step);
+                    }
+                    4 | 5 if at < model.len() => {
+                        set_expiry(&mut blob, position, moment);
+                        set_soonest(&mut blob, step);
+                        moments[at] = moment;
                     }
                     _ => {}
                 }
                 let items = Items::of(blob.contents());
                 prop_assert_eq!(items.len(), model.len());
                 prop_assert_eq!(texts(items), model.clone());
+                let expiries: Vec<u64> = items.positions(1).map(|at| items.expiry(at)).collect();
+                prop_assert_eq!(&expiries, &moments);
+                let soonest = moments.iter().filter(|at| **at != NEVER).min();
+                prop_assert_eq!(items.soonest(), *soonest.unwrap_or(&NEVER));
                 for text in model.iter().step_by(step) {
                     let found = items.find(&Encoded::new(text), step).unwrap();
                     prop_assert_eq!(&*items.read(found).0, &text[..]);
@@ -327,9 +415,21 @@ mod tests {
                 let mut alone = Vec::new();
                 items.copy(items.start(), items.len(), &mut alone);
                 let mut plain = Vec::new();
-                model.iter().for_each(|text| Encoded::new(text).append(&mut plain));
+                for (text, moment) in model.iter().zip(&moments) {
+                    if *moment != NEVER {
+                        plain.extend(packed::moment_bytes(packed::TAG_EXPIRY, *moment));
+                    }
+                    Encoded::new(text).append(&mut plain);
+                }
                 prop_assert_eq!(alone, plain);
             }
+            retain(&mut blob, step, |items, at| items.expiry(at) == NEVER);
+            let stay: Vec<Vec<u8>> = model.chunks(step).zip(moments.chunks(step))
+                .filter(|(_, moments)| moments[0] == NEVER)
+                .flat_map(|(texts, _)| texts.to_vec())
+                .collect();
+            let items = Items::of(blob.contents());
+            prop_assert_eq!((items.len(), texts(items)), (stay.len(), stay));
             prop_assert_eq!(blob.head(), b"head");
         }
     }

@@ -5,6 +5,7 @@ use super::hyperloglog::HyperLogLogLimits;
 use super::list::ListLimits;
 use super::set::SetLimits;
 use super::sorted_set::SortedSetLimits;
+use super::stream::StreamLimits;
 
 /// The thresholds of every type, with the defaults of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,4 +20,6 @@ pub struct Limits {
     pub set: SetLimits,
     /// Of sorted sets.
     pub sorted_set: SortedSetLimits,
+    /// Of the nodes of streams.
+    pub stream: StreamLimits,
 }

@@ -4,13 +4,14 @@
 //! significand, 15 of exponent. A client that counts in tenths sees the difference to a double
 //! in the digits, so the same format is used here, with correct rounding throughout, on any
 //! processor. Texts are read as `strtold` reads them and written as `%.17Lf` without the zeros
-//! at the end (Redis' `LD_STR_HUMAN`). Left out on purpose: every operation but addition.
+//! at the end (Redis' `LD_STR_HUMAN`). Left out on purpose: every operation that no
+//! command needs.
 
 use std::fmt;
 use std::ops::Add;
 
-use rustc_apfloat::Float;
 use rustc_apfloat::ieee::X87DoubleExtended;
+use rustc_apfloat::{Float, Round};
 
 use super::number::{self, Numeral, parse_integer};
 
@@ -69,6 +70,18 @@ impl LongDouble {
         match self.0 {
             Form::Whole(_) => false,
             Form::Extended(value) => value.is_nan(),
+        }
+    }
+
+    /// A thousand times the number, rounded up: seconds as milliseconds. What is too large or
+    /// too small, infinity for one, is the largest or the smallest integer.
+    pub fn thousandfold(self) -> i128 {
+        match self.0 {
+            Form::Whole(whole) => i128::from(whole) * 1000,
+            Form::Extended(value) => {
+                let product = (value * X87DoubleExtended::from_i128(1000).value).value;
+                product.to_i128_r(128, Round::TowardPositive, &mut false).value
+            }
         }
     }
 
@@ -213,6 +226,23 @@ mod tests {
             ("0", "0x1p100", "1267650600228229401496703205376"),
         ] {
             assert_eq!(sum(a, b), text, "{a} + {b}");
+        }
+    }
+
+    #[test]
+    fn thousandfolds_are_rounded_up() {
+        for (text, thousandfold) in [
+            ("0", 0),
+            ("1.5", 1500),
+            ("0.0001", 1),
+            ("-0.0001", 0),
+            ("-0.0011", -1),
+            ("-2", -2000),
+            ("1e400", i128::MAX),
+            ("inf", i128::MAX),
+            ("-inf", i128::MIN),
+        ] {
+            assert_eq!(number(text).thousandfold(), thousandfold, "{text}");
         }
     }
 

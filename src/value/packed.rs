@@ -9,7 +9,8 @@
 //! | 80 | two bytes of length (little endian), then the text |
 //! | 81 | eight bytes of length (little endian), then the text |
 //! | 82 to 89 | a canonical decimal integer, one to eight bytes (little endian, signed) |
-//! | 90 to 92 | no item: what lies in front of items, see `items` |
+//! | 90 | six bytes (little endian) of the unix millisecond at which the item behind it expires |
+//! | 91, 92 | no item: what lies in front of items, see `items` |
 //! | 93 to 127 | the prefix that the items around share, then 0 to 34 bytes more |
 //! | 128 to 255 | the integers 0 to 127 |
 //!
@@ -24,6 +25,7 @@
 //! purpose: validation. What is read here was written here; foreign bytes (DUMP payloads,
 //! files) are decoded elsewhere and come in as texts.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use super::number::parse_integer;
@@ -35,12 +37,21 @@ const TAG_LENGTH_64: u8 = 81;
 /// The tag of an integer of `n` bytes is this plus `n`.
 const TAG_INTEGER: u8 = 81;
 const TAG_INTEGER_8: u8 = TAG_INTEGER + 8;
+/// The tag of a moment, which belongs to the item behind it.
+pub(super) const TAG_EXPIRY: u8 = 90;
 /// In front of items: one byte of length, and the prefix that they share.
 pub(super) const TAG_PREFIX: u8 = 91;
+/// In front of items: a moment, the soonest at which one of them expires.
+pub(super) const TAG_SOONEST: u8 = 92;
 /// The tag of a text that shares the prefix is this plus the bytes that follow.
 const TAG_SHARED: u8 = 93;
 /// The tag of an integer below 128 is this plus the integer.
 const TAG_SMALL: u8 = 128;
+
+/// Bytes of a moment and its tag.
+pub(super) const MOMENT: usize = 7;
+/// The last moment there is, in the year 10889; Redis' commands end at a quarter of it.
+const LAST_MOMENT: u64 = (1 << 48) - 1;
 
 /// The longest prefix that items share.
 pub(super) const PREFIX: usize = 24;
@@ -206,8 +217,31 @@ pub fn end(bytes: &[u8], at: usize) -> usize {
 
 #[cold]
 fn long_end(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == TAG_EXPIRY {
+        return end(bytes, at + MOMENT);
+    }
     let (start, len) = long(bytes, at);
     start + len
+}
+
+/// Where the item at `at` begins behind the moment that may stand in front of it.
+#[inline]
+pub(super) fn body(bytes: &[u8], at: usize) -> usize {
+    if bytes[at] == TAG_EXPIRY { at + MOMENT } else { at }
+}
+
+/// The moment at `at`, if one stands there.
+#[inline]
+pub(super) fn moment(bytes: &[u8], at: usize) -> Option<u64> {
+    let is = matches!(bytes[at], TAG_EXPIRY | TAG_SOONEST);
+    is.then(|| unsigned(&bytes[at + 1..at + MOMENT]) as u64)
+}
+
+/// A moment with its tag; one that is too late becomes the last there is.
+pub(super) fn moment_bytes(tag: u8, moment: u64) -> [u8; MOMENT] {
+    let mut bytes = [tag; MOMENT];
+    bytes[1..].copy_from_slice(&moment.min(LAST_MOMENT).to_le_bytes()[..MOMENT - 1]);
+    bytes
 }
 
 /// Where the text of an item begins that tells its length, and that length.
@@ -225,6 +259,7 @@ pub fn read(bytes: &[u8], at: usize) -> (Text<'_>, usize) {
 /// The text of the item at `at`, one of items that share `prefix`, and where the item ends.
 #[inline]
 pub(super) fn read_shared<'a>(bytes: &'a [u8], at: usize, prefix: &[u8]) -> (Text<'a>, usize) {
+    let at = body(bytes, at);
     let tag = bytes[at];
     let end = end(bytes, at);
     let text = match tag {
@@ -273,8 +308,11 @@ enum Form<'a> {
 }
 
 impl Text<'_> {
+    /// No bytes.
+    pub const EMPTY: Self = Text(Form::Stored(&[]));
+
     /// The digits of an integer.
-    pub(super) fn integer(integer: i64) -> Self {
+    pub fn integer(integer: i64) -> Self {
         let mut buffer = itoa::Buffer::new();
         Text::joined(&[], buffer.format(integer).as_bytes())
     }
@@ -286,6 +324,16 @@ impl Text<'_> {
         bytes[..prefix.len()].copy_from_slice(prefix);
         bytes[prefix.len()..len].copy_from_slice(rest);
         Text(Form::Made(bytes, len as u8))
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The text, by itself.
+    pub fn into_cow(self) -> Cow<'a, [u8]> {
+        match self.0 {
+            Form::Stored(bytes) => Cow::Borrowed(bytes),
+            Form::Made(bytes, len) => Cow::Owned(bytes[..usize::from(len)].to_vec()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 mod bench;
 mod clients;
 mod counts;
+mod diff;
 mod install;
 mod process;
 mod readme;
@@ -33,12 +34,15 @@ enum Chore {
     Test(test::Options),
     /// Measure Eave and redis-server side by side
     Bench(bench::Options),
+    /// Send random commands to Eave and redis-server, and compare every reply
+    Diff(diff::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Diff(options) => diff::run(&options),
     };
     match outcome {
         Ok(code) => code,
