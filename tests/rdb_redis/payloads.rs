@@ -253,14 +253,3 @@ fn damaged_intsets_are_refused_as_redis_refuses_them() {
     }
     assert!(taken > 500 && refused > 500, "{taken} taken, {refused} refused");
 }
-
-#[test]
-fn types_not_read_yet_are_named() {
-    let mut redis = Redis::start(Dir::new("types"), &[]);
-    redis.run("RPUSH l a b");
-    for (key, name) in [("l", "list as quicklist 2")] {
-        let payload = text(&redis.run(&format!("DUMP {key}")));
-        let error = dump::read(&payload, &Limits::default()).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Type { byte: payload[0], name });
-    }
-}
