@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `list`,
-//! `hash`, `set`, `stream`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
-//! `ziplist`, `zipmap`).
+//! `hash`, `set`, `sorted_set`, `stream`, `module` for the limiter state) and the packed layouts
+//! inside values (`listpack`, `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
 //! expire, which need 12; versions 1 to 12 are read.

@@ -19,7 +19,7 @@ pub(super) fn keys(argv: Argv<'_>) -> Positions {
         match argv[at] {
             word if is(word, "STREAMS") => {
                 let rest = argv.len() - at - 1;
-                let keys = if rest % 2 == 0 { rest / 2 } else { 0 };
+                let keys = if rest.is_multiple_of(2) { rest / 2 } else { 0 };
                 return (at + 1..at + 1 + keys).collect();
             }
             word if is(word, "GROUP") => at += 3,
@@ -213,7 +213,11 @@ fn wanted(view: &ReadView<'_, '_>, asked: &Asked<'_>, name: &[u8]) -> Result<Vec
                 "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
             )),
             b">" => Ok(Wanted::New),
-            _ => Id::parse(id, 0).map(Wanted::Own).ok_or(INVALID_ID),
+            _ => match Id::parse(id, 0).ok_or(INVALID_ID)? {
+                // What Redis has for ">" inside, and so takes for it.
+                Id::MAX => Ok(Wanted::New),
+                id => Ok(Wanted::Own(id)),
+            },
         }
     };
     asked.streams().map(one).collect()

@@ -17,7 +17,7 @@ use super::bounds::{Cut, Side};
 use super::directory::{Directory, Head, Place};
 use super::run::{self, Found, Run};
 use crate::hashing::hash_bytes;
-use crate::table::{Table, shorten};
+use crate::table::Table;
 use crate::value::blob::Blob;
 use crate::value::packed::{Encoded, Text};
 
@@ -147,7 +147,7 @@ impl Members {
             }
             seen.push(number);
             let pairs = Run::of(self.runs[number as usize].contents()).pairs();
-            let meant = pairs.filter(|(member, _)| shorten(hash_bytes(member)) == hash);
+            let meant = pairs.filter(|(member, _)| self.table.order(hash_bytes(member)) == hash);
             meant.for_each(|(member, score)| visit(&member, score));
         }
         0
