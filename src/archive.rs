@@ -8,13 +8,14 @@ mod stream;
 use crate::keyspace::{Entry, NEVER, StrRef, Value};
 use crate::rdb::{
     self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
-    ListValue, SetTable, StringValue,
+    ListValue, ScoredMember, SetTable, SortedSetListpack, SortedSetTable, StringValue,
 };
 use crate::value::hash::Hash;
 use crate::value::limits::Limits;
 use crate::value::list::List;
 use crate::value::packed::Text;
 use crate::value::set::{Set, SetRef};
+use crate::value::sorted_set::{SortedSet, SortedSetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,8 @@ pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
         sink.take(HashTable(Counted { left: hash.len(), items: pairs }));
     } else if let Some(set) = entry.as_set() {
         save_set(set, sink);
+    } else if let Some(set) = entry.as_sorted_set() {
+        save_sorted_set(set, sink);
     } else if let Some(stream) = entry.as_stream() {
         sink.take(stream::table(stream));
     } else {
@@ -80,6 +83,18 @@ fn save_set(set: SetRef<'_>, sink: &mut impl Sink) {
             sink.take(SetTable(Counted { left: set.len(), items: members }));
         }
     }
+}
+
+/// A small one as listpack, a large one as table with the highest first, both as Redis does.
+fn save_sorted_set(set: SortedSetRef<'_>, sink: &mut impl Sink) {
+    let bytes = |(member, score)| (Bytes(member), score);
+    if let SortedSetRef::Small(_) = set
+        && let Ok(listpack) = SortedSetListpack::pack(set.iter().map(bytes))
+    {
+        return sink.take(SortedSetListpack(&listpack));
+    }
+    let items = set.descending().map(bytes);
+    sink.take(SortedSetTable(Counted { left: set.len(), items }));
 }
 
 /// The entry of a value, in the form that the thresholds give it.
@@ -112,6 +127,10 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
         rdb::Value::Set(members) => {
             Entry::collection(key, Set::from_members(members, limits.set), at)
         }
+        rdb::Value::SortedSet(members) => {
+            let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
+            Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
+        }
         rdb::Value::Stream(record) => {
             Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
         }
@@ -124,22 +143,13 @@ struct Counted<I> {
     items: I,
 }
 
-/// A text, as the writer takes it.
-struct Bytes<'a>(Text<'a>);
-
-impl AsRef<[u8]> for Bytes<'_> {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl<I: Iterator> Iterator for Counted<I> {
     type Item = I::Item;
 
-    fn next(&mut self) -> Option<I::Item> {
-        let item = self.items.next()?;
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.items.next()?;
         self.left = self.left.saturating_sub(1);
-        Some(item)
+        Some(element)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -148,3 +158,12 @@ impl<I: Iterator> Iterator for Counted<I> {
 }
 
 impl<I: Iterator> ExactSizeIterator for Counted<I> {}
+
+/// A text, as the writer takes it.
+struct Bytes<'a>(Text<'a>);
+
+impl AsRef<[u8]> for Bytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

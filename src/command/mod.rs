@@ -17,6 +17,8 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+pub mod geo;
+pub mod geo_search;
 pub mod hash;
 pub mod hash_expire;
 pub mod hash_extended;
@@ -39,6 +41,11 @@ pub mod set;
 pub mod set_algebra;
 pub mod set_random;
 pub mod sort;
+pub mod sorted_set;
+pub mod sorted_set_combine;
+pub mod sorted_set_pop;
+pub mod sorted_set_random;
+pub mod sorted_set_range;
 pub mod stream;
 pub mod string;
 pub mod string_compare;
@@ -403,13 +410,18 @@ pub const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     hash::COMMANDS,
-    stream::COMMANDS,
     list::COMMANDS,
     hash_expire::COMMANDS,
     hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_combine::COMMANDS,
+    stream::COMMANDS,
     keys::COMMANDS,
     databases::COMMANDS,
     dump::COMMANDS,

@@ -81,12 +81,12 @@ pub enum Value {
     List(Box<Chain>),
     /// Fields and values.
     Hash(Box<Fields>),
-    /// Entries and groups.
-    Stream(Box<Stream>),
     /// Texts, each once.
     Set(Box<Members>),
     /// Members in the order of their scores.
     SortedSet(Box<Ranked>),
+    /// Entries and groups.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -96,9 +96,9 @@ impl Value {
             Value::String(bytes) => bytes.capacity(),
             Value::List(chain) => chain.heap_bytes(),
             Value::Hash(fields) => fields.heap_bytes(),
-            Value::Stream(stream) => stream.heap_bytes(),
             Value::Set(members) => members.heap_bytes(),
             Value::SortedSet(members) => members.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
         }
     }
 }
@@ -346,9 +346,9 @@ impl Entry {
                 Value::String(_) => Kind::String,
                 Value::List(_) => Kind::List,
                 Value::Hash(_) => Kind::Hash,
-                Value::Stream(_) => Kind::Stream,
                 Value::Set(_) => Kind::Set,
                 Value::SortedSet(_) => Kind::SortedSet,
+                Value::Stream(_) => Kind::Stream,
             },
         }
     }
@@ -364,9 +364,9 @@ impl Entry {
             },
             Kind::List => self.collection_encoding::<Chain>(),
             Kind::Hash => self.collection_encoding::<Fields>(),
-            Kind::Stream => "stream",
             Kind::Set => self.collection_encoding::<Members>(),
             Kind::SortedSet => self.collection_encoding::<Ranked>(),
+            Kind::Stream => "stream",
             _ => "raw",
         }
     }
@@ -431,6 +431,16 @@ impl Entry {
         self.as_collection()
     }
 
+    /// The value, if it is a set.
+    pub fn as_set(&self) -> Option<SetRef<'_>> {
+        self.as_collection()
+    }
+
+    /// The value, if it is a sorted set.
+    pub fn as_sorted_set(&self) -> Option<SortedSetRef<'_>> {
+        self.as_collection()
+    }
+
     /// The value, if it is a stream.
     pub fn as_stream(&self) -> Option<&Stream> {
         match self {
@@ -451,16 +461,6 @@ impl Entry {
             },
             Entry::Packed(_) => None,
         }
-    }
-
-    /// The value, if it is a set.
-    pub fn as_set(&self) -> Option<SetRef<'_>> {
-        self.as_collection()
-    }
-
-    /// The value, if it is a sorted set.
-    pub fn as_sorted_set(&self) -> Option<SortedSetRef<'_>> {
-        self.as_collection()
     }
 
     /// Changes the value, if it is a collection of this kind; else nothing is called.

@@ -30,11 +30,15 @@ pub(super) const OP_EOF: u8 = 255;
 pub(super) const TYPE_STRING: u8 = 0;
 pub(super) const TYPE_LIST: u8 = 1;
 pub(super) const TYPE_SET: u8 = 2;
+pub(super) const TYPE_SORTED_SET: u8 = 3;
 pub(super) const TYPE_HASH: u8 = 4;
+/// A sorted set with binary scores.
+pub(super) const TYPE_SORTED_SET_2: u8 = 5;
 pub(super) const TYPE_MODULE_2: u8 = 7;
 pub(super) const TYPE_HASH_ZIPMAP: u8 = 9;
 pub(super) const TYPE_LIST_ZIPLIST: u8 = 10;
 pub(super) const TYPE_SET_INTSET: u8 = 11;
+pub(super) const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
 /// A list as nodes that are ziplists.
 pub(super) const TYPE_LIST_QUICKLIST: u8 = 14;
@@ -46,6 +50,7 @@ pub(super) const TYPE_LIST_QUICKLIST_2: u8 = 18;
 pub(super) const TYPE_STREAM_2: u8 = 19;
 /// Written by Redis 7.2 and later.
 pub(super) const TYPE_SET_LISTPACK: u8 = 20;
+pub(super) const TYPE_SORTED_SET_LISTPACK: u8 = 17;
 /// A stream whose consumers say when they were last given something.
 pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.
@@ -59,20 +64,20 @@ pub(super) fn type_name(byte: u8) -> &'static str {
         TYPE_STRING => "string",
         TYPE_LIST => "list",
         TYPE_SET => "set",
-        3 => "sorted set",
+        TYPE_SORTED_SET => "sorted set",
         TYPE_HASH => "hash",
-        5 => "sorted set, binary scores",
+        TYPE_SORTED_SET_2 => "sorted set, binary scores",
         6 => "module value of a release candidate",
         TYPE_MODULE_2 => "module value",
         TYPE_HASH_ZIPMAP => "hash as zipmap",
         TYPE_LIST_ZIPLIST => "list as ziplist",
         TYPE_SET_INTSET => "set as intset",
-        12 => "sorted set as ziplist",
+        TYPE_SORTED_SET_ZIPLIST => "sorted set as ziplist",
         TYPE_HASH_ZIPLIST => "hash as ziplist",
         TYPE_LIST_QUICKLIST => "list as quicklist",
         TYPE_STREAM => "stream",
         TYPE_HASH_LISTPACK => "hash as listpack",
-        17 => "sorted set as listpack",
+        TYPE_SORTED_SET_LISTPACK => "sorted set as listpack",
         TYPE_LIST_QUICKLIST_2 => "list as quicklist 2",
         TYPE_STREAM_2 => "stream 2",
         TYPE_SET_LISTPACK => "set as listpack",

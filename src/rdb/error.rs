@@ -66,8 +66,8 @@ pub enum ErrorKind {
     /// The same field twice in a hash.
     #[error("hash has a field twice")]
     DuplicateField,
-    /// The same member twice in a set.
-    #[error("set has a member twice")]
+    /// The same member twice in a collection.
+    #[error("collection has a member twice")]
     DuplicateMember,
     /// The bytes are not those that were written.
     #[error("checksum is {computed:#018x}, stored is {stored:#018x}")]

@@ -4,6 +4,7 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::hash::{self, HashField};
+use super::sorted_set::{self, ScoredMember};
 use super::stream::{self, StreamRecord};
 use super::texts::Texts;
 use super::{list, module, set};
@@ -63,10 +64,12 @@ pub enum Value {
     List(Texts),
     /// A hash, never empty, no field twice, in stored order.
     Hash(Vec<HashField>),
-    /// A stream; it may be empty.
-    Stream(StreamRecord),
     /// A set, never empty, no member twice, in stored order.
     Set(Vec<Vec<u8>>),
+    /// A sorted set, never empty, no member twice, no score NaN, in stored order.
+    SortedSet(Vec<ScoredMember>),
+    /// A stream; it may be empty.
+    Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
 }
@@ -99,9 +102,11 @@ pub(super) enum Decoder {
     List(list::Decoder),
     Hash(hash::TableDecoder),
     PackedHash(hash::Packing),
-    Stream(Box<stream::Decoder>),
     Set(set::TableDecoder),
     PackedSet(set::Packing),
+    SortedSet(sorted_set::TableDecoder),
+    PackedSortedSet(sorted_set::Packing),
+    Stream(Box<stream::Decoder>),
     Module(module::Decoder),
 }
 
@@ -120,12 +125,16 @@ impl Decoder {
             code::TYPE_HASH_ZIPLIST => Self::PackedHash(hash::Packing::Ziplist),
             code::TYPE_HASH_LISTPACK => Self::PackedHash(hash::Packing::Listpack),
             code::TYPE_HASH_LISTPACK_EX => Self::PackedHash(hash::Packing::ListpackWithExpiries),
-            code::TYPE_STREAM | code::TYPE_STREAM_2 | code::TYPE_STREAM_3 => {
-                Self::Stream(Box::new(stream::Decoder::new(byte)))
-            }
             code::TYPE_SET => Self::Set(set::TableDecoder::default()),
             code::TYPE_SET_INTSET => Self::PackedSet(set::Packing::Intset),
             code::TYPE_SET_LISTPACK => Self::PackedSet(set::Packing::Listpack),
+            code::TYPE_SORTED_SET => Self::SortedSet(sorted_set::TableDecoder::with_texts()),
+            code::TYPE_SORTED_SET_2 => Self::SortedSet(sorted_set::TableDecoder::with_doubles()),
+            code::TYPE_SORTED_SET_ZIPLIST => Self::PackedSortedSet(sorted_set::Packing::Ziplist),
+            code::TYPE_SORTED_SET_LISTPACK => Self::PackedSortedSet(sorted_set::Packing::Listpack),
+            code::TYPE_STREAM | code::TYPE_STREAM_2 | code::TYPE_STREAM_3 => {
+                Self::Stream(Box::new(stream::Decoder::new(byte)))
+            }
             code::TYPE_MODULE_2 => Self::Module(module::Decoder::value()),
             // Types end at 25 in the versions read; opcodes begin at 244.
             _ if byte <= 25 => {
@@ -147,9 +156,11 @@ impl Decoder {
             Self::List(list) => list.step(cursor, limits)?,
             Self::Hash(table) => hash::decoded(table.step(cursor, limits)?),
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
-            Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Set(table) => set::decoded(table.step(cursor, limits)?),
             Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
+            Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
+            Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
+            Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Module(module) => module.step(cursor, limits)?,
         };
         cursor.keep();

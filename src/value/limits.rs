@@ -12,8 +12,6 @@ use super::stream::StreamLimits;
 pub struct Limits {
     /// Of hashes.
     pub hash: HashLimits,
-    /// Of the nodes of streams.
-    pub stream: StreamLimits,
     /// Of HyperLogLogs.
     pub hyperloglog: HyperLogLogLimits,
     /// Of lists.
@@ -22,4 +20,6 @@ pub struct Limits {
     pub set: SetLimits,
     /// Of sorted sets.
     pub sorted_set: SortedSetLimits,
+    /// Of the nodes of streams.
+    pub stream: StreamLimits,
 }

@@ -175,6 +175,24 @@ pub fn format_double(value: f64) -> String {
     format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs())
 }
 
+/// Writes a double with 17 decimals, but for the zeros at their end: the form that Redis calls
+/// human, in which it answers coordinates.
+pub fn format_fixed(value: f64) -> String {
+    let text = format!("{value:.17}");
+    let text = trimmed(&text);
+    if text == "-0" { "0".into() } else { text.into() }
+}
+
+/// Writes a double as Redis stores a score in a listpack, which ZSCAN and DUMP show: a whole
+/// number up to 2^62 with all of its digits, anything else as `format_double` does.
+pub fn format_stored_double(value: f64) -> String {
+    const LARGEST: f64 = (1u64 << 62) as f64;
+    if value.trunc() == value && value.abs() <= LARGEST {
+        return itoa::Buffer::new().format(value as i64).into();
+    }
+    format_double(value)
+}
+
 /// A decimal fraction without the zeros at its end, and without a dot that ends it.
 pub(super) fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
@@ -269,6 +287,20 @@ mod tests {
             ("1x", None),
         ] {
             assert_eq!(parse_bound(text.as_bytes()), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whole_doubles_are_stored_in_digits() {
+        for (value, text) in [
+            (1e17, "100000000000000000"),
+            (-(2f64.powi(62)), "-4611686018427387904"),
+            (2f64.powi(63), "9.2233720368547758e+18"),
+            (-0.0, "0"),
+            (0.5, "0.5"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(format_stored_double(value), text);
         }
     }
 

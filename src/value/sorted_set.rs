@@ -58,17 +58,22 @@ pub enum Direction {
 
 /// The order of two scores, neither of which is NaN.
 #[inline]
-fn order(a: f64, b: f64) -> Ordering {
+pub fn order(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or(Ordering::Equal)
 }
 
 impl SortedSet {
     /// A sorted set of these pairs. Of two pairs with the same member the later one stays.
     pub fn from_pairs<M: AsRef<[u8]>>(
-        pairs: impl IntoIterator<Item = (M, f64)>,
+        pairs: impl ExactSizeIterator<Item = (M, f64)> + Clone,
         limits: SortedSetLimits,
     ) -> Self {
         let mut set = SortedSet::new();
+        // What will be large is so from the first pair on: the small form has no -0.
+        let mut lengths = pairs.clone().map(|(member, _)| member.as_ref().len());
+        if pairs.len() > limits.entries || lengths.any(|len| len > limits.value_bytes) {
+            set.grow(Members::from_small);
+        }
         for (member, score) in pairs {
             set.set(member.as_ref(), score, limits);
         }
@@ -228,6 +233,16 @@ impl<'a> SortedSetRef<'a> {
         };
         let small = run.into_iter().flat_map(Run::pairs);
         small.chain(members.into_iter().flat_map(Members::iter))
+    }
+
+    /// Every member with its score, from the highest on.
+    pub fn descending(self) -> impl Iterator<Item = (Text<'a>, f64)> {
+        let (run, members) = match self {
+            SortedSetRef::Small(contents) => (Some(Run::of(contents)), None),
+            SortedSetRef::Large(members) => (None, Some(members)),
+        };
+        let small = run.into_iter().flat_map(Run::descending);
+        small.chain(members.into_iter().flat_map(Members::descending))
     }
 
     /// The element of a rank; `None` when there are fewer.

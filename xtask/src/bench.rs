@@ -12,6 +12,7 @@
 //! Left out on purpose: more than one server core, TLS, and HTTP; they come with
 //! measurements of their own.
 
+mod complexity;
 mod cores;
 mod cpu;
 mod fill;
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Measure only the memory that keys take, of every type
     #[arg(long)]
     memory: bool,
+    /// Measure only how the cost of a command grows with its collection
+    #[arg(long, conflicts_with = "memory")]
+    complexity: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
     write: bool,
@@ -71,6 +75,11 @@ impl Options {
     fn keys(&self) -> u64 {
         if self.quick { 100_000 } else { 1_000_000 }
     }
+
+    fn sizes(&self) -> &'static [u64] {
+        let sizes = if self.quick { 3 } else { complexity::SIZES.len() };
+        complexity::SIZES.split_at(sizes).0
+    }
 }
 
 /// Measures, prints, and writes BENCHMARKS.md when asked to.
@@ -82,6 +91,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let cores = Cores::choose()?;
     let pair = Pair { eave: eave(options)?, redis: Subject::redis() };
     let progress = bar(options);
+    if options.complexity {
+        return grow(options, &cores, &pair, &progress);
+    }
     let mut text = String::new();
     if !options.memory {
         let speed = speed(options, &cores, &pair, &progress)?;
@@ -97,6 +109,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.write {
         let part = if options.memory { "memory" } else { "speed" };
         report::write(part, &format!("{heading}{text}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures how commands grow, prints it, and writes that part of BENCHMARKS.md.
+fn grow(options: &Options, cores: &Cores, pair: &Pair, progress: &ProgressBar) -> Result<ExitCode> {
+    let measured = complexity::measure(options.sizes(), options.rounds(), cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", report::complexity_table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("complexity", &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,7 +149,12 @@ fn eave(options: &Options) -> Result<Subject> {
 fn bar(options: &Options) -> ProgressBar {
     let speed = if options.memory { 0 } else { options.rounds() as usize * SCENARIOS.len() * 2 };
     let memory = if options.memory { fill::ALL.len() } else { fill::STRINGS.len() } * 2;
-    let bar = ProgressBar::new((speed + memory) as u64);
+    let all = if options.complexity {
+        complexity::count(options.sizes().len()) * options.rounds() as usize * 2
+    } else {
+        speed + memory
+    };
+    let bar = ProgressBar::new(all as u64);
     // The template is a constant, so its default is never needed.
     let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -180,7 +180,7 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     for epoch in epochs {
         let trial = Trial { resp3: epoch.resp3, batch, swap: true };
         if let Some(difference) = one_epoch(&mut pair, &epoch, trial, &mut tally)? {
-            bar.suspend(|| report(family, &mut pair, &epoch, trial, difference))?;
+            bar.suspend(|| report(family, &mut pair, &epoch, trial, &difference))?;
             found += 1;
         }
         bar.set_position(tally.sent);
@@ -242,7 +242,7 @@ fn report(
     pair: &mut Pair,
     epoch: &Epoch,
     trial: Trial,
-    first: Difference,
+    first: &Difference,
 ) -> Result<()> {
     let protocol = if epoch.resp3 { "RESP3" } else { "RESP2" };
     let (seed, name) = (epoch.seed, family.name);
@@ -257,7 +257,7 @@ fn report(
         Some((steps, difference)) => script::script(pair, epoch.resp3, &steps, &difference)?,
         None => {
             "# it did not show again when the same commands were sent again\n".to_owned()
-                + &script::difference(&first)
+                + &script::difference(first)
         }
     };
     let file = process::scratch()?.join(format!("diff-{name}-{seed}.txt"));

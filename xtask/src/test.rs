@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::counts::{self, Counts};
 use crate::install::{self, Tools};
 use crate::process::{self, Stage};
-use crate::{clients, readme};
+use crate::{clients, diff, readme};
 
 /// What to run; everything when nothing is asked for.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Of the client tests, run only those whose file name contains this
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Let clients and README meet this program instead of a debug build of Eave
+    /// Let random commands, clients and README meet this program instead of a debug build of Eave
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
 }
@@ -34,6 +34,8 @@ enum Part {
     Rust,
     /// Examples in the documentation of the Rust code
     Docs,
+    /// Random commands, the same to Eave and to redis-server
+    Diff,
     /// Real clients: tests/clients
     Clients,
     /// Snippets of README.md
@@ -62,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.wants(Part::Docs) {
         counts += doc_tests()?;
     }
-    if options.wants(Part::Clients) || options.wants(Part::Readme) {
+    if [Part::Diff, Part::Clients, Part::Readme].iter().any(|part| options.wants(*part)) {
         counts += live(options, &tools);
     }
     Ok(close(counts))
@@ -75,6 +77,10 @@ fn live(options: &Options, tools: &Tools) -> Counts {
         Err(error) => return clients::judge("the server's binary", Err(error)),
     };
     let mut counts = Counts::default();
+    if options.wants(Part::Diff) {
+        let _stage = Stage::begin("random commands, held against redis-server");
+        counts += diff::short(&binary);
+    }
     if options.wants(Part::Clients) {
         let _stage = Stage::begin("real clients");
         counts += clients::run(tools, &binary, options.client.as_deref())

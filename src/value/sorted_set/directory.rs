@@ -109,7 +109,7 @@ impl Directory {
     }
 
     /// Every run, upwards.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Head> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Head> {
         self.groups.iter().flat_map(|group| &group.heads).copied()
     }
 

@@ -91,6 +91,10 @@ impl Members {
         self.directory.iter().flat_map(|head| self.run(head).pairs())
     }
 
+    pub(super) fn descending(&self) -> impl Iterator<Item = (Text<'_>, f64)> {
+        self.directory.iter().rev().flat_map(|head| self.run(head).descending())
+    }
+
     pub(super) fn visit(
         &self,
         ranks: Range<usize>,
@@ -143,7 +147,7 @@ impl Members {
             }
             seen.push(number);
             let pairs = Run::of(self.runs[number as usize].contents()).pairs();
-            let meant = pairs.filter(|(member, _)| shorten(hash_bytes(&**member)) == hash);
+            let meant = pairs.filter(|(member, _)| shorten(hash_bytes(member)) == hash);
             meant.for_each(|(member, score)| visit(&member, score));
         }
         0
@@ -198,7 +202,7 @@ impl Members {
             let count = left.min(head.len as usize - offset);
             let run = Run::of(self.runs[head.run as usize].contents());
             for (member, _) in run.pairs().skip(offset).take(count) {
-                let slot = self.table.find(hash_bytes(&*member), |number| *number == head.run);
+                let slot = self.table.find(hash_bytes(&member), |number| *number == head.run);
                 if let Some(slot) = slot {
                     self.table.remove(slot);
                 }
@@ -286,7 +290,7 @@ impl Members {
     fn point(&mut self, listed: u32, old: u32, new: u32) {
         for (member, _) in Run::of(self.runs[listed as usize].contents()).pairs() {
             // Another member of `old` with the same hash is as good: as many are left there.
-            if let Some(slot) = self.table.find(hash_bytes(&*member), |number| *number == old) {
+            if let Some(slot) = self.table.find(hash_bytes(&member), |number| *number == old) {
                 *self.table.at_mut(slot) = new;
             }
         }

@@ -50,6 +50,12 @@ impl<'a> Run<'a> {
         self.0.positions(2).map(move |at| self.read(at))
     }
 
+    /// Every pair, from the last on.
+    pub(super) fn descending(self) -> impl Iterator<Item = (Text<'a>, f64)> {
+        let positions: Vec<_> = self.positions().collect();
+        positions.into_iter().rev().map(move |at| self.read(at))
+    }
+
     /// Where every pair begins.
     pub(super) fn positions(self) -> impl Iterator<Item = usize> + use<'a> {
         self.0.positions(2)

@@ -83,6 +83,8 @@ impl Model {
         let found: Vec<_> = set.iter().map(|(m, s)| (m.to_vec(), s.to_bits())).collect();
         let wanted: Vec<_> = sorted.iter().map(|(m, s)| (m.clone(), s.to_bits())).collect();
         assert_eq!(found, wanted);
+        let down: Vec<_> = set.descending().map(|(m, s)| (m.to_vec(), s.to_bits())).collect();
+        assert!(down.iter().eq(wanted.iter().rev()));
         for (rank, (member, score)) in sorted.iter().enumerate() {
             assert_eq!(set.rank(member), Some((rank, *score)));
             assert_eq!(set.score(member), Some(*score));
@@ -237,7 +239,7 @@ fn the_form_changes_where_redis_changes_it() {
     assert_eq!(encoding(&set), "skiplist");
     set.remove_ranks(1..129);
     assert_eq!((encoding(&set), set.as_ref().len()), ("skiplist", 1));
-    let mut set = SortedSet::from_pairs([("x".repeat(64), 1.0)], limits);
+    let mut set = SortedSet::from_pairs([("x".repeat(64), 1.0)].iter().cloned(), limits);
     assert_eq!(encoding(&set), "listpack");
     set.set(&[b'x'; 65], 1.0, limits);
     assert_eq!(encoding(&set), "skiplist");
@@ -247,7 +249,7 @@ fn the_form_changes_where_redis_changes_it() {
 fn negative_zero_is_kept_by_the_large_form_only() {
     let [small, _, large] = LIMITS;
     for (limits, sign) in [(small, 1.0), (large, -1.0)] {
-        let mut set = SortedSet::from_pairs([("a", -0.0)], limits);
+        let mut set = SortedSet::from_pairs([("a", -0.0)].into_iter(), limits);
         assert_eq!(set.as_ref().score(b"a").map(f64::signum), Some(sign));
         // And 0 is no other score.
         set.set(b"a", 0.0, limits);
@@ -259,11 +261,11 @@ fn negative_zero_is_kept_by_the_large_form_only() {
 #[test]
 fn an_element_costs_little_more_than_its_bytes() {
     let limits = SortedSetLimits::default();
-    let count = 100_000u64;
-    for factor in [1, 0x9e37_79b9_7f4a_7c15] {
+    let count = 100_000usize;
+    for factor in [1, 0x9e37_79b9_7f4a_7c15u64] {
         let set = SortedSet::from_pairs(
             (0..count).map(|n| {
-                let score = n.wrapping_mul(factor) >> 32 << 8 | n & 0xff;
+                let score = (n as u64).wrapping_mul(factor) >> 32;
                 (format!("member:{n:08}"), score as f64)
             }),
             limits,
@@ -273,7 +275,7 @@ fn an_element_costs_little_more_than_its_bytes() {
             members.heap_bytes()
         });
         // 15 bytes of member, up to 7 of score, and their two tags.
-        let each = members.unwrap_or(0) as u64 / count;
+        let each = members.unwrap_or(0) / count;
         assert!((20..40).contains(&each), "{each} bytes an element");
     }
 }

@@ -68,24 +68,42 @@ impl Fill {
     /// # Errors
     /// When the connection breaks or the server answers with an error.
     pub(super) fn fill(&self, server: &Running, count: u64) -> Result<()> {
-        let mut replies = BufReader::new(server.connect()?);
-        let mut line = String::new();
-        let mut first = 0;
-        while first < count {
-            let last = count.min(first + BATCH);
-            let batch: Vec<u8> = (first..last).flat_map(|n| encode(&(self.command)(n))).collect();
-            replies.get_mut().write_all(&batch)?;
-            for _ in first..last {
-                line.clear();
-                replies.read_line(&mut line).context("a reply")?;
-                if !line.starts_with([':', '+']) {
-                    bail!("{} answered {line:?}", server.name());
-                }
-            }
-            first = last;
-        }
-        Ok(())
+        send(server, count, self.command)
     }
+}
+
+/// Sends the commands of the numbers 0 to `count` - 1, pipelined. Each is answered by one
+/// line, or by a text of one.
+///
+/// # Errors
+/// When the connection breaks or the server answers with an error.
+pub(super) fn send(
+    server: &Running,
+    count: u64,
+    command: impl Fn(u64) -> Vec<String>,
+) -> Result<()> {
+    let mut replies = BufReader::new(server.connect()?);
+    let mut line = String::new();
+    let mut first = 0;
+    while first < count {
+        let last = count.min(first + BATCH);
+        let batch: Vec<u8> = (first..last).flat_map(|n| encode(&command(n))).collect();
+        replies.get_mut().write_all(&batch)?;
+        for _ in first..last {
+            line.clear();
+            replies.read_line(&mut line).context("a reply")?;
+            match line.as_bytes().first() {
+                Some(b':' | b'+') => {}
+                Some(b'$') => {
+                    line.clear();
+                    replies.read_line(&mut line).context("a reply")?;
+                }
+                _ => bail!("{} answered {line:?}", server.name()),
+            }
+        }
+        first = last;
+    }
+    Ok(())
 }
 
 /// The first line of the reply to one command.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::cores::Cores;
 use super::load::Sample;
-use super::{Measured, Pair, memory, version};
+use super::{Measured, Pair, complexity, memory, version};
 use crate::process;
 
 /// What and where was measured, and by which command.
@@ -101,6 +101,31 @@ pub(super) fn memory_table(all: &[memory::Measured], keys: u64) -> String {
     text + "\n"
 }
 
+/// CPU of a command at each size, and how many times that of the size before.
+pub(super) fn complexity_table(all: &[complexity::Measured]) -> String {
+    let mut text = String::from(
+        "| | elements | Eave, µs/command | growth | redis-server, µs/command | growth | CPU ratio |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let mut before: Option<&complexity::Measured> = None;
+    for measured in all {
+        let smaller = before.filter(|before| before.name == measured.name);
+        let name = if smaller.is_some() { "" } else { measured.name };
+        let column = |of: fn(&complexity::Measured) -> &Vec<f64>| {
+            let Some(now) = middle(of(measured).clone()) else { return "- | -".to_owned() };
+            let growth = smaller.and_then(|smaller| middle(of(smaller).clone()));
+            let growth = growth.map_or(String::new(), |then| format!("{:.2}", now / then));
+            format!("{now:.2} | {growth}")
+        };
+        let rounds = measured.eave.iter().zip(&measured.redis).map(|(a, b)| a / b);
+        let ratio = middle(rounds.collect()).map_or("-".to_owned(), |r| format!("**{r:.2}**"));
+        let (eave, redis) = (column(|m| &m.eave), column(|m| &m.redis));
+        text.push_str(&format!("| {name} | {} | {eave} | {redis} | {ratio} |\n", measured.size));
+        before = Some(measured);
+    }
+    text + "\n"
+}
+
 #[expect(clippy::cast_precision_loss, reason = "bytes and keys stay far below 2^53")]
 fn per(amount: u64, of: u64) -> f64 {
     amount as f64 / of as f64
@@ -166,6 +191,22 @@ mod tests {
         assert_eq!(middle(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(middle(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(middle(vec![]), None);
+    }
+
+    #[test]
+    fn growth_is_held_against_the_size_before() {
+        let measured = |size, eave: f64| complexity::Measured {
+            name: "ZADD",
+            size,
+            eave: vec![eave],
+            redis: vec![2.0],
+        };
+        let mut all = vec![measured(1000, 1.0), measured(10_000, 1.5)];
+        all.push(complexity::Measured { name: "XADD", eave: Vec::new(), ..measured(1000, 0.0) });
+        let text = complexity_table(&all);
+        assert!(text.contains("| ZADD | 1000 | 1.00 |  | 2.00 |  | **0.50** |"), "{text}");
+        assert!(text.contains("|  | 10000 | 1.50 | 1.50 | 2.00 | 1.00 | **0.75** |"), "{text}");
+        assert!(text.contains("| XADD | 1000 | - | - | 2.00 |  | - |"), "{text}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, anyhow};
 
 use super::grammar::{COMPANIONS, FAMILIES, Family, How, Line, Row, Step};
+use super::hll;
 use super::spoil;
 use super::template::Template;
 use super::words::{Draw, POOLS, Scale};
@@ -65,7 +66,10 @@ impl Drawer {
         directives: &BTreeSet<String>,
     ) -> Result<Self> {
         let mixed = if is_companion(family) { FAMILIES.to_vec() } else { COMPANIONS.to_vec() };
-        let others = mixed.into_iter().filter(|other| other.name != family.name);
+        // Commands for strings damage HyperLogLogs, which Redis notices much later than Eave;
+        // they meet in epochs of their own only.
+        let apart = |other: &Family| other.name == family.name || other.name == hll::FAMILY.name;
+        let others = mixed.into_iter().filter(|other| !apart(other));
         let others = others.map(parse).collect::<Result<Vec<_>>>()?;
         let main = parse(family)?;
         let of_all = others.iter().chain([&main]).flat_map(|parsed| parsed.family.directives);
@@ -192,7 +196,11 @@ impl Drawer {
         let rigid = row.row.rigid || row.row.how != How::Exact;
         let mut lines = vec![Line { arguments, how: row.row.how, rigid }];
         for (template, how) in &row.then {
-            lines.push(Line { arguments: template.expand(draw), how: *how, rigid: true });
+            let mut arguments = template.expand(draw);
+            if row.row.spoils_then && draw.random.chance(spoil::PERCENT) {
+                spoil::spoil(&mut arguments, template, row.row.timed, &mut draw.random);
+            }
+            lines.push(Line { arguments, how: *how, rigid: true });
         }
         let asks = matches!(row.row.how, How::ByEncoding | How::PairsByEncoding)
             || matches!(row.row.how, How::Scan | How::ScanPairs) && lines[0].name() != "SCAN";

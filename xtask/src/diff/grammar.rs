@@ -43,6 +43,8 @@ pub(super) struct Row {
     pub(super) how: How,
     /// Commands that belong to it: `same` in them is its key.
     pub(super) then: &'static [(&'static str, How)],
+    /// Those are spoilt instead of the command itself.
+    pub(super) spoils_then: bool,
     /// It has a time in it: never spoilt so that a key could run out during the run.
     pub(super) timed: bool,
     /// It would wait for a key, so that it is sent only inside of a transaction.
@@ -58,6 +60,7 @@ pub(super) const fn row(weight: usize, template: &'static str) -> Row {
         template,
         how: How::Exact,
         then: &[],
+        spoils_then: false,
         timed: false,
         blocking: false,
         rigid: false,
@@ -71,6 +74,11 @@ impl Row {
 
     pub(super) const fn then(self, then: &'static [(&'static str, How)]) -> Row {
         Row { then, rigid: true, ..self }
+    }
+
+    /// What follows is what is tested; the command itself only prepares it.
+    pub(super) const fn spoilt(self, then: &'static [(&'static str, How)]) -> Row {
+        Row { then, rigid: true, spoils_then: true, ..self }
     }
 
     pub(super) const fn timed(self) -> Row {

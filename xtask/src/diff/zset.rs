@@ -25,8 +25,9 @@ const ROWS: &[Row] = &[
     row(1, "ZCARD key"),
     row(2, "ZSCORE key member"),
     row(2, "ZMSCORE key member+"),
-    row(2, "ZRANK key member"),
-    row(2, "ZREVRANK key member"),
+    // Not with more arguments: Eave's have an option that this redis-server's lack.
+    row(2, "ZRANK key member").rigid(),
+    row(2, "ZREVRANK key member").rigid(),
     row(2, "ZCOUNT key bound bound"),
     row(2, "ZLEXCOUNT ykey lexbound lexbound"),
     row(3, "ZRANGE key index index {[WITHSCORES] [REV]}"),
