@@ -6,7 +6,7 @@ use super::super::{Argv, Positions};
 use super::claim::{log_deliveries, log_position};
 use super::{INVALID_ID, answer_entries, answer_entry, answer_id, change, regrouped, stream};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
@@ -203,7 +203,7 @@ fn wanted(view: &ReadView<'_, '_>, asked: &Asked<'_>, name: &[u8]) -> Result<Vec
     let one = |(key, id): (&[u8], &[u8])| {
         let group = stream(view, key)?.and_then(|stream| stream.group(name));
         if group.is_none() {
-            let (key, name) = (String::from_utf8_lossy(key), String::from_utf8_lossy(name));
+            let (key, name) = (shown(key, usize::MAX), shown(name, usize::MAX));
             return Err(Fault::text(format!(
                 "NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option"
             )));
@@ -213,7 +213,11 @@ fn wanted(view: &ReadView<'_, '_>, asked: &Asked<'_>, name: &[u8]) -> Result<Vec
                 "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
             )),
             b">" => Ok(Wanted::New),
-            _ => Id::parse(id, 0).map(Wanted::Own).ok_or(INVALID_ID),
+            _ => match Id::parse(id, 0).ok_or(INVALID_ID)? {
+                // To Redis the highest id is that sign.
+                Id::MAX => Ok(Wanted::New),
+                id => Ok(Wanted::Own(id)),
+            },
         }
     };
     asked.streams().map(one).collect()
