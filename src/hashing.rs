@@ -24,6 +24,11 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// What tells one table's order of hashes from another's: see `table`.
+pub fn salt() -> u32 {
+    crate::clock::random() as u32
+}
+
 fn seed() -> u64 {
     let mut bytes = [0; 8];
     crate::clock::secret_bytes(&mut bytes);

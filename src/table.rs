@@ -11,6 +11,13 @@
 //! - A lookup compares 32-bit hashes and stops at the first larger one. A hash lies beside its
 //!   element, so that a lookup in a large table waits for one cache line, and not for two.
 //!
+//! The order is a table's own: hashes are mixed with a salt, chosen when the table gets its first
+//! slots. Otherwise elements that are read from one table and written into another (a union, the
+//! members of one set added to a second, a value restored) would come in the order of their
+//! hashes, and fill the front of a table that is still small: one run, and every insertion a walk
+//! through it. For the same reason a table from which elements are taken in its own order does
+//! not shrink while those that are left would lie in one run.
+//!
 //! The caller hashes and compares; the table stores what it is given. An element's default
 //! value stands for an empty slot, so that a slot costs no more than an element. Beside the
 //! hash there is room for 32 bits of the owner's, which stay with the element. Left out on
@@ -27,18 +34,27 @@ const SMALLEST: usize = 8;
 /// Slots behind the last home, for the run that starts there; the very last stays empty.
 const OVERHANG: usize = 12;
 
+/// An odd number whose bits have no pattern: multiplying by it carries the salt upwards.
+const MIX: u32 = 0x9e37_79b1;
+
+/// How many slots the elements of a table that has shrunk may lie behind their homes, on average.
+/// Two or three are usual.
+const FAR: usize = 16;
+
 /// See the module's description.
 #[derive(Debug, Clone)]
 pub struct Table<T> {
     slots: Box<[Slot<T>]>,
     homes: usize,
     len: usize,
+    /// What makes the order of the hashes this table's own; stays while there are slots.
+    salt: u32,
 }
 
 /// One place of a table. The default is empty.
 #[derive(Debug, Default)]
 struct Slot<T> {
-    /// The hash of the element, 0 for an empty slot; sorted within a run.
+    /// The mixed hash of the element, 0 for an empty slot; sorted within a run.
     hash: u32,
     /// What the owner notes of the element, also while others read. Most elements begin at a
     /// multiple of eight bytes, so this takes room that would be empty.
@@ -63,7 +79,7 @@ impl<T: Default> Default for Table<T> {
 impl<T: Default> Table<T> {
     /// An empty table; it allocates nothing until the first insertion.
     pub fn new() -> Self {
-        Table { slots: Box::default(), homes: 0, len: 0 }
+        Table { slots: Box::default(), homes: 0, len: 0, salt: 0 }
     }
 
     /// A table with room for `count` elements.
@@ -73,6 +89,13 @@ impl<T: Default> Table<T> {
             table.rebuild(homes_for(count));
         }
         table
+    }
+
+    /// The 32 bits by which an element of this hash is ordered; the keyspace takes its shard from
+    /// the other half of the hash. Never 0, which marks an empty slot.
+    #[inline]
+    pub fn order(&self, hash: u64) -> u32 {
+        (hash as u32 ^ self.salt).wrapping_mul(MIX).max(1)
     }
 
     /// How many elements there are.
@@ -101,7 +124,7 @@ impl<T: Default> Table<T> {
         if self.len == 0 {
             return None;
         }
-        let short = shorten(hash);
+        let short = self.order(hash);
         let mut at = home(short, self.homes);
         loop {
             let slot = &self.slots[at];
@@ -145,7 +168,7 @@ impl<T: Default> Table<T> {
         if (self.len + 1) * LOAD.1 > self.homes * LOAD.0 {
             self.rebuild(grown(self.homes));
         }
-        let short = shorten(hash);
+        let short = self.order(hash);
         loop {
             let mut at = home(short, self.homes);
             while self.slots[at].hash != 0 && self.slots[at].hash <= short {
@@ -250,15 +273,36 @@ impl<T: Default> Table<T> {
     fn shrink(&mut self) {
         if self.len == 0 {
             *self = Table::new();
-        } else if self.homes > SMALLEST && self.len * 6 < self.homes {
-            self.rebuild(homes_for(self.len));
+        } else if self.homes > SMALLEST && self.len * 6 < self.homes && self.len.is_power_of_two() {
+            // Elements may be left at one end only. That they fit is looked at seldom, because
+            // looking is a walk over the table.
+            let sizes = std::iter::successors(Some(homes_for(self.len)), |homes| Some(homes * 2));
+            let mut smaller = sizes.take_while(|homes| *homes < self.homes);
+            if let Some(homes) = smaller.find(|homes| !self.would_crowd(*homes)) {
+                self.rebuild(homes);
+            }
         }
+    }
+
+    /// Whether the elements would lie far behind their homes if there were `homes` of them.
+    fn would_crowd(&self, homes: usize) -> bool {
+        let (mut next, mut behind) = (0, 0);
+        for slot in self.slots.iter().filter(|slot| slot.hash != 0) {
+            let home = home(slot.hash, homes);
+            let at = home.max(next);
+            behind += at - home;
+            next = at + 1;
+        }
+        behind > self.len * FAR
     }
 
     /// Moves every element into a table of `homes` homes. The elements come in the order of
     /// their hashes and go in that order, so this is one pass over both, after one that finds
     /// how far the last run reaches behind the last home.
     fn rebuild(&mut self, homes: usize) {
+        if self.homes == 0 {
+            self.salt = crate::hashing::salt();
+        }
         let place = |hash: u32, next: usize| home(hash, homes).max(next);
         let used = self.slots.iter().filter(|slot| slot.hash != 0);
         let end = used.fold(0, |next, slot| place(slot.hash, next) + 1);
@@ -279,13 +323,6 @@ impl<T: Default> Table<T> {
 #[inline]
 fn home(short: u32, homes: usize) -> usize {
     ((u64::from(short) * homes as u64) >> 32) as usize
-}
-
-/// The 32 bits that order elements; the keyspace takes its shard from the other half.
-/// Never 0, which marks an empty slot.
-#[inline]
-pub fn shorten(hash: u64) -> u32 {
-    (hash as u32).max(1)
 }
 
 fn grown(homes: usize) -> usize {
@@ -374,17 +411,70 @@ mod tests {
 
     #[test]
     fn equal_hashes_do_not_end_it() {
-        let mut table = Table::new();
+        // At the very end of the order, where there is no home behind.
+        let mut table = Table::with_capacity(1);
+        let inverse = (0..5).fold(MIX, |inverse, _| {
+            inverse.wrapping_mul(2u32.wrapping_sub(MIX.wrapping_mul(inverse)))
+        });
+        table.salt = u32::MAX ^ u32::MAX.wrapping_mul(inverse);
+        assert_eq!(table.order(u64::from(u32::MAX)), u32::MAX);
         for n in 1..=500u32 {
             table.insert(u64::from(u32::MAX), n);
         }
         for n in 1..=500u32 {
             assert!(table.find(u64::from(u32::MAX), |e| *e == n).is_some());
         }
-        assert_eq!(table.scan(u32::MAX).count(), 500);
+        assert_eq!(table.scan(table.order(u64::from(u32::MAX))).count(), 500);
         while let Some(slot) = table.random(crate::clock::random) {
             table.remove(slot);
         }
         assert_eq!(table.slots(), 0);
+    }
+
+    /// How far the elements lie behind their homes, on average.
+    fn behind(table: &Table<u32>) -> usize {
+        let used = table.slots.iter().enumerate().filter(|(_, slot)| slot.hash != 0);
+        let behind: usize = used.map(|(at, slot)| at - home(slot.hash, table.homes)).sum();
+        behind / table.len.max(1)
+    }
+
+    #[test]
+    fn the_order_of_one_table_crowds_no_other() {
+        let wide = |n: u32| crate::hashing::hash_bytes(&n.to_le_bytes());
+        let fill = |numbers: &mut dyn Iterator<Item = u32>| {
+            let mut table = Table::new();
+            numbers.enumerate().for_each(|(count, n)| {
+                table.insert(wide(n), n);
+                assert!(count % 1000 != 0 || behind(&table) < FAR);
+            });
+            table
+        };
+        let mut table = fill(&mut (0..20_000));
+        for _ in 0..3 {
+            let copy = fill(&mut table.iter().copied());
+            table = copy;
+        }
+        // Nor does what is left when elements are taken out in its own order.
+        let order: Vec<u32> = table.iter().copied().collect();
+        for (taken, n) in order.iter().enumerate() {
+            let slot = table.find(wide(*n), |e| e == n).unwrap();
+            table.remove(slot);
+            assert!(taken % 100 != 0 || behind(&table) <= FAR, "{taken} taken");
+        }
+        assert_eq!(table.slots(), 0);
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let wide = |n: u32| crate::hashing::hash_bytes(&n.to_le_bytes());
+        let mut table = Table::new();
+        for n in 0..20_000 {
+            table.insert(wide(n), n);
+        }
+        for n in 0..19_900 {
+            let slot = table.find(wide(n), |e| *e == n).unwrap();
+            table.remove(slot);
+        }
+        assert!(table.slots() < 20 * table.len(), "{} slots", table.slots());
     }
 }

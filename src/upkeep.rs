@@ -22,6 +22,10 @@ const SLICE: Duration = Duration::from_micros(500);
 /// Slices of one round: a quarter of one worker's time at most.
 const SLICES: u32 = 50;
 
+/// Time between two looks at a shard that is full of what is due, for those who wait for it: the
+/// sweep takes it so quickly again that they would not get it in between.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Runs until the node stops.
 pub async fn run(node: Arc<Node>) {
     let mut sweep = Sweep::default();
@@ -37,10 +41,11 @@ pub async fn run(node: Arc<Node>) {
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
         if !node.replication.is_replica() {
             for _ in 0..SLICES {
-                if sweep_slice(&node, &mut sweep) == Swept::Round {
-                    break;
+                match sweep_slice(&node, &mut sweep) {
+                    Swept::Round => break,
+                    Swept::More => tokio::task::yield_now().await,
+                    Swept::Again => tokio::time::sleep(PAUSE).await,
                 }
-                tokio::task::yield_now().await;
             }
         }
     }
@@ -94,7 +99,12 @@ fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> S
         );
         match step {
             Ok((Swept::Round, _)) => return Swept::Round,
-            Ok((Swept::More, expired)) => stats::add(&node.stats.expired, expired),
+            Ok((swept, expired)) => {
+                stats::add(&node.stats.expired, expired);
+                if swept == Swept::Again {
+                    return swept;
+                }
+            }
             // Somebody works in that shard: let them.
             Err(_) => return Swept::More,
         }

@@ -143,6 +143,8 @@ fn changed(view: &mut WriteView<'_, '_>, key: &[u8]) {
 fn pfadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (key, elements) = (argv[1], &argv[2..]);
     let limits = view.around.config.encodings.hyperloglog;
+    // The log must know when the key is due.
+    view.exists(key);
     let fresh = match find(&view.as_read(), key)? {
         Some((bytes, _)) => {
             hyperloglog::check(bytes)?;
@@ -215,6 +217,8 @@ fn pfmerge(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     let mut registers = Registers::new();
     let mut dense = false;
     for key in &argv[1..] {
+        // The log must know when a key is due.
+        view.exists(key);
         if let Some((bytes, encoding)) = find(&view.as_read(), key)? {
             dense |= encoding == Encoding::Dense;
             registers.merge(bytes)?;

@@ -17,6 +17,8 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+pub mod geo;
+pub mod geo_search;
 pub mod hash;
 pub mod hash_expire;
 pub mod hash_extended;
@@ -413,6 +415,7 @@ pub const FAMILIES: &[&[Command]] = &[
     hash_extended::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
     sorted_set_range::COMMANDS,

@@ -277,7 +277,7 @@ impl Conditions {
         if self.nx && self.xx {
             return Err(Fault::new("ERR XX and NX options at the same time are not compatible"));
         }
-        if (self.gt && self.nx) || (self.lt && self.nx) || (self.gt && self.lt) {
+        if [self.gt, self.lt, self.nx].into_iter().filter(|set| *set).count() > 1 {
             return Err(Fault::new(
                 "ERR GT, LT, and/or NX options at the same time are not compatible",
             ));
@@ -342,7 +342,7 @@ pub struct Added {
 impl Added {
     fn note(&mut self, change: &Change) {
         match *change {
-            Change::Refused => return,
+            Change::Refused => {}
             Change::Same(score) => self.score = Some(score),
             Change::Added(score) => {
                 self.added += 1;

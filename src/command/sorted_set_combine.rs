@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
-use super::args::{integer, is};
+use super::args::{at_least, integer, is};
 use super::sorted_set::{Parts, row};
 use super::sorted_set_range::store;
 use super::{Argv, Command, Flags, Keys, Positions, Run, counted};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
-use crate::value::number::{parse_double, parse_integer};
+use crate::value::number::parse_double;
 use crate::value::packed::Text;
 use crate::value::set::SetRef;
 use crate::value::sorted_set::{SortedSet, SortedSetRef, order};
@@ -258,8 +258,7 @@ impl Options {
                     rest = behind;
                 }
                 [limit, behind @ ..] if counted && is(word, "LIMIT") => {
-                    let limit = parse_integer(limit).and_then(|limit| usize::try_from(limit).ok());
-                    options.limit = limit.ok_or(Fault::new("ERR LIMIT can't be negative"))?;
+                    options.limit = at_least(0, limit, "ERR LIMIT can't be negative")?;
                     rest = behind;
                 }
                 _ if !counted && asked.answered && is(word, "WITHSCORES") => {

@@ -3,7 +3,7 @@
 //! The blocking forms behave as they do inside MULTI: they serve at once or answer null.
 //! `serve` is the part that one who waits will call.
 
-use super::args::{is, timeout};
+use super::args::{at_least, is, timeout};
 use super::sorted_set::{Parts, row};
 use super::{Argv, Command, Flags, Keys, Run, counted};
 use crate::config::Classes;
@@ -11,7 +11,6 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::WriteView;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::value::number::parse_integer;
 use crate::value::sorted_set::{Direction, SortedSet};
 
 /// The rows of popping.
@@ -195,7 +194,7 @@ fn pop_one_key(
 ) -> Outcome {
     let count = match &argv[2..] {
         [] => None,
-        [count] => Some(positive(count)?),
+        [count] => Some(at_least(0, count, "ERR value is out of range, must be positive")?),
         _ => return Err(Fault::SYNTAX),
     };
     let popped = pop(view, argv[1], end, count.unwrap_or(1))?;
@@ -213,11 +212,6 @@ fn pop_one_key(
     Ok(())
 }
 
-fn positive(count: &[u8]) -> Result<usize, Fault> {
-    let count = parse_integer(count).and_then(|count| usize::try_from(count).ok());
-    count.ok_or(Fault::new("ERR value is out of range, must be positive"))
-}
-
 fn zmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     Several::parse(&argv[1..])?.pop(view, reply)
 }
@@ -231,7 +225,7 @@ struct Several<'a> {
 
 impl<'a> Several<'a> {
     fn parse(arguments: Argv<'a>) -> Result<Several<'a>, Fault> {
-        let numkeys = at_least_one(arguments[0], "ERR numkeys should be greater than 0")?;
+        let numkeys = at_least(1, arguments[0], "ERR numkeys should be greater than 0")?;
         let (keys, options) = arguments[1..].split_at_checked(numkeys).ok_or(Fault::SYNTAX)?;
         let (end, options) = match options {
             [word, options @ ..] if is(word, "MIN") => (End::Min, options),
@@ -240,7 +234,7 @@ impl<'a> Several<'a> {
         };
         let (count, more) = match options {
             [word, count, more @ ..] if is(word, "COUNT") => {
-                (at_least_one(count, "ERR count should be greater than 0")?, more)
+                (at_least(1, count, "ERR count should be greater than 0")?, more)
             }
             _ => (1, options),
         };
@@ -267,11 +261,6 @@ fn answer_pairs(popped: &Popped, reply: &mut dyn Reply) {
         reply.bulk(member);
         reply.double(*score);
     }
-}
-
-fn at_least_one(argument: &[u8], complaint: &'static str) -> Result<usize, Fault> {
-    let number = parse_integer(argument).and_then(|number| usize::try_from(number).ok());
-    number.filter(|number| *number > 0).ok_or(Fault::new(complaint))
 }
 
 fn bzpopmin(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

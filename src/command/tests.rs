@@ -1,8 +1,11 @@
 //! What scripts cannot show: the words of the log, a replica that replays them, iteration
 //! while keys come and go. `table` holds the rows against redis-server.
 
+mod keys;
+mod lists;
 mod mirror;
 mod sets;
+mod sorted_sets;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -129,8 +132,16 @@ fn show(entry: &Entry, now: u64) -> String {
             fields.map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at))).collect();
         return format!("{fields:?}");
     }
+    if let Some(list) = entry.as_list() {
+        let texts: Vec<Vec<u8>> = list.forward(0).map(|element| element.text().to_vec()).collect();
+        return format!("list {texts:?}");
+    }
     if let Some(set) = entry.as_set() {
         let members: BTreeSet<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        return format!("{} {members:?}", set.encoding());
+    }
+    if let Some(set) = entry.as_sorted_set() {
+        let members: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score)).collect();
         return format!("{} {members:?}", set.encoding());
     }
     match entry.as_string() {
@@ -259,6 +270,26 @@ fn the_log_has_what_conditions_have_come_to() {
         ("SETBIT k 0 0", &[]),
     ] {
         assert_eq!(bench.effects(1000, line), logged, "{line}");
+    }
+}
+
+#[test]
+fn the_log_knows_which_sources_are_due() {
+    for (made, line) in [
+        ("SET k a", "BITOP OR x k"),
+        ("SET k a", "SETBIT k 0 1"),
+        ("SET k a", "BITFIELD k SET u8 0 1"),
+        ("PFADD k a", "PFADD k b"),
+        ("PFADD k a", "PFMERGE x k"),
+        ("PFADD k a", "PFMERGE k x"),
+        ("SET k a", "SET k b IFNE a"),
+        ("SET k a", "MSETEX 1 k b NX"),
+    ] {
+        let bench = Bench::new();
+        bench.ask(1000, made);
+        bench.ask(1000, "PEXPIRE k 5");
+        let effects = bench.effects(1005, line);
+        assert_eq!(effects.first().map(String::as_str), Some("DEL k"), "{line}: {effects:?}");
     }
 }
 
@@ -556,6 +587,8 @@ fn command() -> impl Strategy<Value = Vec<String>> {
             .prop_map(|(k, n)| format!("HSETEX {k} FNX PX 9 FIELDS 1 f{} x", n.abs() % 3)),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n}")),
         sets::command(),
+        lists::command(),
+        sorted_sets::command(),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIRE {k} {n} GT")),
         (key(), number()).prop_map(|(k, n)| format!("PEXPIREAT {k} {} NX", n * 20)),
         key().prop_map(|k| format!("PERSIST {k}")),

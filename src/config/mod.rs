@@ -115,7 +115,7 @@ pub struct Config {
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
     pub lfu_log_factor: u32,
-    /// Minutes after which the frequency counter of a key is halved; 0 = never.
+    /// Minutes without a use after which the frequency counter of a key falls by one; 0 = never.
     pub lfu_decay_time: u32,
     /// How hard expired keys are looked for, 1 to 10.
     pub active_expire_effort: u32,
@@ -346,13 +346,6 @@ impl Config {
                 "save: persistence is not available yet, data lives in memory and on replicas only"
                     .to_owned(),
             );
-        }
-        if self.maxmemory_policy != EvictionPolicy::NoEviction {
-            notices.push(format!(
-                "maxmemory-policy {}: eviction is not available yet, writes beyond maxmemory are \
-                 refused",
-                self.maxmemory_policy.name()
-            ));
         }
         // Not an error: Debian's redis.conf says yes, and its service then says no.
         if self.inert.get("daemonize").is_some_and(|value| value.eq_ignore_ascii_case(b"yes")) {

@@ -304,7 +304,6 @@ mod tests {
     fn one_that_was_used_since_it_was_found_is_passed_over() {
         let keyspace = keyspace(1);
         let mut evictor = Evictor::default();
-        evictor.policy = Some(EvictionPolicy::AllkeysLru);
         evictor.add(9, 0, b"0");
         let candidate = evictor.pool.pop().unwrap();
         let effects = || Effects::new(Logging::On);

@@ -23,6 +23,8 @@ pub struct Sweep {
 pub enum Swept {
     /// There may be more in this round.
     More,
+    /// There may be more in this very shard: whoever wants it comes first.
+    Again,
     /// The round is complete.
     Round,
 }
@@ -59,9 +61,9 @@ impl Sweep {
         let wanted = Wanted { db: self.db, shard: self.shard, access: Access::Exclusive };
         let mut locks = LockSet::one(keyspace, wanted)?;
         let mut effects = effects();
-        self.sweep_shard(&mut locks, now, &mut effects);
+        let swept = self.sweep_shard(&mut locks, now, &mut effects);
         log(&mut effects);
-        Ok((Swept::More, effects.expired))
+        Ok((swept, effects.expired))
     }
 
     /// Goes to the next shard of this database that may have a key that is due.
@@ -78,7 +80,7 @@ impl Sweep {
         false
     }
 
-    fn sweep_shard(&mut self, locks: &mut LockSet<'_>, now: u64, effects: &mut Effects) {
+    fn sweep_shard(&mut self, locks: &mut LockSet<'_>, now: u64, effects: &mut Effects) -> Swept {
         let shard = locks.held_mut(self.db, self.shard);
         if self.cursor == 0 {
             // Recomputed by this pass; insertions meanwhile lower it.
@@ -114,9 +116,8 @@ impl Sweep {
             budget -= dues.remove(shard, key, budget).min(budget);
             if budget == 0 {
                 // There may be more of it: come back.
-                shard.set_soonest(0);
                 self.cursor = *hash;
-                return;
+                return Swept::Again;
             }
         }
         // Behind the largest of all hashes there is nothing.
@@ -129,6 +130,7 @@ impl Sweep {
                 self.shard += 1;
             }
         }
+        Swept::More
     }
 }
 
@@ -209,6 +211,7 @@ mod tests {
         assert_eq!(words, 1 + 1 + 1 + 3);
         assert!(longest < SWEEP_FIELDS * 11, "{longest}");
         assert_eq!(keyspace.count(0).keys, 2);
+        assert_eq!(round(&mut sweep, &keyspace, 500), 0);
         for (key, left) in [("small", 5), ("large", 2500)] {
             let wanted = Wanted::key(0, key.as_bytes(), Access::Exclusive);
             let locks = LockSet::one(&keyspace, wanted).unwrap();
@@ -218,7 +221,6 @@ mod tests {
             assert_eq!((hash.len(), hash.soonest()), (left, 900), "{key}");
             assert_eq!(shard.soonest(), 900);
         }
-        assert_eq!(round(&mut sweep, &keyspace, 500), 0);
     }
 
     /// However many keys of a shard are due, it is not held for longer than a few of them take.

@@ -42,15 +42,15 @@ pub(super) const TYPE_SORTED_SET_ZIPLIST: u8 = 12;
 pub(super) const TYPE_HASH_ZIPLIST: u8 = 13;
 /// A list as nodes that are ziplists.
 pub(super) const TYPE_LIST_QUICKLIST: u8 = 14;
+pub(super) const TYPE_STREAM: u8 = 15;
 pub(super) const TYPE_HASH_LISTPACK: u8 = 16;
 /// A list as nodes that are listpacks, or one large string each.
 pub(super) const TYPE_LIST_QUICKLIST_2: u8 = 18;
+/// A stream that remembers what was deleted, and groups that know how much they have read.
+pub(super) const TYPE_STREAM_2: u8 = 19;
 /// Written by Redis 7.2 and later.
 pub(super) const TYPE_SET_LISTPACK: u8 = 20;
 pub(super) const TYPE_SORTED_SET_LISTPACK: u8 = 17;
-pub(super) const TYPE_STREAM: u8 = 15;
-/// A stream that remembers what was deleted, and groups that know how much they have read.
-pub(super) const TYPE_STREAM_2: u8 = 19;
 /// A stream whose consumers say when they were last given something.
 pub(super) const TYPE_STREAM_3: u8 = 21;
 /// A hash with field expiries, each relative to the earliest one in front of it.

@@ -164,9 +164,7 @@ impl Decoder {
         let offset = cursor.offset();
         let bytes = cursor.string(limits)?.bytes()?;
         match packing {
-            None => {
-                self.push(Element::Text(&bytes), limits).map_err(|kind| Error::new(offset, kind))?
-            }
+            None => self.push(Element::Text(&bytes), offset, limits)?,
             Some(packing) => self.unpack(packing, &bytes, offset, limits)?,
         }
         Ok(())
@@ -182,15 +180,16 @@ impl Decoder {
         let within = |broken: Broken| broken.within(packing.layout(), offset);
         let mut unpacker = Unpacker::new(packing, bytes).map_err(within)?;
         while let Some(element) = unpacker.next().map_err(within)? {
-            self.push(element, limits).map_err(|kind| Error::new(offset, kind))?;
+            self.push(element, offset, limits)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, element: Element<'_>, limits: &Limits) -> Result<(), ErrorKind> {
+    /// Adds an element of the part at `offset`.
+    fn push(&mut self, element: Element<'_>, offset: u64, limits: &Limits) -> Result<(), Error> {
         let (found, limit) = (self.texts.len() as u64 + 1, limits.elements);
         if found > limit {
-            return Err(ErrorKind::Limit { what: "a list", found, limit });
+            return Err(Error::new(offset, ErrorKind::Limit { what: "a list", found, limit }));
         }
         match element {
             Element::Text(text) => self.texts.push(text),

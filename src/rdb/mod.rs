@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`mod@write`] (what a file is made of, in order), [`read`] (the same stream,
 //! arriving in pieces), [`dump`] (one value alone), then one file a type (`string`, `list`,
-//! `hash`, `set`, `stream`, `module` for the limiter state) and the packed layouts inside values (`listpack`,
-//! `ziplist`, `zipmap`).
+//! `hash`, `set`, `sorted_set`, `stream`, `module` for the limiter state) and the packed layouts
+//! inside values (`listpack`, `ziplist`, `zipmap`).
 //!
 //! Written is version 10, which redis-server 7.0 loads, except for hashes with fields that
 //! expire, which need 12; versions 1 to 12 are read.
@@ -16,8 +16,7 @@
 //! expansion, LZF, is refused beyond the 88 bytes that one compressed byte can stand for.
 //!
 //! Left out on purpose: files and sockets, keyspace types, the EOF mark of diskless transfers
-//! (the replication wire knows it), and for now streams, which
-//! are refused with their type byte and offset.
+//! (the replication wire knows it).
 
 mod checksum;
 mod code;

@@ -356,6 +356,7 @@ mod tests {
     use crate::replicate::load::Loader;
     use crate::value::hash::{Hash, HashLimits, Lifetime};
     use crate::value::limits::Limits as Encodings;
+    use crate::value::list::{List, ListLimits, ListRef};
     use crate::value::set::{Set, SetLimits};
 
     fn limits() -> HashLimits {
@@ -368,6 +369,11 @@ mod tests {
         let rule = eave_ratelimit::Rule::parse(b"1/1h").unwrap();
         eave_ratelimit::take(&[], &rule, 1, 1_700_000_000_000, &mut state).unwrap();
         state
+    }
+
+    /// The elements of a list.
+    fn elements(count: usize) -> impl Iterator<Item = String> {
+        (0..count).map(|n| format!("element {n}"))
     }
 
     /// A keyspace with one key of each kind in database 2.
@@ -392,6 +398,12 @@ mod tests {
             Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
             Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
             Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
+            Entry::collection(b"list", List::from_texts(elements(3), ListLimits::default()), NEVER),
+            Entry::collection(
+                b"chain",
+                List::from_texts(elements(200), ListLimits::default()),
+                NEVER,
+            ),
         ] {
             staged.insert(2, entry, Usage::default()).unwrap();
         }
@@ -477,6 +489,12 @@ mod tests {
             }
             let limit = entry(&copy, "limit").unwrap();
             assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
+            let (list, chain) = (entry(&copy, "list").unwrap(), entry(&copy, "chain").unwrap());
+            assert!(matches!(list.as_list(), Some(ListRef::Small(_))));
+            for (list, count) in [(list, 3), (chain, 200)] {
+                let read = list.as_list().unwrap().forward(0).map(|element| element.text());
+                assert!(read.map(|text| text.to_vec()).eq(elements(count).map(String::into_bytes)));
+            }
         }
     }
 
@@ -535,10 +553,11 @@ mod tests {
         }
         reader.finish().unwrap();
         names.sort();
-        assert_eq!(
-            names,
-            ["grown", "integers", "large", "lease", "leases", "members", "number", "small", "text"]
-        );
+        let known = [
+            "chain", "grown", "integers", "large", "lease", "leases", "list", "members", "number",
+            "small", "text",
+        ];
+        assert_eq!(names, known);
     }
 
     #[test]

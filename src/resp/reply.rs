@@ -36,6 +36,11 @@ pub trait Reply {
     /// Text for a person to read, such as INFO's.
     fn verbatim(&mut self, text: &str);
 
+    /// A floating point number in a form of the command's own.
+    fn decimal(&mut self, text: &str) {
+        self.bulk(text.as_bytes());
+    }
+
     /// A whole number in the form of a bulk string: what GET says of a counter.
     fn bulk_integer(&mut self, value: i64) {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
@@ -220,6 +225,13 @@ impl Reply for RespReply<'_> {
         match self.protocol {
             Protocol::V2 => self.bulk(text.as_bytes()),
             Protocol::V3 => self.line(b',', &text),
+        }
+    }
+
+    fn decimal(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::V2 => self.bulk(text.as_bytes()),
+            Protocol::V3 => self.line(b',', text),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod blob;
 pub mod collection;
+pub mod geo;
 pub mod glob;
 pub mod hash;
 pub mod hyperloglog;

@@ -175,6 +175,14 @@ pub fn format_double(value: f64) -> String {
     format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs())
 }
 
+/// Writes a double with 17 decimals, but for the zeros at their end: the form that Redis calls
+/// human, in which it answers coordinates.
+pub fn format_fixed(value: f64) -> String {
+    let text = format!("{value:.17}");
+    let text = trimmed(&text);
+    if text == "-0" { "0".into() } else { text.into() }
+}
+
 /// Writes a double as Redis stores a score in a listpack, which ZSCAN and DUMP show: a whole
 /// number up to 2^62 with all of its digits, anything else as `format_double` does.
 pub fn format_stored_double(value: f64) -> String {

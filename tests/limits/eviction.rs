@@ -262,7 +262,7 @@ fn large_collections_go_one_at_a_time() -> Outcome {
     let used = info(&mut client, "used_memory")?;
     let left = number(&mut client, &["DBSIZE"])?;
     // Each is about one megabyte.
-    if used > LIMIT / 10 * 11 || used < LIMIT / 2 || left < 8 {
+    if !(LIMIT / 2..=LIMIT / 10 * 11).contains(&used) || left < 8 {
         return Err(Failure(format!("{used} bytes in {left} hashes")));
     }
     Ok(())

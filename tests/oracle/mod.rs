@@ -72,7 +72,7 @@ impl Oracle {
             ("+", _) => Reply::Text(text.into()),
             ("-", _) => Reply::Error(text.into()),
             (":", _) => Reply::Integer(text.parse().expect("an integer")),
-            ("$", "-1") => Reply::Null,
+            ("$" | "*", "-1") => Reply::Null,
             ("$", _) => {
                 let mut bytes = vec![0; text.parse::<usize>().expect("a length") + 2];
                 self.stream.read_exact(&mut bytes).expect("redis answers");

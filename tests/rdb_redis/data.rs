@@ -86,6 +86,26 @@ pub(crate) fn intset(members: &[Vec<u8>]) -> (u8, Vec<u8>) {
     (width, bytes.collect())
 }
 
+/// Lists, the names saying what is special about them.
+pub(crate) fn lists() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let numbers = [0, 1, -1, 127, 128, 4095, -4096, 4096, 1 << 23, i64::MIN, i64::MAX];
+    let each = |count: usize| -> Vec<Vec<u8>> {
+        hash(count).into_iter().flat_map(|(field, value)| [field, value]).collect()
+    };
+    vec![
+        ("one element", vec![b"a".to_vec()]),
+        ("elements", [&b"a"[..], b"", b"007", b"a", b"\x00\xff"].map(<[u8]>::to_vec).into()),
+        ("numbers", numbers.iter().map(|n| n.to_string().into_bytes()).collect()),
+        ("a long list", each(3000)),
+        ("large elements", vec![long_text(), b"x".to_vec(), binary(), long_text(), Vec::new()]),
+        ("lengths", (0..140).chain([4095, 4096, 8170, 8200]).map(|n| vec![b'z'; n]).collect()),
+    ]
+}
+
+pub(crate) fn list_of(elements: &[Vec<u8>]) -> Value {
+    Value::List(elements.iter().collect())
+}
+
 pub(crate) fn value_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Value {
     let fields = fields.iter().cloned();
     sorted(Value::Hash(

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use eave::rdb::{
     Checksum, Compression, HashListpack, HashTable, IntegerValue, Intset, Item, Key, KeyMeta,
-    Limits, Preamble, Purpose, Reader, SetTable, StringValue, Usage, Value, Writer,
+    Limits, ListValue, Preamble, Purpose, Reader, SetTable, StringValue, Usage, Value, Writer,
 };
 
-use crate::data::{hashes, intset, listpack, set_of, sets, sorted, strings, value_of};
+use crate::data::{
+    hashes, intset, list_of, listpack, lists, set_of, sets, sorted, strings, value_of,
+};
 use crate::server::{Dir, Redis, Reply};
 
 /// Far enough that nothing expires under a test: the year 2096.
@@ -43,6 +45,12 @@ fn fill(redis: &mut Redis) -> BTreeMap<(u32, Vec<u8>), (KeyMeta, Value)> {
             }
             assert_eq!(redis.encoding(name.as_bytes()), encoding);
             expected.insert((database, name.as_bytes().to_vec()), (meta, value_of(&fields)));
+        }
+        for (name, elements) in lists() {
+            for element in &elements {
+                redis.ok(&[b"RPUSH", name.as_bytes(), element]);
+            }
+            expected.insert((database, name.as_bytes().to_vec()), (meta, list_of(&elements)));
         }
         for (name, members, encoding) in sets() {
             for member in &members {
@@ -98,7 +106,7 @@ fn a_file_of_redis_is_read() {
         );
         let sizes: Vec<_> =
             items.iter().filter(|item| matches!(item, Item::ResizeDb { .. })).cloned().collect();
-        let each = (strings().len() + hashes().len() + sets().len()) as u64;
+        let each = (strings().len() + hashes().len() + sets().len() + lists().len()) as u64;
         let size = |expires| Item::ResizeDb { keys: each, expires };
         assert_eq!(sizes, [size(0), size(each), size(0)]);
         let version = Item::Aux { name: b"redis-ver".to_vec(), value: b"7.0.15".to_vec() };
@@ -156,6 +164,9 @@ fn written(compression: Compression) -> Vec<u8> {
                 writer.key(name.as_bytes(), &meta, HashTable(fields.iter().map(|(f, v)| (f, v))));
             }
         }
+        for (name, elements) in lists() {
+            writer.key(name.as_bytes(), &meta, ListValue(elements.iter()));
+        }
         for (name, members, encoding) in sets() {
             if encoding == "intset" {
                 let (width, integers) = intset(&members);
@@ -186,7 +197,7 @@ fn redis_loads_a_file_of_ours() {
             "yes",
         ];
         let mut redis = Redis::start(dir, &options);
-        let each = (strings().len() + hashes().len() + sets().len()) as i64;
+        let each = (strings().len() + hashes().len() + sets().len() + lists().len()) as i64;
         let Reply::Array(libraries) = redis.run("FUNCTION LIST") else { panic!("no libraries") };
         assert_eq!(libraries.len(), 1);
         for (database, expires) in [(0, false), (3, true), (15, false)] {
@@ -209,6 +220,13 @@ fn redis_loads_a_file_of_ours() {
                 }
                 let at = if expires { LATER_MS } else { -1 };
                 assert_eq!(redis.ok(&[b"PEXPIRETIME", name.as_bytes()]), Reply::Integer(at));
+            }
+            for (name, elements) in lists() {
+                assert!(redis.elements(name.as_bytes()) == elements, "{name}");
+                assert_eq!(redis.encoding(name.as_bytes()), "quicklist", "{name}");
+                // From the back as well, where the lengths behind the elements are read.
+                let last = redis.ok(&[b"LINDEX", name.as_bytes(), b"-1"]);
+                assert_eq!(last, Reply::Text(elements.last().unwrap().clone()), "{name}");
             }
             for (name, members, encoding) in sets() {
                 let found = redis.members(name.as_bytes());

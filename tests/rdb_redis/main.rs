@@ -12,6 +12,8 @@
 
 mod data;
 mod files;
+mod lists;
 mod payloads;
 mod server;
 mod sorted_sets;
+mod streams;

@@ -111,6 +111,13 @@ impl Redis {
         items.iter().map(text).collect()
     }
 
+    pub(crate) fn elements(&mut self, key: &[u8]) -> Vec<Vec<u8>> {
+        let Reply::Array(items) = self.ok(&[b"LRANGE", key, b"0", b"-1"]) else {
+            panic!("no array")
+        };
+        items.iter().map(text).collect()
+    }
+
     pub(crate) fn encoding(&mut self, key: &[u8]) -> String {
         String::from_utf8(text(&self.ok(&[b"OBJECT", b"ENCODING", key]))).unwrap()
     }

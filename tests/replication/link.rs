@@ -98,6 +98,36 @@ fn writes_are_refused_and_due_keys_are_absent() -> Outcome {
     Ok(())
 }
 
+/// Copied and streamed; the replica's clock alone makes them absent, the leader's HDEL frees them.
+#[test]
+fn fields_expire_on_the_replica_too() -> Outcome {
+    let mut leader = Node::leader()?;
+    leader.expect("HSETEX copied EX 1000 FIELDS 2 a 1 b 2", "1")?;
+    leader.expect("HSET copied c 3", "1")?;
+    let mut replica = Node::following(leader.address())?;
+    replica.catch_up(&mut leader)?;
+    leader.expect("HSETEX streamed EX 1000 FIELDS 2 a 1 b 2", "1")?;
+    leader.expect("HINCRBYFLOAT streamed a 0.5", "\"1.5\"")?;
+    leader.expect("HPERSIST streamed FIELDS 1 b", "[1]")?;
+    leader.expect("HSETEX due PX 30 FIELDS 1 a 1", "1")?;
+    leader.expect("HSET due b 2", "1")?;
+    assert_eq!(assert_same(&mut leader, &mut replica)?.len(), 3);
+    for command in ["HPEXPIRETIME copied FIELDS 3 a b c", "HPEXPIRETIME streamed FIELDS 2 a b"] {
+        assert_eq!(leader.ask(command)?.to_string(), replica.ask(command)?.to_string());
+    }
+    for _ in 0..1000 {
+        if replica.ask("HGET due a")?.to_string() == "nil" {
+            break;
+        }
+    }
+    replica.expect("HLEN due", "1")?;
+    replica.expect(
+        "HSETEX due EX 1 FIELDS 1 a 1",
+        "!READONLY You can't write against a read only replica.",
+    )?;
+    Ok(())
+}
+
 #[test]
 fn a_short_cut_resumes_from_the_backlog() -> Outcome {
     let mut leader = Node::leader()?;

@@ -80,7 +80,7 @@ const NO_STREAM: Fault = Fault::new(
 );
 
 /// A group's name that is not there.
-pub(super) fn no_group(key: &[u8], group: &[u8]) -> Fault {
+pub(super) fn unknown_group(key: &[u8], group: &[u8]) -> Fault {
     let (key, group) = (shown(key, usize::MAX), shown(group, usize::MAX));
     Fault::text(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
 }
@@ -172,7 +172,7 @@ fn change_group<R>(
     edit: impl FnOnce(&mut Group) -> R,
 ) -> Result<R, Fault> {
     let changed = change(view, key, |stream| {
-        stream.group_mut(name).map(edit).ok_or_else(|| no_group(key, name))
+        stream.group_mut(name).map(edit).ok_or_else(|| unknown_group(key, name))
     })?;
     changed.ok_or(NO_STREAM)
 }
@@ -183,7 +183,7 @@ fn set_id(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     let id = {
         let read = view.as_read();
         let stream = stream(&read, key)?.ok_or(NO_STREAM)?;
-        stream.group(name).ok_or_else(|| no_group(key, name))?;
+        stream.group(name).ok_or_else(|| unknown_group(key, name))?;
         start.with_id(argv[4], |id| bound(id, 0))?.id(stream)
     };
     change_group(view, key, name, |group| group.advance(id, start.read))?;

@@ -2,7 +2,7 @@
 
 use super::super::args::{integer, is};
 use super::super::{Argv, Command, Flags, Keys, Run, help};
-use super::group::{no_group, unknown};
+use super::group::{unknown, unknown_group};
 use super::{answer_entries, answer_entry, answer_id, stream, sub};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::ReadView;
@@ -211,7 +211,7 @@ fn of_groups(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
 
 fn of_consumers(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let stream = stream(view, argv[2])?.ok_or(Fault::NO_KEY)?;
-    let group = stream.group(argv[3]).ok_or_else(|| no_group(argv[2], argv[3]))?;
+    let group = stream.group(argv[3]).ok_or_else(|| unknown_group(argv[2], argv[3]))?;
     reply.array(group.consumers().len());
     for (_, consumer) in group.consumers() {
         reply.map(3);

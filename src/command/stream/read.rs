@@ -19,7 +19,7 @@ pub(super) fn keys(argv: Argv<'_>) -> Positions {
         match argv[at] {
             word if is(word, "STREAMS") => {
                 let rest = argv.len() - at - 1;
-                let keys = if rest % 2 == 0 { rest / 2 } else { 0 };
+                let keys = if rest.is_multiple_of(2) { rest / 2 } else { 0 };
                 return (at + 1..at + 1 + keys).collect();
             }
             word if is(word, "GROUP") => at += 3,
@@ -214,7 +214,7 @@ fn wanted(view: &ReadView<'_, '_>, asked: &Asked<'_>, name: &[u8]) -> Result<Vec
             )),
             b">" => Ok(Wanted::New),
             _ => match Id::parse(id, 0).ok_or(INVALID_ID)? {
-                // To Redis the highest id is that sign.
+                // What Redis has for ">" inside, and so takes for it.
                 Id::MAX => Ok(Wanted::New),
                 id => Ok(Wanted::Own(id)),
             },

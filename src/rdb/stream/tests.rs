@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::value::Limits;
 use super::super::{Checksum, Error, Value, dump};
 use super::*;
 

@@ -17,7 +17,7 @@ use super::bounds::{Cut, Side};
 use super::directory::{Directory, Head, Place};
 use super::run::{self, Found, Run};
 use crate::hashing::hash_bytes;
-use crate::table::{Table, shorten};
+use crate::table::Table;
 use crate::value::blob::Blob;
 use crate::value::packed::{Encoded, Text};
 
@@ -147,7 +147,7 @@ impl Members {
             }
             seen.push(number);
             let pairs = Run::of(self.runs[number as usize].contents()).pairs();
-            let meant = pairs.filter(|(member, _)| shorten(hash_bytes(&**member)) == hash);
+            let meant = pairs.filter(|(member, _)| self.table.order(hash_bytes(member)) == hash);
             meant.for_each(|(member, score)| visit(&member, score));
         }
         0
@@ -202,7 +202,7 @@ impl Members {
             let count = left.min(head.len as usize - offset);
             let run = Run::of(self.runs[head.run as usize].contents());
             for (member, _) in run.pairs().skip(offset).take(count) {
-                let slot = self.table.find(hash_bytes(&*member), |number| *number == head.run);
+                let slot = self.table.find(hash_bytes(&member), |number| *number == head.run);
                 if let Some(slot) = slot {
                     self.table.remove(slot);
                 }
@@ -290,7 +290,7 @@ impl Members {
     fn point(&mut self, listed: u32, old: u32, new: u32) {
         for (member, _) in Run::of(self.runs[listed as usize].contents()).pairs() {
             // Another member of `old` with the same hash is as good: as many are left there.
-            if let Some(slot) = self.table.find(hash_bytes(&*member), |number| *number == old) {
+            if let Some(slot) = self.table.find(hash_bytes(&member), |number| *number == old) {
                 *self.table.at_mut(slot) = new;
             }
         }

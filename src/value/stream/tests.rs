@@ -129,14 +129,18 @@ proptest! {
         prop_assert_eq!(stream.nodes(), count.div_ceil(node_entries));
         // Whole nodes alone, and no more than the limit.
         let keep = count / 2;
+        let mut sizes = (0..count).step_by(node_entries).map(|at| node_entries.min(count - at));
+        let first = sizes.next().unwrap_or(0);
         let trim = |limit| Trim {
             until: Until::Length(keep as u64),
             reach: Reach::Nodes(limit),
             references: References::Keep,
         };
-        prop_assert_eq!(stream.trim(trim(Some(node_entries as u64 - 1))), 0);
-        let whole = (count - keep) / node_entries * node_entries;
-        let whole = if count <= node_entries && keep > 0 { 0 } else { whole };
+        prop_assert_eq!(stream.trim(trim(Some(first as u64 - 1))), 0);
+        let mut whole = if count - first >= keep { first } else { 0 };
+        while whole > 0 && let Some(size) = sizes.next() && count - whole - size >= keep {
+            whole += size;
+        }
         prop_assert_eq!(stream.trim(trim(None)), whole as u64);
     }
 
