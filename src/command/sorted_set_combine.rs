@@ -213,8 +213,9 @@ struct Weighted<'a> {
 }
 
 impl<'a> Weighted<'a> {
+    /// As in Redis, no number (infinity times 0) may come of it, which spoils a sum.
     fn score(self, member: &[u8]) -> Option<f64> {
-        Some(number(self.input.score(member)? * self.weight))
+        Some(self.input.score(member)? * self.weight)
     }
 
     fn iter(self) -> impl Iterator<Item = (Text<'a>, f64)> {

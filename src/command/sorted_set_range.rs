@@ -300,7 +300,13 @@ fn zrangestore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
     view.exists(source);
     let mut result = SortedSet::new();
     if let Some(set) = view.as_read().collection::<Members>(source)? {
-        set.visit(request.ranks(set), Direction::Ascending, |member, score| {
+        let ranks = request.ranks(set);
+        // As in Redis, which knows the number of members beforehand only of ranks: it decides
+        // which of them keep a score of -0, and so does the direction.
+        if matches!(request.ends, Ends::Ranks(..)) {
+            result = SortedSet::for_members(ranks.len(), limits);
+        }
+        set.visit(ranks, request.direction, |member, score| {
             result.set(member, score, limits);
         });
     }

@@ -63,6 +63,15 @@ pub fn order(a: f64, b: f64) -> Ordering {
 }
 
 impl SortedSet {
+    /// An empty sorted set for `len` members: in the large form at once where these need it.
+    pub fn for_members(len: usize, limits: SortedSetLimits) -> Self {
+        let mut set = SortedSet::new();
+        if len > limits.entries {
+            set.grow(Members::from_small);
+        }
+        set
+    }
+
     /// A sorted set of these pairs. Of two pairs with the same member the later one stays.
     pub fn from_pairs<M: AsRef<[u8]>>(
         pairs: impl ExactSizeIterator<Item = (M, f64)> + Clone,
