@@ -213,8 +213,10 @@ struct Weighted<'a> {
 }
 
 impl<'a> Weighted<'a> {
+    /// What a member adds to an intersection: perhaps no number, which only its sum is made one
+    /// again from.
     fn score(self, member: &[u8]) -> Option<f64> {
-        Some(number(self.input.score(member)? * self.weight))
+        Some(self.input.score(member)? * self.weight)
     }
 
     fn iter(self) -> impl Iterator<Item = (Text<'a>, f64)> {
