@@ -300,7 +300,12 @@ fn zrangestore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
     view.exists(source);
     let mut result = SortedSet::new();
     if let Some(set) = view.as_read().collection::<Members>(source)? {
-        set.visit(request.ranks(set), Direction::Ascending, |member, score| {
+        let ranks = request.ranks(set);
+        // Redis knows beforehand how many there are by rank, and otherwise finds out; -0 shows it.
+        if matches!(request.ends, Ends::Ranks(..)) && ranks.len() > limits.entries {
+            result.enlarge();
+        }
+        set.visit(ranks, request.direction, |member, score| {
             result.set(member, score, limits);
         });
     }

@@ -72,12 +72,17 @@ impl SortedSet {
         // What will be large is so from the first pair on: the small form has no -0.
         let mut lengths = pairs.clone().map(|(member, _)| member.as_ref().len());
         if pairs.len() > limits.entries || lengths.any(|len| len > limits.value_bytes) {
-            set.grow(Members::from_small);
+            set.enlarge();
         }
         for (member, score) in pairs {
             set.set(member.as_ref(), score, limits);
         }
         set
+    }
+
+    /// Makes the set large, whatever it holds.
+    pub fn enlarge(&mut self) {
+        self.grow(Members::from_small);
     }
 
     /// Gives `member` a score, which is not NaN; answers the one that it had.
