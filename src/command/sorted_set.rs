@@ -424,11 +424,11 @@ fn answer_score(score: Option<f64>, reply: &mut dyn Reply) {
 }
 
 fn zincrby(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let mut increment = Conditions { incr: true, ..Conditions::default() };
-    // To Redis this is a ZADD, whose options leave no room for a pair here.
-    if increment.take(argv[2]) {
+    // Redis reads options here too, and of what is left misses a member.
+    if ["NX", "XX", "GT", "LT", "CH", "INCR"].iter().any(|option| is(argv[2], option)) {
         return Err(Fault::SYNTAX);
     }
+    let increment = Conditions { incr: true, ..Conditions::default() };
     let done = add(view, argv[1], increment, &[(score(argv[2])?, argv[3])])?;
     answer_score(done.score, reply);
     Ok(())

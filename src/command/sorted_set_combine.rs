@@ -213,8 +213,7 @@ struct Weighted<'a> {
 }
 
 impl<'a> Weighted<'a> {
-    /// What a member adds to an intersection: perhaps no number, which only its sum is made one
-    /// again from.
+    /// As in Redis, no number (infinity times 0) may come of it, which spoils a sum.
     fn score(self, member: &[u8]) -> Option<f64> {
         Some(self.input.score(member)? * self.weight)
     }

@@ -301,9 +301,10 @@ fn zrangestore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
     let mut result = SortedSet::new();
     if let Some(set) = view.as_read().collection::<Members>(source)? {
         let ranks = request.ranks(set);
-        // Redis knows beforehand how many there are by rank, and otherwise finds out; -0 shows it.
-        if matches!(request.ends, Ends::Ranks(..)) && ranks.len() > limits.entries {
-            result.enlarge();
+        // As in Redis, which knows the number of members beforehand only of ranks: it decides
+        // which of them keep a score of -0, and so does the direction.
+        if matches!(request.ends, Ends::Ranks(..)) {
+            result = SortedSet::for_members(ranks.len(), limits);
         }
         set.visit(ranks, request.direction, |member, score| {
             result.set(member, score, limits);

@@ -18,7 +18,7 @@ pub mod read;
 use super::args::{integer, is, next};
 use super::{Argv, Command, Flags, Group, Keys, Run};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{self, NEVER, ReadView, Value, WriteView};
 use crate::resp::Reply;
 use crate::value::stream::{Entry, Id, Past, Stream};
@@ -354,7 +354,7 @@ fn regrouped(view: &mut WriteView<'_, '_>) {
 }
 
 fn no_group(key: &[u8], group: &[u8]) -> Fault {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (shown(key, usize::MAX), shown(group, usize::MAX));
     Fault::text(format!("NOGROUP No such key '{key}' or consumer group '{group}'"))
 }
 

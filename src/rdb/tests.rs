@@ -162,8 +162,10 @@ fn value() -> impl Strategy<Value = Value> {
         (proptest::collection::btree_map(bytes(), bytes(), 1..24), any::<u64>()).prop_map(
             |(map, at)| {
                 // A third of the hashes have fields that expire, some of them.
-                let expiry =
-                    |n: usize| Some((at >> 16 >> n) + 1).filter(|_| at % 3 == 0 && n % 2 == 0);
+                let expiry = |n: usize| {
+                    Some((at >> 16 >> n) + 1)
+                        .filter(|_| at.is_multiple_of(3) && n.is_multiple_of(2))
+                };
                 let fields = map
                     .into_iter()
                     .enumerate()

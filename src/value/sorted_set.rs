@@ -63,6 +63,15 @@ pub fn order(a: f64, b: f64) -> Ordering {
 }
 
 impl SortedSet {
+    /// An empty sorted set for `len` members: in the large form at once where these need it.
+    pub fn for_members(len: usize, limits: SortedSetLimits) -> Self {
+        let mut set = SortedSet::new();
+        if len > limits.entries {
+            set.grow(Members::from_small);
+        }
+        set
+    }
+
     /// A sorted set of these pairs. Of two pairs with the same member the later one stays.
     pub fn from_pairs<M: AsRef<[u8]>>(
         pairs: impl ExactSizeIterator<Item = (M, f64)> + Clone,
@@ -72,17 +81,12 @@ impl SortedSet {
         // What will be large is so from the first pair on: the small form has no -0.
         let mut lengths = pairs.clone().map(|(member, _)| member.as_ref().len());
         if pairs.len() > limits.entries || lengths.any(|len| len > limits.value_bytes) {
-            set.enlarge();
+            set.grow(Members::from_small);
         }
         for (member, score) in pairs {
             set.set(member.as_ref(), score, limits);
         }
         set
-    }
-
-    /// Makes the set large, whatever it holds.
-    pub fn enlarge(&mut self) {
-        self.grow(Members::from_small);
     }
 
     /// Gives `member` a score, which is not NaN; answers the one that it had.

@@ -6,7 +6,7 @@ use super::super::Argv;
 use super::super::args::{integer, is, next};
 use super::{answer_entry, answer_id, change, id, no_group, regrouped, start, stream};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::WriteView;
 use crate::keyspace::view::BEFORE_ALL;
 use crate::resp::Reply;
@@ -87,7 +87,7 @@ impl<'a> Claim<'a> {
             } else if is(word, "LASTID") && more {
                 self.last = Some(id(next(options, &mut at)?)?);
             } else {
-                let word = String::from_utf8_lossy(word);
+                let word = shown(word, usize::MAX);
                 return Err(Fault::text(format!("ERR Unrecognized XCLAIM option '{word}'")));
             }
             at += 1;

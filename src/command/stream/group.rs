@@ -4,7 +4,7 @@ use super::super::args::{integer, is, next};
 use super::super::{Argv, Command, Flags, Keys, Run};
 use super::{bound, change, id, ids, make, regrouped, stream, sub};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::WriteView;
 use crate::node::Node;
 use crate::resp::Reply;
@@ -81,13 +81,13 @@ const NO_STREAM: Fault = Fault::new(
 
 /// A group's name that is not there.
 pub(super) fn unknown_group(key: &[u8], group: &[u8]) -> Fault {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (shown(key, usize::MAX), shown(group, usize::MAX));
     Fault::text(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
 }
 
 /// A subcommand with arguments that it does not take.
 pub(super) fn unknown(container: &str, word: &[u8]) -> Fault {
-    let word = String::from_utf8_lossy(word);
+    let word = shown(word, usize::MAX);
     Fault::text(format!(
         "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
     ))

@@ -6,7 +6,7 @@ use super::super::{Argv, Positions};
 use super::claim::{log_deliveries, log_position};
 use super::{INVALID_ID, answer_entries, answer_entry, answer_id, change, regrouped, stream};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
@@ -203,7 +203,7 @@ fn wanted(view: &ReadView<'_, '_>, asked: &Asked<'_>, name: &[u8]) -> Result<Vec
     let one = |(key, id): (&[u8], &[u8])| {
         let group = stream(view, key)?.and_then(|stream| stream.group(name));
         if group.is_none() {
-            let (key, name) = (String::from_utf8_lossy(key), String::from_utf8_lossy(name));
+            let (key, name) = (shown(key, usize::MAX), shown(name, usize::MAX));
             return Err(Fault::text(format!(
                 "NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option"
             )));

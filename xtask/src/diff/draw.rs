@@ -188,7 +188,7 @@ impl Drawer {
     fn lines(&self, row: &ParsedRow, draw: &mut Draw) -> Vec<Line> {
         let mut arguments = row.template.expand(draw);
         if !row.row.rigid && draw.random.chance(spoil::PERCENT) {
-            spoil::spoil(&mut arguments, &row.template, row.row.timed, &mut draw.random);
+            spoil::spoil(&mut arguments, &row.template, row.row, &mut draw.random);
         }
         if draw.random.chance(3) {
             arguments[0].make_ascii_lowercase();
@@ -198,7 +198,7 @@ impl Drawer {
         for (template, how) in &row.then {
             let mut arguments = template.expand(draw);
             if row.row.spoils_then && draw.random.chance(spoil::PERCENT) {
-                spoil::spoil(&mut arguments, template, row.row.timed, &mut draw.random);
+                spoil::spoil(&mut arguments, template, row.row, &mut draw.random);
             }
             lines.push(Line { arguments, how: *how, rigid: true });
         }

@@ -47,6 +47,8 @@ pub(super) struct Row {
     pub(super) spoils_then: bool,
     /// It has a time in it: never spoilt so that a key could run out during the run.
     pub(super) timed: bool,
+    /// Its keys stay when it is spoilt: with other keys it would not be deterministic.
+    pub(super) keyed: bool,
     /// It would wait for a key, so that it is sent only inside of a transaction.
     pub(super) blocking: bool,
     /// It is never spoilt: another form of it would not be deterministic.
@@ -62,6 +64,7 @@ pub(super) const fn row(weight: usize, template: &'static str) -> Row {
         then: &[],
         spoils_then: false,
         timed: false,
+        keyed: false,
         blocking: false,
         rigid: false,
     }
@@ -83,6 +86,10 @@ impl Row {
 
     pub(super) const fn timed(self) -> Row {
         Row { timed: true, ..self }
+    }
+
+    pub(super) const fn keyed(self) -> Row {
+        Row { keyed: true, ..self }
     }
 
     pub(super) const fn blocking(self) -> Row {

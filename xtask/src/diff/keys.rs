@@ -33,9 +33,9 @@ const ROWS: &[Row] = &[
     row(1, "RESTORE key (0|-1|seconds) value [REPLACE|ABSTTL|IDLETIME 5|FREQ 5]").timed(),
     // SORT looks at an `errno` that any earlier command may have left; INCRBYFLOAT clears it.
     row(2, "INCRBYFLOAT 'errno 1")
-        .spoilt(&[("SORT key {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
+        .spoilt(&[("SORT sortkey {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
     row(1, "INCRBYFLOAT 'errno 1")
-        .spoilt(&[("SORT_RO key {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
+        .spoilt(&[("SORT_RO sortkey {[ALPHA] [ASC|DESC] [LIMIT count limit]}", How::Exact)]),
     // Elements of one weight stay in the order that they have, which only a list has.
     row(1, "RPUSH 'sortlist value value value value").then(&[
         ("INCRBYFLOAT 'errno 1", How::Exact),
@@ -45,9 +45,14 @@ const ROWS: &[Row] = &[
         ("DEL 'sortlist", How::Exact),
     ]),
     row(1, "ZADD 'sortzset 1 member 2 member 3 member 4 member").then(&[
+        ("INCRBYFLOAT 'errno 1", How::Exact),
+        ("SORT 'sortzset {[ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
+        ("SORT 'sortzset {[ALPHA] [LIMIT count limit] STORE 'sortlist}", How::Exact),
+        ("LRANGE 'sortlist 0 -1", How::Exact),
+        ("DEL 'sortlist", How::Exact),
         ("SORT 'sortzset {BY 'nosort [GET #] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
         ("DEL 'sortzset", How::Exact),
     ]),
     row(1, "INCRBYFLOAT 'errno 1")
-        .spoilt(&[("SORT key {[ALPHA] [LIMIT count limit] [DESC] STORE key}", How::Exact)]),
+        .spoilt(&[("SORT sortkey {[ALPHA] [LIMIT count limit] [DESC] STORE key}", How::Exact)]),
 ];

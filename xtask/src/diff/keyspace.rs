@@ -131,8 +131,9 @@ pub(super) fn swap(pair: &mut Pair, steps: usize) -> Result<Option<Difference>> 
         let dump = [b"DUMP".as_slice(), name];
         dumps.push((pair.redis.ask(&dump)?, pair.eave.ask(&dump)?));
     }
-    pair.redis.ask(&["FLUSHALL"])?;
-    pair.eave.ask(&["FLUSHALL"])?;
+    // With limits that were lowered meanwhile, the layout inside of a payload would decide
+    // about the encoding, and each server has layouts of its own.
+    pair.empty()?;
     for (name, dumps) in names.iter().zip(dumps) {
         let (Reply::Text(redis), Reply::Text(eave)) = dumps else { continue };
         let restore = |dump| [b"RESTORE".as_slice(), name, b"0", dump];

@@ -216,6 +216,16 @@ impl Pair {
             if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {
                 bail!("{} does not speak RESP3", side.name());
             }
+        }
+        self.empty()
+    }
+
+    /// Takes all keys away and sets the defaults.
+    ///
+    /// # Errors
+    /// When a server refuses.
+    pub(super) fn empty(&mut self) -> Result<()> {
+        for side in [&mut self.redis, &mut self.eave] {
             let flushed = side.ask(&["FLUSHALL"])?;
             if flushed != Reply::Status(b"OK".to_vec()) {
                 bail!("{} answered FLUSHALL with {flushed:?}", side.name());

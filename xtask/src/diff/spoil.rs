@@ -4,6 +4,7 @@
 //! billions that it would honour) let a key run out while the run goes on, or ask a
 //! clock (`XADD key *`).
 
+use super::grammar::Row;
 use super::random::Random;
 use super::template::{Arguments, Template};
 
@@ -51,16 +52,18 @@ const NASTY: [&[u8]; 37] = [
     b"99999999999999999999999999999999999999999999999999",
 ];
 
-/// Spoils `arguments`; `timed` ones in no way that makes a short time to live.
+/// Spoils `arguments`; those with a time in no way that makes it a short one.
 pub(super) fn spoil(
     arguments: &mut Arguments,
     template: &Template,
-    timed: bool,
+    row: &Row,
     random: &mut Random,
 ) {
-    let last = arguments.len().saturating_sub(1);
+    let timed = row.timed;
     // The name stays: an unknown command is an error of one kind only.
-    let at = 1 + random.below(last);
+    let first = if row.keyed { 3 } else { 1 };
+    let last = arguments.len().saturating_sub(first);
+    let at = first + random.below(last);
     match random.below(10) {
         0 => {
             arguments.pop();
@@ -75,7 +78,7 @@ pub(super) fn spoil(
             arguments.insert(at, copy);
         }
         5 if last > 1 && !timed => {
-            let other = 1 + random.below(last);
+            let other = first + random.below(last);
             arguments.swap(at, other);
         }
         6 => {
