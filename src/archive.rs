@@ -15,7 +15,7 @@ use crate::value::limits::Limits;
 use crate::value::list::List;
 use crate::value::packed::Text;
 use crate::value::set::{Set, SetRef};
-use crate::value::sorted_set::{SortedSet, SortedSetRef};
+use crate::value::sorted_set::{SortedSet, SortedSetLimits, SortedSetRef};
 
 /// Why a well-formed value cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -127,14 +127,20 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
         rdb::Value::Set(members) => {
             Entry::collection(key, Set::from_members(members, limits.set), at)
         }
-        rdb::Value::SortedSet(members) => {
-            let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
-            Entry::collection(key, SortedSet::from_pairs(pairs, limits.sorted_set), at)
+        rdb::Value::SortedSet(members) => sorted_set(key, &members, at, limits.sorted_set),
+        rdb::Value::PackedSortedSet(members) => {
+            let limits = SortedSetLimits { value_bytes: usize::MAX, ..limits.sorted_set };
+            sorted_set(key, &members, at, limits)
         }
         rdb::Value::Stream(record) => {
             Entry::object(key, Value::Stream(Box::new(stream::of_record(&record))), at)
         }
     })
+}
+
+fn sorted_set(key: &[u8], members: &[ScoredMember], at: u64, limits: SortedSetLimits) -> Entry {
+    let pairs = members.iter().map(|ScoredMember { member, score }| (member, *score));
+    Entry::collection(key, SortedSet::from_pairs(pairs, limits), at)
 }
 
 /// The parts of a collection with their number in front, as RDB wants it.

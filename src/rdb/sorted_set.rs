@@ -96,11 +96,14 @@ impl Encode for SortedSetListpack<'_> {
 }
 
 /// The members of a whole sorted set as what the reader gives out.
-pub(super) fn decoded(members: Vec<ScoredMember>) -> Decoded {
+pub(super) fn decoded(
+    members: Vec<ScoredMember>,
+    value: fn(Vec<ScoredMember>) -> Value,
+) -> Decoded {
     if members.is_empty() {
         return Decoded::Skipped(Skipped::Empty);
     }
-    Decoded::Value(Value::SortedSet(members))
+    Decoded::Value(value(members))
 }
 
 /// A table of strings and scores, member by member.
@@ -278,7 +281,7 @@ mod tests {
     /// The value or the refusal of a body, as DUMP has it.
     fn read(body: &[u8]) -> Result<Vec<(Vec<u8>, f64)>, String> {
         match dump::value(body, &Limits::default()) {
-            Ok(Value::SortedSet(members)) => {
+            Ok(Value::SortedSet(members) | Value::PackedSortedSet(members)) => {
                 Ok(members.into_iter().map(|member| (member.member, member.score)).collect())
             }
             Ok(other) => panic!("{other:?}"),

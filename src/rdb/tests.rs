@@ -72,7 +72,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
         Value::List(texts) => writer.key(&key.name, &key.meta, ListValue(texts.iter())),
-        Value::SortedSet(members) if members.len() < 8 => {
+        Value::PackedSortedSet(members) => {
             let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
             writer.key(&key.name, &key.meta, SortedSetListpack(&listpack));
         }
@@ -181,7 +181,10 @@ fn value() -> impl Strategy<Value = Value> {
         }),
         proptest::collection::btree_map(bytes(), score(), 1..24).prop_map(|map| {
             let pairs = map.into_iter();
-            Value::SortedSet(pairs.map(|(member, score)| ScoredMember { member, score }).collect())
+            let members: Vec<_> =
+                pairs.map(|(member, score)| ScoredMember { member, score }).collect();
+            let packed = members.len() < 8;
+            if packed { Value::PackedSortedSet(members) } else { Value::SortedSet(members) }
         }),
     ]
 }
@@ -226,6 +229,10 @@ proptest! {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
             Value::List(texts) => dump::write(&mut payload, ListValue(texts.iter()), compression),
+            Value::PackedSortedSet(members) => {
+                let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
+                dump::write(&mut payload, SortedSetListpack(&listpack), compression);
+            }
             Value::SortedSet(members) => {
                 dump::write(&mut payload, SortedSetTable(pairs(members)), compression);
             }

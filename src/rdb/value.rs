@@ -68,6 +68,9 @@ pub enum Value {
     Set(Vec<Vec<u8>>),
     /// A sorted set, never empty, no member twice, no score NaN, in stored order.
     SortedSet(Vec<ScoredMember>),
+    /// The same, when it was stored as one packed string: Redis leaves it in that form, however
+    /// long the members.
+    PackedSortedSet(Vec<ScoredMember>),
     /// A stream; it may be empty.
     Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
@@ -158,8 +161,12 @@ impl Decoder {
             Self::PackedHash(packing) => hash::decoded(packing.decode(cursor, limits)?),
             Self::Set(table) => set::decoded(table.step(cursor, limits)?),
             Self::PackedSet(packing) => set::decoded(packing.decode(cursor, limits)?),
-            Self::SortedSet(table) => sorted_set::decoded(table.step(cursor, limits)?),
-            Self::PackedSortedSet(packing) => sorted_set::decoded(packing.decode(cursor, limits)?),
+            Self::SortedSet(table) => {
+                sorted_set::decoded(table.step(cursor, limits)?, Value::SortedSet)
+            }
+            Self::PackedSortedSet(packing) => {
+                sorted_set::decoded(packing.decode(cursor, limits)?, Value::PackedSortedSet)
+            }
             Self::Stream(stream) => Decoded::Value(Value::Stream(stream.step(cursor, limits)?)),
             Self::Module(module) => module.step(cursor, limits)?,
         };

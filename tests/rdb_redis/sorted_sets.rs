@@ -37,7 +37,7 @@ fn sorted(mut pairs: Pairs) -> Pairs {
 
 fn read(payload: &[u8]) -> Result<Pairs, ErrorKind> {
     match dump::read(payload, &Limits::default()) {
-        Ok(Value::SortedSet(members)) => {
+        Ok(Value::SortedSet(members) | Value::PackedSortedSet(members)) => {
             let pair = |ScoredMember { member, score }| (member, score);
             Ok(members.into_iter().map(pair).collect())
         }
