@@ -215,7 +215,8 @@ fn geoadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     });
     let first = 2 + options.count();
     let elements = &argv[first..];
-    if elements.is_empty() || elements.len() % 3 != 0 || (conditions.nx && conditions.xx) {
+    if elements.is_empty() || !elements.len().is_multiple_of(3) || (conditions.nx && conditions.xx)
+    {
         return Err(Fault::SYNTAX);
     }
     let scored = elements

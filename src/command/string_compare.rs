@@ -24,10 +24,13 @@ pub(super) enum Expected<'a> {
     AnotherDigest(&'a [u8]),
 }
 
+/// Makes an expectation of the argument behind an option.
+type Make<'a> = fn(&'a [u8]) -> Expected<'a>;
+
 impl<'a> Expected<'a> {
     /// What an option expects of the value, made of the argument behind it.
-    pub(super) fn option(word: &[u8]) -> Option<fn(&'a [u8]) -> Expected<'a>> {
-        let options: [(&str, fn(&'a [u8]) -> Expected<'a>); 4] = [
+    pub(super) fn option(word: &[u8]) -> Option<Make<'a>> {
+        let options: [(&str, Make<'a>); 4] = [
             ("IFEQ", Expected::Value),
             ("IFNE", Expected::Another),
             ("IFDEQ", Expected::Digest),

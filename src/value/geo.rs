@@ -154,7 +154,7 @@ impl Place {
 /// no integer at all.
 fn bits_of(score: f64) -> u64 {
     const HALF: f64 = 9_223_372_036_854_775_808.0;
-    let signed = |value: f64| if value >= -HALF && value < HALF { value as i64 } else { i64::MIN };
+    let signed = |value: f64| if (-HALF..HALF).contains(&value) { value as i64 } else { i64::MIN };
     if score < HALF { signed(score) as u64 } else { signed(score - HALF) as u64 ^ 1 << 63 }
 }
 
