@@ -11,6 +11,7 @@ use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::value::geo::{Form, Place, Search};
 use crate::value::number::format_double;
+use crate::value::partial_sort::partial_sort;
 use crate::value::sorted_set::{
     Direction, Members, ScoreBound, ScoreRange, SortedSet, SortedSetRef,
 };
@@ -270,14 +271,13 @@ impl<'a> Request<'a> {
         // The nearest ones, unless any will do.
         let nearest = (self.count > 0 && !self.any).then_some(Direction::Ascending);
         let by_distance = |a: &Found, b: &Found| -> Ordering { a.distance.total_cmp(&b.distance) };
+        let wanted = if self.count > 0 { self.count.min(found.len()) } else { found.len() };
         match self.order.or(nearest) {
-            Some(Direction::Ascending) => found.sort_by(by_distance),
-            Some(Direction::Descending) => found.sort_by(|a, b| by_distance(b, a)),
+            Some(Direction::Ascending) => sort(&mut found, wanted, by_distance),
+            Some(Direction::Descending) => sort(&mut found, wanted, |a, b| by_distance(b, a)),
             None => {}
         }
-        if self.count > 0 {
-            found.truncate(self.count);
-        }
+        found.truncate(wanted);
         found
     }
 
@@ -305,6 +305,16 @@ impl<'a> Request<'a> {
                 answer_place(*place, reply);
             }
         }
+    }
+}
+
+/// Puts the first `wanted` in order. Places at the same distance come as in Redis: as they were
+/// found when all are wanted, and otherwise as its own sort leaves them.
+fn sort(found: &mut [Found], wanted: usize, order: impl Fn(&Found, &Found) -> Ordering) {
+    if wanted == found.len() {
+        found.sort_by(order);
+    } else {
+        partial_sort(found, 0..wanted, order);
     }
 }
 

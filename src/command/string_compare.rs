@@ -24,20 +24,19 @@ pub(super) enum Expected<'a> {
     AnotherDigest(&'a [u8]),
 }
 
+/// Makes an expectation of the argument behind an option.
+type Make<'a> = fn(&'a [u8]) -> Expected<'a>;
+
 impl<'a> Expected<'a> {
     /// What an option expects of the value, made of the argument behind it.
-    pub(super) fn option(word: &[u8]) -> Option<fn(&'a [u8]) -> Expected<'a>> {
-        if is(word, "IFEQ") {
-            Some(Expected::Value)
-        } else if is(word, "IFNE") {
-            Some(Expected::Another)
-        } else if is(word, "IFDEQ") {
-            Some(Expected::Digest)
-        } else if is(word, "IFDNE") {
-            Some(Expected::AnotherDigest)
-        } else {
-            None
-        }
+    pub(super) fn option(word: &[u8]) -> Option<Make<'a>> {
+        let options: [(&str, Make<'a>); 4] = [
+            ("IFEQ", Expected::Value),
+            ("IFNE", Expected::Another),
+            ("IFDEQ", Expected::Digest),
+            ("IFDNE", Expected::AnotherDigest),
+        ];
+        options.into_iter().find(|(name, _)| is(word, name)).map(|(_, expected)| expected)
     }
 
     /// Whether a value is as expected.

@@ -274,6 +274,26 @@ fn the_log_has_what_conditions_have_come_to() {
 }
 
 #[test]
+fn the_log_has_scores_of_places() {
+    let bench = Bench::new();
+    for (line, logged) in [
+        ("GEOADD g CH 0 0 a 1 1 b", &["ZADD g CH 3377699720527872 a 3377822707026402 b"][..]),
+        ("GEOADD g NX 2 2 a", &[]),
+        ("GEOSEARCH g FROMMEMBER a BYRADIUS 1 m", &[]),
+        ("GEORADIUS g 0 0 1 m", &[]),
+        ("GEORADIUS g 0 0 1 m STORE s", &["ZADD s 3377699720527872 a"]),
+        ("GEORADIUS g 50 50 1 m STORE s", &["DEL s"]),
+        ("GEORADIUS g 50 50 1 m STORE s", &[]),
+        ("GEOSEARCHSTORE g g FROMMEMBER a BYRADIUS 1 m", &["DEL g", "ZADD g 3377699720527872 a"]),
+    ] {
+        assert_eq!(bench.effects(1000, line), logged, "{line}");
+    }
+    bench.ask(1000, "PEXPIRE g 5");
+    let store = "GEOSEARCHSTORE s g FROMMEMBER a BYRADIUS 1 m";
+    assert_eq!(bench.effects(1005, store), ["DEL g"]);
+}
+
+#[test]
 fn the_log_knows_which_sources_are_due() {
     for (made, line) in [
         ("SET k a", "BITOP OR x k"),

@@ -172,7 +172,9 @@ pub fn estimate(bytes: &[u8]) -> Result<u64, Corrupted> {
     let mut histogram = [0; estimate::VALUES];
     match encoding(bytes) {
         Some(Encoding::Dense) => {
-            dense::unpack(&bytes[HEAD..]).for_each(|value| histogram[usize::from(value)] += 1);
+            for value in dense::unpack(&bytes[HEAD..]) {
+                histogram[usize::from(value)] += 1;
+            }
         }
         _ => {
             sparse::check(bytes)?;

@@ -15,6 +15,7 @@ pub mod list;
 pub mod long_double;
 pub mod number;
 pub mod packed;
+pub mod partial_sort;
 pub mod set;
 pub mod sort;
 pub mod sorted_set;
