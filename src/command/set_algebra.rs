@@ -13,7 +13,7 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
 use crate::value::packed::Text;
-use crate::value::set::{Members, Set, SetLimits, SetRef};
+use crate::value::set::{Asked, Element, Members, Set, SetLimits, SetRef};
 
 /// The sets under some keys, `None` where there is no key.
 type Sets<'a> = Vec<Option<SetRef<'a>>>;
@@ -29,7 +29,7 @@ fn sets<'a>(view: &ReadView<'a, '_>, keys: Argv<'_>) -> Result<Sets<'a>, Fault> 
 /// SINTER: see its row.
 pub fn sinter(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let sets = sets(view, &argv[1..])?;
-    let common: Vec<_> = intersect(&sets).collect();
+    let common: Vec<_> = intersect(&sets).map(Element::text).collect();
     reply.set(common.len());
     common.iter().for_each(|member| reply.bulk(member));
     Ok(())
@@ -130,17 +130,23 @@ fn store(
 }
 
 /// The members that all sets have, in the order of the smallest one.
-fn intersect<'a>(sets: &[Option<SetRef<'a>>]) -> impl Iterator<Item = Text<'a>> + use<'a> {
+fn intersect<'a>(sets: &[Option<SetRef<'a>>]) -> impl Iterator<Item = Element<'a>> + use<'a> {
     let present: Option<Vec<_>> = sets.iter().copied().collect();
     let mut others = present.unwrap_or_default();
     others.sort_by_key(|set| set.len());
     let smallest = (!others.is_empty()).then(|| others.remove(0));
-    let members = smallest.into_iter().flat_map(SetRef::iter);
+    let others = asked(&others, smallest.map_or(0, SetRef::len));
+    let members = smallest.into_iter().flat_map(SetRef::elements);
     members.filter(move |member| others.iter().all(|set| set.contains(member)))
 }
 
+/// Sets that are asked for as many members.
+fn asked<'a>(sets: &[SetRef<'a>], times: usize) -> Vec<Asked<'a>> {
+    sets.iter().map(|set| set.asked(times)).collect()
+}
+
 fn intersection(_: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) -> Set {
-    collect(intersect(sets), limits)
+    collect(intersect(sets).map(Element::text), limits)
 }
 
 fn union(_: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) -> Set {
@@ -166,8 +172,9 @@ fn difference(keys: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) ->
     // As Redis estimates: asking all sets ends early more often than not.
     if first.len().saturating_mul(others.len() + 1) / 2 <= sum {
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));
-        let only = first.iter().filter(|member| !others.iter().any(|set| set.contains(member)));
-        return collect(only, limits);
+        let others = asked(&others, first.len());
+        let only = first.elements().filter(|member| !others.iter().any(|set| set.contains(member)));
+        return collect(only.map(Element::text), limits);
     }
     let mut left = collect(first.iter(), limits);
     for member in others.iter().flat_map(|set| set.iter()) {

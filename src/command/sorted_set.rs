@@ -14,7 +14,7 @@ use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::value::number::{format_double, format_stored_double, parse_double};
 use crate::value::sorted_set::{
-    LexRange, Members, ScoreRange, SortedSet, SortedSetLimits, SortedSetRef,
+    Direction, LexRange, Members, ScoreRange, SortedSet, SortedSetLimits, SortedSetRef,
 };
 
 /// The rows of this family.
@@ -479,7 +479,7 @@ fn zcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 fn zlexcount(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let range = lex_range(argv[2], argv[3])?;
     let set = view.collection::<Members>(argv[1])?;
-    reply.integer(set.map_or(0, |set| set.by_lex(&range).len()) as i64);
+    reply.integer(set.map_or(0, |set| set.by_lex(&range, Direction::Ascending).len()) as i64);
     Ok(())
 }
 

@@ -192,7 +192,7 @@ impl<'a> Ends<'a> {
                 }
             }
             Ends::Scores(range) => set.by_score(range),
-            Ends::Members(range) => set.by_lex(range),
+            Ends::Members(range) => set.by_lex(range, direction),
         }
     }
 }

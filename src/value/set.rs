@@ -10,10 +10,12 @@
 //! gave the thresholds their names, but its word for it ("listpack") is not answered here. Left
 //! out on purpose: replies, and the deletion of a set that has become empty.
 
+mod asked;
 mod integers;
 #[cfg(test)]
 mod tests;
 
+pub use self::asked::{Asked, Element};
 pub use self::integers::Integers;
 use super::collection::{Collection, CollectionRef};
 use super::items::{self, Items};

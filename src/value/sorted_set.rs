@@ -198,9 +198,12 @@ impl<'a> SortedSetRef<'a> {
     }
 
     /// The ranks of the members in a range, if all scores are the same; otherwise of some
-    /// elements, as Redis has it.
-    pub fn by_lex(self, range: &LexRange<'_>) -> Range<usize> {
-        self.between(range.cuts())
+    /// elements, which may depend on the direction, as in Redis.
+    pub fn by_lex(self, range: &LexRange<'_>, direction: Direction) -> Range<usize> {
+        match self {
+            SortedSetRef::Small(contents) => Run::of(contents).by_lex(range, direction),
+            SortedSetRef::Large(_) => self.between(range.cuts()),
+        }
     }
 
     fn between(self, (from, to): (Cut<'_>, Cut<'_>)) -> Range<usize> {

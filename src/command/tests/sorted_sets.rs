@@ -190,7 +190,8 @@ fn combination(random: &mut Random) -> String {
 
 fn asked(random: &mut Random) -> Words {
     let key = random.one_of(&["a", "b", "big", "big", "d", "none", "s"]);
-    let lex = random.one_of(&["l", "L"]);
+    // Small ones with different scores too, where Redis' walk decides.
+    let lex = random.one_of(&["l", "L", "a"]);
     line(&match random.below(30) {
         0..=4 => {
             let options =
@@ -250,7 +251,7 @@ fn asked(random: &mut Random) -> Words {
         21 => format!("ZREMRANGEBYLEX {lex} [{m} [{m}", m = member(random)),
         22 => format!("{} {key} {}", random.one_of(&["ZPOPMIN", "ZPOPMAX"]), index(random) / 20),
         23 => format!("ZMPOP {} MIN COUNT {}", several(random), random.below(3)),
-        24 => format!("ZADD {lex} 0 {}", member(random)),
+        24 => format!("ZADD {} 0 {}", random.one_of(&["l", "L"]), member(random)),
         25 => format!("ZINTERCARD {}", combination(random)),
         26 | 27 => {
             format!("{} {}", random.one_of(&["ZUNION", "ZINTER", "ZDIFF"]), combination(random))

@@ -81,17 +81,21 @@ impl<'a> Integers<'a> {
     /// The index of an integer, or where it would stand.
     #[inline]
     pub fn search(self, integer: i64) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match self.at(middle).cmp(&integer) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Ok(middle),
-                std::cmp::Ordering::Greater => high = middle,
-            }
+        match self.width {
+            2 => find(self.bytes, integer, |bytes| i16::from_le_bytes(bytes).into()),
+            4 => find(self.bytes, integer, |bytes| i32::from_le_bytes(bytes).into()),
+            _ => find(self.bytes, integer, i64::from_le_bytes),
         }
-        Err(low)
     }
+}
+
+fn find<const N: usize>(
+    bytes: &[u8],
+    integer: i64,
+    read: impl Fn([u8; N]) -> i64,
+) -> Result<usize, usize> {
+    let (places, _) = bytes.as_chunks::<N>();
+    places.binary_search_by(|place| read(*place).cmp(&integer))
 }
 
 fn array<const N: usize>(bytes: &[u8], index: usize) -> [u8; N] {

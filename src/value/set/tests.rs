@@ -71,6 +71,19 @@ fn check(set: &Set, model: &Model) {
     assert!(found.iter().eq(model), "{found:?} is not {model:?}");
     assert!(model.iter().all(|member| read.contains(member)));
     assert!(!read.contains(b"never added"));
+    assert!(read.elements().map(|element| element.text().to_vec()).eq(members(read)));
+    for times in [1, 1000] {
+        let asked = read.asked(times);
+        assert!(read.elements().all(|element| asked.contains(&element)));
+        // The other form of the same members, and of others.
+        let texts = Set::from_members(model, ALWAYS_TABLE);
+        assert!(texts.as_ref().elements().all(|element| asked.contains(&element)));
+        let others = Set::from_members(["-77", "never added", "99999"], NEVER_TABLE);
+        let known = |element: Element<'_>| model.contains(&*element.text().to_vec());
+        let mut elements = others.as_ref().elements();
+        assert!(elements.all(|element| asked.contains(&element) == known(element)));
+        assert_eq!(asked.contains(&Element::Integer(7)), model.contains(&b"7"[..]));
+    }
     let mut scanned = Vec::new();
     let mut cursor = 0;
     loop {

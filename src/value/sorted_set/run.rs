@@ -3,8 +3,10 @@
 //! A small sorted set is one run, and a large one consists of many. A position is where a pair
 //! begins. Everything here walks; the bound on a run's length is its owner's.
 
-use super::bounds::Cut;
-use super::order;
+use std::ops::Range;
+
+use super::bounds::{Cut, LexRange};
+use super::{Direction, order};
 use crate::value::blob::Blob;
 use crate::value::items::{self, Items};
 use crate::value::packed::{Encoded, Text};
@@ -90,6 +92,32 @@ impl<'a> Run<'a> {
     pub(super) fn before(self, cut: &Cut<'_>) -> usize {
         let before = |at: &usize| cut.is_behind(self.score(*at), || self.0.read(*at).0);
         self.positions().take_while(before).count()
+    }
+
+    /// The ranks of the members in a range, as Redis walks to them: sound when all scores are the
+    /// same, and otherwise what comes of it from either end.
+    pub(super) fn by_lex(self, range: &LexRange<'_>, direction: Direction) -> Range<usize> {
+        let (from, to) = range.cuts();
+        let in_front = |cut: &Cut<'_>, at: usize| cut.is_behind(self.score(at), || self.read(at).0);
+        let above = |at: &usize| !in_front(&from, *at);
+        let below = |at: &usize| in_front(&to, *at);
+        let positions: Vec<usize> = self.positions().collect();
+        if !positions.last().is_some_and(above) || !positions.first().is_some_and(below) {
+            return 0..0;
+        }
+        match direction {
+            Direction::Ascending => {
+                let start = positions.iter().take_while(|at| !above(at)).count();
+                let len = positions[start..].iter().take_while(|at| below(at)).count();
+                start..start + len
+            }
+            Direction::Descending => {
+                let skipped = positions.iter().rev().take_while(|at| !below(at)).count();
+                let end = positions.len() - skipped;
+                let len = positions[..end].iter().rev().take_while(|at| above(at)).count();
+                end - len..end
+            }
+        }
     }
 
     /// Where a pair belongs that is not there yet: before the one at this position.

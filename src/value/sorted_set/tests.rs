@@ -188,8 +188,10 @@ proptest! {
             LexBound::Excluded(text) => &m[..] < text,
         };
         let wanted: Vec<_> = members.iter().filter(|m| above(m) && below(m)).cloned().collect();
-        let ranks = set.as_ref().by_lex(&range);
-        prop_assert_eq!(visited(set.as_ref(), ranks, Direction::Ascending), wanted);
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let ranks = set.as_ref().by_lex(&range, direction);
+            prop_assert_eq!(&visited(set.as_ref(), ranks, Direction::Ascending), &wanted);
+        }
     }
 
     #[test]
