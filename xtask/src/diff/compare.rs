@@ -21,7 +21,7 @@ struct Deliberate {
     /// What must have been sent before.
     past: Past,
     /// Whether redis-server's reply and Eave's differ in just this way.
-    fits: fn(&Reply, &Reply) -> bool,
+    fits: fn(&Line, &Reply, &Reply) -> bool,
 }
 
 /// What an epoch has sent that later replies depend on.
@@ -37,11 +37,20 @@ pub(super) enum Past {
 /// All of them.
 const DELIBERATE: &[Deliberate] = &[
     Deliberate {
+        commands: &["XREAD"],
+        reason: "since Redis 7.4 the id + asks for the last entry",
+        past: Past::Plain,
+        fits: |line, redis, _| {
+            let plus = line.arguments.iter().any(|argument| argument == b"+");
+            plus && matches!(redis, Reply::Error(text) if text.starts_with(b"ERR Invalid stream ID"))
+        },
+    },
+    Deliberate {
         commands: &[],
         reason: "error texts are UTF-8, so that one text serves RESP and JSON: what is none in \
                  a client's word is replaced",
         past: Past::Plain,
-        fits: |redis, eave| match (redis, eave) {
+        fits: |_, redis, eave| match (redis, eave) {
             (Reply::Error(redis), Reply::Error(eave)) => {
                 String::from_utf8_lossy(redis).as_bytes() == eave.as_slice()
             }
@@ -53,7 +62,7 @@ const DELIBERATE: &[Deliberate] = &[
         reason: "Redis makes a small sorted set large when it is sorted, even by SORT_RO; here \
                  reading changes nothing",
         past: Past::Sorted,
-        fits: |redis, eave| match (redis, eave) {
+        fits: |_, redis, eave| match (redis, eave) {
             (Reply::Text(redis), Reply::Text(eave)) => redis == b"skiplist" && eave == b"listpack",
             _ => false,
         },
@@ -90,7 +99,7 @@ fn agree(line: &Line, redis: &Reply, eave: &Reply, next: Option<&Reply>, past: P
             .iter()
             .filter(|one| one.past <= past)
             .filter(|one| one.commands.is_empty() || one.commands.contains(&name.as_str()))
-            .any(|one| (one.fits)(redis, eave))
+            .any(|one| (one.fits)(line, redis, eave))
     }
 }
 

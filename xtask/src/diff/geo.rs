@@ -58,6 +58,5 @@ const ROWS: &[Row] = &[
     row(1, "GEORADIUSBYMEMBER key member distance unit {[ASC] (STORE key|STOREDIST key)}"),
     row(1, "GEORADIUSBYMEMBER_RO key member distance unit {[WITHHASH] [ASC]}"),
     row(2, "ZREM key member+"),
-    row(1, "ZADD key score member"),
     row(1, "ZRANGE key 0 -1 WITHSCORES"),
 ];

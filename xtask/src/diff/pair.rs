@@ -38,8 +38,12 @@ impl Server {
         let port = process::free_port()?;
         let name = binary.file_name().unwrap_or_default().to_string_lossy();
         let redis = name.contains("redis") || name.contains("valkey");
-        let own: &[&str] =
-            if redis { &["--save", "", "--appendonly", "no"] } else { &["--rest-port", "0"] };
+        let own: &[&str] = if redis {
+            &["--save", "", "--appendonly", "no"]
+        } else {
+            // Redis' default, on which the limits of LCS and of bits depend.
+            &["--rest-port", "0", "--proto-max-bulk-len", "512mb"]
+        };
         let output = File::create(log)?;
         let child = Command::new(binary)
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])

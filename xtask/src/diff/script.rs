@@ -26,7 +26,7 @@ pub(super) fn script(
     let lines: Vec<&Line> = steps.iter().flat_map(|step| &step.lines).collect();
     for line in &lines {
         let reply = pair.redis.ask(&line.arguments)?;
-        writeln!(text, "> {}\n{}", command(line), shown(&reply))?;
+        writeln!(text, "> {}\n{}", command(line), cut(shown(&reply)))?;
     }
     Ok(text + &self::difference(difference))
 }
@@ -45,9 +45,19 @@ pub(super) fn difference(difference: &Difference) -> String {
 fn answer(bytes: Option<&[u8]>) -> String {
     match bytes.map(reply::parse) {
         None => "closed, or nothing in time".to_owned(),
-        Some(Ok(reply)) => shown(&reply),
+        Some(Ok(reply)) => cut(shown(&reply)),
         Some(Err(error)) => error,
     }
+}
+
+/// Not more of a long reply than a terminal can show.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(1000) {
+        let left = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!(" ... and {left} bytes"));
+    }
+    text
 }
 
 /// A command line.
