@@ -87,15 +87,17 @@ fn a_redis_leader_may_send_its_copy_from_a_file() -> Outcome {
 fn a_copy_that_cannot_be_held_is_refused_whole() -> Outcome {
     let mut leader = Node::start(Program::Redis, "--repl-diskless-sync-delay 0")?;
     leader.expect("SET a 1", "OK")?;
-    let mut replica = Node::leader()?;
+    let mut replica = Node::start(Program::Eave, "--databases 4")?;
     replica.expect("SET mine 1", "OK")?;
-    leader.expect("RPUSH list 1 2 3", "3")?;
+    leader.expect("SELECT 9", "OK")?;
+    leader.expect("SET far 1", "OK")?;
     let (host, port) = (leader.address().ip(), leader.address().port());
     replica.expect(&format!("REPLICAOF {host} {port}"), "OK")?;
     leader.wait_for_count("sync_full", 2)?;
     replica.expect("GET mine", "\"1\"")?;
     replica.expect("GET a", "nil")?;
-    leader.expect("DEL list", "1")?;
+    leader.expect("DEL far", "1")?;
+    leader.expect("SELECT 0", "OK")?;
     assert_eq!(assert_same(&mut leader, &mut replica)?.len(), 1);
     Ok(())
 }
