@@ -82,6 +82,11 @@ impl Stream {
 
     /// Makes it remember something else.
     pub fn set_past(&mut self, past: Past) {
+        // A node of deleted entries may lie behind; what is added next would come before it.
+        let behind = |(first, node): (&Id, &Node)| *first > past.last && node.live == 0;
+        while self.nodes.last_key_value().is_some_and(behind) {
+            self.nodes.pop_last();
+        }
         self.past = past;
     }
 
@@ -210,7 +215,7 @@ impl Stream {
 
     /// Adds a node that was stored, behind all others: the id and the fields of its first
     /// entry, and its entries, each with whether it is there. The ids of those ascend. A node
-    /// of which nothing is there is left out.
+    /// without any entry is left out; one of which all were deleted is none.
     pub fn push_node<'a>(
         &mut self,
         first: Id,
@@ -225,7 +230,7 @@ impl Stream {
             }
         }
         node.shrink();
-        if node.live > 0 {
+        if node.live + node.deleted > 0 {
             self.len += node.live as u64;
             self.nodes.insert(first, node);
         }

@@ -29,6 +29,8 @@ const LIMIT_ALONE: Fault =
     Fault::new("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy");
 const LIMIT_EXACT: Fault =
     Fault::new("ERR syntax error, LIMIT cannot be used without the special ~ option");
+const NO_STRATEGY: Fault =
+    Fault::new("ERR syntax error, XTRIM must be called with a trimming strategy");
 const TOO_SMALL: Fault =
     Fault::new("ERR The ID specified in XADD is equal or smaller than the target stream top item");
 const EXHAUSTED: Fault =
@@ -88,7 +90,12 @@ impl Asked {
     /// The trim that is asked for, if any.
     fn trim(&self, view: &WriteView<'_, '_>) -> Result<Option<Trim>, Fault> {
         let Some(until) = self.until else {
-            return if self.limit.is_some() { Err(LIMIT_ALONE) } else { Ok(None) };
+            // Redis has 0 for no limit here, and for a limit below.
+            return match self.limit {
+                None => Ok(None),
+                Some(0) => Err(LIMIT_EXACT),
+                Some(_) => Err(LIMIT_ALONE),
+            };
         };
         // A leader that is Redis repeats the limit to what it says exactly.
         let leaders = view.around.now == BEFORE_ALL;
@@ -257,8 +264,10 @@ pub(super) fn xtrim(
     if asked.end < argv.len() {
         return Err(Fault::SYNTAX);
     }
-    let trim = asked.trim(view)?;
-    let trim = trim.ok_or(Fault::SYNTAX)?;
+    if asked.until.is_none() && asked.limit.is_none_or(|limit| limit == 0) {
+        return Err(NO_STRATEGY);
+    }
+    let trim = asked.trim(view)?.ok_or(NO_STRATEGY)?;
     let trimmed = change(view, key, |stream| Ok((stream.trim(trim), words(stream, trim))))?;
     let (trimmed, words) = trimmed.unwrap_or_default();
     if trimmed > 0 {

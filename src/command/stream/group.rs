@@ -139,6 +139,12 @@ impl Start {
     }
 }
 
+/// An option may be repeated, as long as there are no more arguments than with each once: Redis
+/// counts them last.
+fn at_most(argv: Argv<'_>, most: usize) -> Result<(), Fault> {
+    if argv.len() > most { Err(unknown("XGROUP", argv[1])) } else { Ok(()) }
+}
+
 /// What XGROUP asks before it looks at its arguments: that the key holds a stream.
 fn present(view: &WriteView<'_, '_>, key: &[u8]) -> Result<bool, Fault> {
     Ok(stream(&view.as_read(), key)?.is_some())
@@ -150,6 +156,7 @@ fn create(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     if !present(view, key)? && !start.make {
         return Err(NO_STREAM);
     }
+    at_most(argv, 8)?;
     let start = start.with_id(argv[4], id)?;
     make(view, key, |stream| {
         let group = Group::new(start.id(stream), start.read);
@@ -184,6 +191,7 @@ fn set_id(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
         let read = view.as_read();
         let stream = stream(&read, key)?.ok_or(NO_STREAM)?;
         stream.group(name).ok_or_else(|| unknown_group(key, name))?;
+        at_most(argv, 7)?;
         start.with_id(argv[4], |id| bound(id, 0))?.id(stream)
     };
     change_group(view, key, name, |group| group.advance(id, start.read))?;

@@ -73,10 +73,8 @@ impl Stream {
         if let Some(mut node) = self.nodes.first_entry().filter(|_| cut.entries > 0) {
             let first = *node.key();
             let places: Vec<Place> = node.get().live_places(first).take(cut.entries).collect();
+            // A node of which only deleted entries are left stays, as in Redis.
             places.into_iter().for_each(|place| node.get_mut().delete(place));
-            if node.get().live == 0 {
-                node.remove();
-            }
         }
         cut.removed
     }
@@ -85,6 +83,10 @@ impl Stream {
         let mut cut = Cut::default();
         for (first, node) in &self.nodes {
             let live = node.live as u64;
+            // A node without entries would fit any length.
+            if matches!(until, Until::Length(len) if self.len.saturating_sub(cut.removed) <= len) {
+                break;
+            }
             let whole = match until {
                 Until::Length(len) => self.len.saturating_sub(cut.removed + live) >= len,
                 Until::Id(id) => node.places(*first).last().is_none_or(|last| last.id < id),

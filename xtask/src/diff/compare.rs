@@ -19,27 +19,44 @@ struct Deliberate {
     #[cfg_attr(not(test), expect(dead_code, reason = "for those who read the table"))]
     reason: &'static str,
     /// What must have been sent before.
-    past: Past,
+    past: fn(Past) -> bool,
     /// Whether redis-server's reply and Eave's differ in just this way.
     fits: fn(&Line, &Reply, &Reply) -> bool,
 }
 
 /// What an epoch has sent that later replies depend on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Past {
-    /// Nothing.
-    #[default]
-    Plain,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Past {
     /// A SORT.
-    Sorted,
+    sorted: bool,
+    /// A MINID, by which a stream was trimmed.
+    trimmed: bool,
+}
+
+impl Past {
+    /// Keeps in mind what a command does to later ones.
+    pub(super) fn see(&mut self, line: &Line) {
+        let name = line.name();
+        self.sorted |= name.starts_with("SORT");
+        let trims = name == "XTRIM" || name == "XADD";
+        let by_id = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"MINID");
+        self.trimmed |= trims && line.arguments.iter().any(by_id);
+    }
 }
 
 /// All of them.
 const DELIBERATE: &[Deliberate] = &[
     Deliberate {
+        commands: &["XINFO"],
+        reason: "XTRIM MINID leaves a node of which all entries are deleted, and XSETID can then \
+                 go back behind its id; here such a node goes at once",
+        past: |past| past.trimmed,
+        fits: |_, redis, eave| times(&without_nodes(redis), &without_nodes(eave)),
+    },
+    Deliberate {
         commands: &["XREAD"],
         reason: "since Redis 7.4 the id + asks for the last entry",
-        past: Past::Plain,
+        past: |_| true,
         fits: |line, redis, _| {
             let plus = line.arguments.iter().any(|argument| argument == b"+");
             plus && matches!(redis, Reply::Error(text) if text.starts_with(b"ERR Invalid stream ID"))
@@ -49,7 +66,7 @@ const DELIBERATE: &[Deliberate] = &[
         commands: &[],
         reason: "error texts are UTF-8, so that one text serves RESP and JSON: what is none in \
                  a client's word is replaced",
-        past: Past::Plain,
+        past: |_| true,
         fits: |_, redis, eave| match (redis, eave) {
             (Reply::Error(redis), Reply::Error(eave)) => {
                 String::from_utf8_lossy(redis).as_bytes() == eave.as_slice()
@@ -61,7 +78,7 @@ const DELIBERATE: &[Deliberate] = &[
         commands: &["OBJECT"],
         reason: "Redis makes a small sorted set large when it is sorted, even by SORT_RO; here \
                  reading changes nothing",
-        past: Past::Sorted,
+        past: |past| past.sorted,
         fits: |_, redis, eave| match (redis, eave) {
             (Reply::Text(redis), Reply::Text(eave)) => redis == b"skiplist" && eave == b"listpack",
             _ => false,
@@ -97,7 +114,7 @@ fn agree(line: &Line, redis: &Reply, eave: &Reply, next: Option<&Reply>, past: P
         let name = line.name();
         DELIBERATE
             .iter()
-            .filter(|one| one.past <= past)
+            .filter(|one| (one.past)(past))
             .filter(|one| one.commands.is_empty() || one.commands.contains(&name.as_str()))
             .any(|one| (one.fits)(line, redis, eave))
     }
@@ -159,7 +176,8 @@ fn sorted(reply: &Reply) -> Vec<String> {
 /// A flat list of pairs as a map; anything else as it is.
 fn paired(reply: &Reply) -> Reply {
     let Reply::Array(all) = reply else { return reply.clone() };
-    if all.len() % 2 == 1 || all.iter().any(|one| matches!(one, Reply::Array(_))) {
+    let names = all.iter().step_by(2);
+    if all.len() % 2 == 1 || names.into_iter().any(|one| matches!(one, Reply::Array(_))) {
         return reply.clone();
     }
     Reply::Map(all.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
@@ -230,6 +248,18 @@ fn times(redis: &Reply, eave: &Reply) -> bool {
     }
 }
 
+/// What XINFO STREAM tells of the nodes of a stream.
+const NODES: [&[u8]; 2] = [b"radix-tree-keys", b"radix-tree-nodes"];
+
+fn is_of_nodes((name, _): &&(Reply, Reply)) -> bool {
+    matches!(name, Reply::Text(name) if NODES.contains(&name.as_slice()))
+}
+
+fn without_nodes(reply: &Reply) -> Reply {
+    let Reply::Map(pairs) = paired(reply) else { return reply.clone() };
+    Reply::Map(pairs.iter().filter(|pair| !is_of_nodes(pair)).cloned().collect())
+}
+
 /// Values below a name; of idle times only that they are some.
 fn timed(name: &Reply, a: &Reply, b: &Reply) -> bool {
     let idle = matches!(name, Reply::Text(name) if name == b"idle" || name == b"inactive");
@@ -268,7 +298,7 @@ mod tests {
     fn judge(how: How, redis: &str, eave: &str, next: Option<&str>) -> bool {
         let line = Line { how, ..Line::exact([b"TEST", b"key", b"0"]) };
         let bytes = |text: &str| text.replace(' ', "\r\n").into_bytes();
-        same(&line, &bytes(redis), &bytes(eave), next.map(bytes).as_deref(), Past::Plain)
+        same(&line, &bytes(redis), &bytes(eave), next.map(bytes).as_deref(), Past::default())
     }
 
     #[test]
@@ -317,18 +347,37 @@ mod tests {
         let lines = [Line { how: How::Unordered, ..Line::exact([b"A"]) }, Line::exact([b"B"])];
         let bytes = |text: &str| text.replace(' ', "\r\n").into_bytes();
         let redis = bytes("*2 *2 :1 :2 :5 ");
-        assert!(same_transaction(&lines, &redis, &bytes("*2 *2 :2 :1 :5 "), Past::Plain));
-        assert!(!same_transaction(&lines, &redis, &bytes("*2 *2 :2 :1 :6 "), Past::Plain));
+        assert!(same_transaction(&lines, &redis, &bytes("*2 *2 :2 :1 :5 "), Past::default()));
+        assert!(!same_transaction(&lines, &redis, &bytes("*2 *2 :2 :1 :6 "), Past::default()));
     }
 
     #[test]
     fn every_deliberate_difference_has_a_reason() {
         assert!(DELIBERATE.iter().all(|one| !one.reason.is_empty()));
         let line = Line::exact([b"TEST"]);
-        assert!(same(&line, b"-ERR \xff\r\n", "-ERR \u{fffd}\r\n".as_bytes(), None, Past::Plain));
-        assert!(!same(&line, b"-ERR \xff\r\n", b"-ERR ?\r\n", None, Past::Plain));
+        assert!(same(
+            &line,
+            b"-ERR \xff\r\n",
+            "-ERR \u{fffd}\r\n".as_bytes(),
+            None,
+            Past::default()
+        ));
+        assert!(!same(&line, b"-ERR \xff\r\n", b"-ERR ?\r\n", None, Past::default()));
+        let line = Line::exact([b"XINFO"]);
+        let info = |keys, length| {
+            let text =
+                format!("%2\r\n$15\r\nradix-tree-keys\r\n:{keys}\r\n+length\r\n:{length}\r\n");
+            text.into_bytes()
+        };
+        let mut trimmed = Past::default();
+        assert!(!same(&line, &info(2, 5), &info(1, 5), None, trimmed));
+        trimmed.see(&Line::exact([b"xtrim".as_slice(), b"x", b"minid", b"5"]));
+        assert!(same(&line, &info(2, 5), &info(1, 5), None, trimmed));
+        assert!(!same(&line, &info(2, 5), &info(1, 6), None, trimmed));
         let line = Line::exact([b"OBJECT"]);
         let judge = |past| same(&line, b"$8\r\nskiplist\r\n", b"$8\r\nlistpack\r\n", None, past);
-        assert!(judge(Past::Sorted) && !judge(Past::Plain));
+        let mut sorted = Past::default();
+        sorted.see(&Line::exact([b"sort_ro", b"z"]));
+        assert!(judge(sorted) && !judge(Past::default()));
     }
 }

@@ -180,7 +180,7 @@ impl Pair {
         let redis = Side::start(Path::new("redis-server"), "redis")?;
         let eave = Side::start(eave, "eave")?;
         let (defaults, commands) = (BTreeMap::new(), BTreeSet::new());
-        let mut pair = Self { redis, eave, defaults, commands, past: Past::Plain };
+        let mut pair = Self { redis, eave, defaults, commands, past: Past::default() };
         pair.commands = &commands_of(&mut pair.redis)? & &commands_of(&mut pair.eave)?;
         let names: BTreeSet<&str> =
             FAMILIES.iter().flat_map(|family| family.directives).map(|(name, _)| *name).collect();
@@ -214,7 +214,7 @@ impl Pair {
     /// # Errors
     /// When a server does not come back, or refuses.
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
-        self.past = Past::Plain;
+        self.past = Past::default();
         for side in [&mut self.redis, &mut self.eave] {
             side.renew()?;
             if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {

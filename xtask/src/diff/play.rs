@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::compare::{self, Past};
+use super::compare;
 use super::grammar::{How, Line, Step};
 use super::pair::{Answer, Pair};
 use super::reply;
@@ -62,9 +62,7 @@ pub(super) fn play(
         {
             for line in &steps[last].lines {
                 reply::encode(&line.arguments, &mut request);
-                if line.name().starts_with("SORT") {
-                    pair.past = Past::Sorted;
-                }
+                pair.past.see(line);
                 count += 1;
             }
             last += 1;

@@ -405,7 +405,8 @@ fn new_id(draw: &mut Draw) -> Vec<u8> {
     let text = match draw.random.below(40) {
         0 => "0-0".to_owned(),
         1 => "0-1".to_owned(),
-        2 => "18446744073709551615-18446744073709551615".to_owned(),
+        // Nothing can be added behind it.
+        2 if draw.random.chance(10) => "18446744073709551615-18446744073709551615".to_owned(),
         3 => "5".to_owned(),
         4 => draw.random.between(0, tick).to_string(),
         5..14 => format!("{tick}-*"),
