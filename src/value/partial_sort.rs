@@ -26,7 +26,7 @@ pub fn partial_sort<T>(
 ) {
     let depth = usize::BITS - items.len().leading_zeros();
     let mut budget = items.len().saturating_mul(ROUNDS * depth as usize);
-    let mut parts = vec![0..items.len()];
+    let mut parts: Vec<_> = std::iter::once(0..items.len()).collect();
     while let Some(part) = parts.pop() {
         if part.len() < FEW {
             insertion_sort(&mut items[part], &compare);
