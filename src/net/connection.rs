@@ -66,7 +66,7 @@ pub struct Connection<S> {
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough for `close`; who listens registers anew each time.
+    /// client, which is enough for `close`; with messages it is registered anew.
     waker: Option<Waker>,
 }
 
@@ -104,6 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
+        self.node.tracking.disable(&mut self.session);
         (self.stream, self.session, end)
     }
 
@@ -143,10 +144,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes what has been published to the client, behind its replies.
     fn take_messages(&mut self, context: &mut Context<'_>) {
-        if self.session.subscriptions.is_some() {
+        if self.session.client.has_messages() {
             // A wake takes the registration off: it is made anew before the outbox is looked at.
             self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
+        }
+    }
+
+    /// Takes what a command of a client that tracks has sent to itself, right behind its reply.
+    #[cold]
+    fn take_invalidations(&mut self, output: &mut Vec<u8>) {
+        self.session.forget_caching();
+        if self.session.client.has_messages() {
+            // The wake that came with them has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(output);
         }
     }
 
@@ -217,6 +229,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Executes the whole requests of `input` from `from` on, and leaves in `taken` how far it
     /// came. Replies gather in the worker's buffer and are written at the end, once.
     fn execute_from(&mut self, input: &[u8], from: usize) -> Stop {
+        if self.session.client.has_messages() {
+            // What was sent before these requests came is heard before their replies. The wake
+            // that came with it has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(&mut self.output);
+        }
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
             let stop = self.execute(input, from, output);
@@ -285,6 +303,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Stop::Drained;
             }
             drop(argv);
+            if self.session.tracking.is_some() {
+                self.take_invalidations(output);
+            }
             self.decoder.shrink();
             self.taken += consumed;
             if self.session.closing {
