@@ -70,6 +70,9 @@ fn run_or_queue(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             node.announce(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
@@ -77,12 +80,15 @@ fn run_or_queue(
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
             let effects = &mut session.effects;
-            effects.begin(node.logging());
+            node.begin(effects);
             let mut view = WriteView::new(&mut locks, db, around, effects);
             let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
             node.record(effects);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             drop(locks);
             finish(session);
             outcome
@@ -248,6 +254,9 @@ fn run_locked(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             effects.events.extend(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
@@ -255,6 +264,9 @@ fn run_locked(
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(session.db, argv);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),

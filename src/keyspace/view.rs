@@ -373,7 +373,11 @@ impl<'a, 'k> WriteView<'a, 'k> {
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
         let place = self.locks.place(key);
-        self.locks.held(self.db, place.shard).touch(key);
+        let shard = self.locks.held(self.db, place.shard);
+        if shard.is_watched() | self.effects.tracked {
+            shard.touch(key);
+            self.effects.touch(key);
+        }
     }
 
     /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike
