@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use atomic_waker::AtomicWaker;
@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::waiter::Waiter;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Client {
     pub listening: [AtomicUsize; 3],
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// What it waits for.
+    waiter: Mutex<Weak<Waiter>>,
     closing: AtomicBool,
     waker: AtomicWaker,
 }
@@ -75,6 +78,21 @@ impl Client {
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.waker.wake();
+    }
+
+    /// Wakes the client's task.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Shows others what it waits for.
+    pub fn waits(&self, waiter: &Arc<Waiter>) {
+        *self.waiter.lock() = Arc::downgrade(waiter);
+    }
+
+    /// What it waits for, as long as it does.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.waiter.lock().upgrade().filter(|waiter| waiter.is_waiting())
     }
 
     /// Whether the task has been asked to end.
@@ -137,8 +155,10 @@ impl Client {
         let flags = match (follower, channels + patterns + shards > 0, queued >= 0) {
             (true, ..) => "S",
             (false, true, true) => "Px",
+            (false, true, false) if self.waiter().is_some() => "Pb",
             (false, true, false) => "P",
             (false, false, true) => "x",
+            (false, false, false) if self.waiter().is_some() => "b",
             (false, false, false) => "N",
         };
         let output = self.output_bytes.load(Ordering::Relaxed);
@@ -198,6 +218,7 @@ impl Clients {
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
             outbox: Mutex::default(),
+            waiter: Mutex::default(),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });

@@ -24,7 +24,8 @@ use crate::log::Log;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
-use crate::replicate::{Outlets, Term};
+use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::waiter::Waits;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who waits.
+    pub waits: Waits,
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
@@ -66,6 +69,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Who waits for them.
+    pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
@@ -115,6 +120,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
             status: Mutex::new(None),
@@ -126,6 +132,7 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             hub: Hub::default(),
+            waits: Waits::default(),
             stats: Stats::default(),
             memory: Arc::default(),
             evictor: Mutex::default(),

@@ -16,6 +16,7 @@ use crate::keyspace::view::Lookups;
 use crate::node::Node;
 use crate::pubsub::Subscriptions;
 use crate::resp::reply::Protocol;
+use crate::waiter::Waiting;
 
 /// By which door a session came in: it decides what it may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Session {
     pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
+    /// What it waits for: nothing more is executed until that has come.
+    pub waiting: Option<Waiting>,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Whether the connection ends after the present reply.
@@ -179,6 +182,7 @@ impl Session {
             queue: None,
             executing: None,
             watches: Watches::default(),
+            waiting: None,
             subscriptions: None,
             closing: false,
             introduction: None,

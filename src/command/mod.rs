@@ -54,6 +54,7 @@ pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
+pub mod waiting;
 
 use std::sync::LazyLock;
 

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
+use super::acknowledgements;
 use super::outlet::{self, Order};
 use super::snapshot::Part;
 use crate::clients::Client;
@@ -168,6 +169,7 @@ fn hear(
                 match Request::parse(&argv) {
                     Some(Ok(request)) => {
                         outlet::step(node, Event::Requested { follower: id, request });
+                        acknowledgements::acknowledged(node);
                     }
                     // A reply would stand in the middle of the stream.
                     Some(Err(error)) => return Err(error.to_string()),
