@@ -140,9 +140,10 @@ impl Waiter {
         self.leave(State::Ended(ending))
     }
 
-    /// Ends the wait because there is nobody left to answer.
-    pub fn abandon(&self) {
-        self.leave(State::Gone);
+    /// Ends the wait because there is nobody left to answer; answers whether it had not ended
+    /// before.
+    pub fn abandon(&self) -> bool {
+        self.leave(State::Gone)
     }
 
     fn leave(&self, next: State) -> bool {

@@ -195,7 +195,12 @@ fn unblock(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) 
         [reason] if is(reason, "TIMEOUT") => Ending::TimedOut,
         [reason] if is(reason, "ERROR") => Ending::Unblocked,
         [_] => return Err(Fault::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(Fault::SYNTAX),
+        _ => {
+            let word = shown(argv[1], 128);
+            return Err(Fault::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP."
+            )));
+        }
     };
     let client = u64::try_from(integer(argv[2])?).ok().and_then(|id| node.clients.get(id));
     let waiter = client.and_then(|client| client.waiter());

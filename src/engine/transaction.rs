@@ -293,7 +293,9 @@ fn run_each(
             reply.error(match &fault {
                 Fault::Text(text) => text,
                 // Every lock that a command may want is held.
-                Fault::Contended | Fault::Wait(_) => "ERR internal error: a lock was missing in a transaction",
+                Fault::Contended | Fault::Wait(_) => {
+                    "ERR internal error: a lock was missing in a transaction"
+                }
             });
         }
     }

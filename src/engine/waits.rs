@@ -38,7 +38,9 @@ pub(super) fn wait(
     reply: &mut dyn Reply,
 ) -> Outcome {
     match session.last {
-        Some((_, command)) if session.door == Door::Resp => run(node, session, command, argv, reply),
+        Some((_, command)) if session.door == Door::Resp => {
+            run(node, session, command, argv, reply)
+        }
         _ => {
             wait.form.answer_nothing(reply);
             Ok(())
@@ -189,7 +191,8 @@ fn destinations_missing(locks: &LockSet<'_>, keys: &[Placed<'_>]) -> Vec<Wanted>
             missing.push(wanted);
             continue;
         };
-        let fresh = shard.destinations(key).map(|to| (db, to)).filter(|placed| known.insert(*placed));
+        let fresh =
+            shard.destinations(key).map(|to| (db, to)).filter(|placed| known.insert(*placed));
         reached.extend(fresh);
     }
     missing

@@ -370,6 +370,15 @@ impl<'a, 'k> WriteView<'a, 'k> {
         }
     }
 
+    /// Has those looked at who wait for a declared key, though it counts as unchanged to those
+    /// who watch it.
+    pub fn awaken(&mut self, key: &[u8]) {
+        let place = self.locks.place(key);
+        if self.locks.held(self.db, place.shard).is_awaited() {
+            self.effects.is_ready(self.db, key);
+        }
+    }
+
     /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike
     /// what comes with the leader's stream.
     pub fn asked_on_replica(&self) -> bool {

@@ -199,7 +199,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.more = !self.input.is_empty();
             return Poll::Ready(None);
         }
-        self.poll_ahead(context).map(Some)
+        let end = ready!(self.poll_ahead(context));
+        // Who was served in this very moment still gets it: it may only have stopped to ask.
+        let abandoned = self.session.waiting.as_ref().is_none_or(|waiting| waiting.0.abandon());
+        Poll::Ready(abandoned.then_some(end))
     }
 
     /// Ends the wait when its time is over.

@@ -352,7 +352,8 @@ fn call_failed(call: &Call, why: &str) -> String {
 
 /// The argument with `{id2}` replaced by the id of connection 2, which has waited.
 fn with_ids(arg: &[u8], ids: &Ids) -> Vec<u8> {
-    let known = ids.iter().find(|(connection, _)| *arg == *format!("{{id{connection}}}").as_bytes());
+    let known =
+        ids.iter().find(|(connection, _)| *arg == *format!("{{id{connection}}}").as_bytes());
     known.map_or_else(|| arg.to_vec(), |(_, id)| id.to_string().into_bytes())
 }
 

@@ -47,8 +47,14 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn parse(argv: Argv<'a>, grouped: bool) -> Result<Asked<'a>, Fault> {
-        let mut asked =
-            Asked { group: None, count: usize::MAX, forget: false, block: None, keys: &[], ids: &[] };
+        let mut asked = Asked {
+            group: None,
+            count: usize::MAX,
+            forget: false,
+            block: None,
+            keys: &[],
+            ids: &[],
+        };
         let mut at = 1;
         while at < argv.len() {
             let (word, more) = (argv[at], argv.len() - 1 - at);
