@@ -81,12 +81,12 @@ fn consume(server: &Server, consumer: usize, done: &AtomicBool) -> Vec<String> {
                 0 => format!("BRPOP {lists} 0.05"),
                 1 => format!("BLMPOP 0.05 {LISTS} {lists} LEFT COUNT 2"),
                 2 => format!("BLMOVE list:0 own:{consumer} LEFT RIGHT 0.02"),
-                3 => format!("BLMOVE list:1 list:2 LEFT RIGHT 0.02"),
+                3 => "BLMOVE list:1 list:2 LEFT RIGHT 0.02".to_owned(),
                 _ => format!("BLPOP {lists} 0.05"),
             };
             let moves = line.starts_with("BLMOVE");
             send(&mut connection, &line);
-            let leaves = random(&mut seed) % 8 == 0;
+            let leaves = random(&mut seed).is_multiple_of(8);
             if leaves {
                 for _ in 0..random(&mut seed) % 50 {
                     std::thread::yield_now();
