@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::args::{integer, is};
 use super::connection::row;
-use super::{Argv, Command, Flags, help};
+use super::{Argv, Command, Flags, help, tracking};
 use crate::fault::{Fault, Outcome, shown};
 use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
@@ -53,6 +53,10 @@ pub const SUBCOMMANDS: &[Command] = &[
             list,
         )
     },
+    tracking::CACHING,
+    tracking::GETREDIR,
+    tracking::TRACKING,
+    tracking::TRACKINGINFO,
     Command {
         flags: OWN.union(Flags::ADMIN),
         complexity: "O(log N) where N is the number of client connections",

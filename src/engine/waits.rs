@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use super::{finish, lock, surroundings, want};
+use super::{finish, lock, surroundings, want, write};
 use crate::command::waiting::{Form, Wait};
 use crate::command::{Argv, Command, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
@@ -59,11 +59,14 @@ pub(super) fn run(
 ) -> Outcome {
     let mut locks = lock_for(node, session.db, command, argv)?;
     let mut effects = std::mem::take(&mut session.effects);
-    effects.begin(node.logging());
+    node.begin(&mut effects);
     let around = surroundings(&mut session.config, session.door, session.now);
     let outcome = run_on(command, session.db, argv, around, &mut locks, &mut effects, reply);
     effects.settle(session.db, argv);
     node.record(&mut effects);
+    if session.tracking.is_some() {
+        node.tracking.remember(node, session, command, argv);
+    }
     let outcome = match outcome {
         Err(Fault::Wait(wait)) if session.door == Door::Resp => {
             enqueue(node, session, command, argv, wait, &mut locks)
@@ -104,7 +107,8 @@ fn run_on(
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
-            run(&mut WriteView::new(locks, db, around, effects), argv, reply)
+            let mut view = WriteView::new(locks, db, around, effects);
+            write(run, command, &mut view, argv, reply)
         }
         Run::Session(_) | Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
     }
@@ -299,7 +303,8 @@ fn serve_one(
     let Some(request) = waiter.request() else { return Served::Gone };
     let argv: SmallVec<[&[u8]; 8]> = request.argv.iter().map(|argument| &**argument).collect();
     let argv = request.form.of_key(&argv, key);
-    effects.begin(node.logging());
+    node.begin(effects);
+    let author = std::mem::replace(&mut effects.author, waiter.client.id);
     let served = waiter.serve(|| {
         let mut answer = Vec::new();
         let most = match around.config.client_output_buffer_limit.normal.hard {
@@ -320,6 +325,7 @@ fn serve_one(
     });
     effects.settle(request.db, &argv);
     node.record(effects);
+    effects.author = author;
     served
 }
 

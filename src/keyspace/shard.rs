@@ -168,6 +168,12 @@ impl Shard {
         }
     }
 
+    /// Whether somebody watches any key, or waits for it.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.interest.is_some()
+    }
+
     /// Marks a key as changed to those who watch it; answers whether somebody waits for it, who
     /// is then to be served.
     #[inline]
