@@ -138,6 +138,18 @@ impl Client {
         }
     }
 
+    /// Bytes that it has not taken yet, of replies and of messages.
+    pub fn unread(&self) -> u64 {
+        let replies = self.output_bytes.load(Ordering::Relaxed);
+        let messages = if self.has_messages() { self.outbox.lock().bytes.len() } else { 0 };
+        replies.saturating_add(messages) as u64
+    }
+
+    /// Whether that is more than `limit` allows.
+    pub fn is_over(&self, unread: u64, limit: OutputLimit, now: u64) -> bool {
+        limit.is_exceeded(unread, &mut self.outbox.lock().over_since, now)
+    }
+
     /// Whether there are messages to be taken.
     #[inline]
     pub fn has_messages(&self) -> bool {
@@ -179,6 +191,10 @@ impl Client {
         ];
         letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
         flags.push_str(tracking::letters(self));
+        // A socket of this machine: its file has no port.
+        if self.peer.ends_with(":0") {
+            flags.push('U');
+        }
         if flags.is_empty() {
             flags.push('N');
         }

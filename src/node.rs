@@ -21,6 +21,7 @@ use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
+use crate::net::tls::Tls;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
@@ -43,6 +44,8 @@ pub struct Node {
     pub hub: Hub,
     /// Who waits.
     pub waits: Waits,
+    /// Certificates.
+    pub tls: Tls,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -136,6 +139,7 @@ impl Node {
             clients: Clients::default(),
             hub: Hub::default(),
             waits: Waits::default(),
+            tls: Tls::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
@@ -202,6 +206,14 @@ impl Node {
         let config = self.config.load();
         let limit = config.client_output_buffer_limit.pubsub;
         self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
+    }
+
+    /// Reads the files of certificates again, as SIGHUP asks.
+    pub fn reload_certificates(&self) {
+        match self.tls.load(&self.config.load().tls) {
+            Ok(()) => tracing::info!("SIGHUP: certificates are read again"),
+            Err(error) => tracing::warn!("SIGHUP: TLS stays as it was: {error}"),
+        }
     }
 
     /// Changes settings.

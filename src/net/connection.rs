@@ -367,6 +367,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         };
         stats::add(&self.node.stats.output_bytes, written as u64);
+        // TLS keeps what the socket does not take; `poll_flush` asks again.
+        let _ = Pin::new(&mut self.stream).poll_flush(&mut context);
         self.output.extend_from_slice(&output[written..]);
     }
 
@@ -538,7 +540,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.written = 0;
             self.session.client.output_bytes.store(0, Ordering::Relaxed);
         }
-        Poll::Ready(Ok(()))
+        // Does nothing but for TLS, which may have kept something.
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Whether the client has left more unread than it may.
