@@ -25,8 +25,9 @@ use crate::net::tls::Tls;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
-use crate::replicate::{Outlets, Term};
+use crate::replicate::{Acknowledgements, Outlets, Term};
 use crate::tracking::Tracking;
+use crate::waiter::Waits;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who waits.
+    pub waits: Waits,
     /// Certificates.
     pub tls: Tls,
     /// Who keeps copies of what.
@@ -72,6 +75,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Who waits for them.
+    pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
@@ -121,6 +126,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
             status: Mutex::new(None),
@@ -132,6 +138,7 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             hub: Hub::default(),
+            waits: Waits::default(),
             tls: Tls::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),

@@ -130,7 +130,8 @@ fn close_idle(node: &Node) {
     let now = clock::unix_ms();
     for client in node.clients.list() {
         let idle = now.saturating_sub(client.active.load(Ordering::Relaxed));
-        if idle > timeout && !client.follower.load(Ordering::Relaxed) {
+        let is_excused = || client.follower.load(Ordering::Relaxed) || client.waiter().is_some();
+        if idle > timeout && !is_excused() {
             client.close();
         }
     }

@@ -85,7 +85,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     let followers = clients.iter().filter(|c| c.follower.load(Ordering::Relaxed)).count();
     lines.put("connected_clients", clients.len() - followers);
     lines.put("maxclients", node.config.load().maxclients);
-    lines.put("blocked_clients", 0);
+    lines.put("blocked_clients", node.waits.count());
     lines.put("tracking_clients", node.tracking.clients());
 }
 

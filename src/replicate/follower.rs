@@ -18,6 +18,7 @@ use eave_replication::wire::{self, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
+use super::acknowledgements;
 use super::outlet::{self, Order};
 use super::snapshot::Part;
 use crate::clients::Client;
@@ -172,6 +173,7 @@ fn hear(
                 match Request::parse(&argv) {
                     Some(Ok(request)) => {
                         outlet::step(node, Event::Requested { follower: id, request });
+                        acknowledgements::acknowledged(node);
                     }
                     // A reply would stand in the middle of the stream.
                     Some(Err(error)) => return Err(error.to_string()),
