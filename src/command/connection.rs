@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::args::{self, integer, is};
-use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, client};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, SessionRun, client};
 use crate::engine;
 use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
@@ -74,19 +74,9 @@ pub const fn row(
     arity: isize,
     run: SessionRun,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Connection,
-        arity,
-        keys: Keys::None,
-        flags: Flags::empty(),
-        run: Run::Session(run),
-        subcommands: &[],
-    }
+    let (family, flags) = (Family::new(Group::Connection), Flags::empty());
+    let row = family.row(name, syntax, summary, since, arity, flags, Run::Session(run));
+    Command { keys: Keys::None, ..row }
 }
 
 fn ping(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+mod family;
 pub mod geo;
 pub mod geo_search;
 pub mod hash;
@@ -28,6 +29,7 @@ pub mod introspect;
 pub mod keys;
 pub mod limiter;
 pub mod list;
+pub mod list_change;
 pub mod list_move;
 pub mod list_pop;
 pub mod list_position;
@@ -42,6 +44,7 @@ pub mod set_algebra;
 pub mod set_random;
 pub mod sort;
 pub mod sorted_set;
+pub mod sorted_set_add;
 pub mod sorted_set_combine;
 pub mod sorted_set_pop;
 pub mod sorted_set_random;
@@ -49,13 +52,17 @@ pub mod sorted_set_range;
 pub mod stream;
 pub mod string;
 pub mod string_compare;
+pub mod string_lcs;
 pub mod string_number;
+pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;
+
+pub use family::Family;
 
 use std::sync::LazyLock;
 
