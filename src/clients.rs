@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
@@ -11,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
 use crate::waiter::Waiter;
 

@@ -46,3 +46,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

@@ -4,7 +4,6 @@
 //! can be used from every worker at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
@@ -26,6 +25,7 @@ use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
 

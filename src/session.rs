@@ -1,7 +1,6 @@
 //! What one client has: its database, its protocol, its transaction, its name.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
@@ -16,6 +15,7 @@ use crate::keyspace::view::Lookups;
 use crate::node::Node;
 use crate::pubsub::Subscriptions;
 use crate::resp::reply::Protocol;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Interest;
 use crate::waiter::Waiting;
 

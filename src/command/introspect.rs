@@ -165,6 +165,8 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     if flags.contains(Flags::COLLECTIONS) {
         let kinds = [Group::List, Group::Set, Group::SortedSet];
         categories.extend(kinds.into_iter().filter_map(Group::category));
+    } else if flags.contains(Flags::CONNECTION) && command.group == Group::Generic {
+        // WAIT is about no key.
     } else if !matches!(command.run, Run::Container) {
         categories.extend(command.group.category());
     }

@@ -4,8 +4,6 @@
 //! a watched key has changed, and runs them one after the other under those locks: nobody sees
 //! a part of it.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
 use super::{finish, gate, run_locked, waits, want};
@@ -18,6 +16,7 @@ use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
+use crate::sync::atomic::Ordering;
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -148,7 +147,7 @@ pub fn forget_watches(node: &Node, session: &mut Session) {
                 locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
                 break;
             }
-            std::thread::yield_now();
+            crate::sync::yield_now();
         }
     }
 }
