@@ -141,13 +141,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Serves the client until it goes, or until the node stops.
-    pub async fn run(mut self) -> (S, Session, End) {
+    pub async fn run(&mut self) -> End {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         engine::forget_wait(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
         self.node.tracking.disable(&mut self.session);
-        (self.stream, self.session, end)
+        end
+    }
+
+    /// What is left of a connection that has ended.
+    pub fn into_parts(self) -> (S, Session) {
+        (self.stream, self.session)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
