@@ -67,7 +67,7 @@ pub struct Connection<S> {
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough for `close`; who listens registers anew each time.
+    /// client, which is enough for `close`; with messages it is registered anew.
     waker: Option<Waker>,
 }
 
@@ -136,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
+        self.node.tracking.disable(&mut self.session);
         (self.stream, self.session, end)
     }
 
@@ -175,10 +176,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes what has been published to the client, behind its replies.
     fn take_messages(&mut self, context: &mut Context<'_>) {
-        if self.session.subscriptions.is_some() {
+        if self.session.client.has_messages() {
             // A wake takes the registration off: it is made anew before the outbox is looked at.
             self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
+        }
+    }
+
+    /// Takes what a command of a client that tracks has sent to itself, right behind its reply.
+    #[cold]
+    fn take_invalidations(&mut self, output: &mut Vec<u8>) {
+        self.session.forget_caching();
+        if self.session.client.has_messages() {
+            // The wake that came with them has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(output);
         }
     }
 
@@ -249,6 +261,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Executes the whole requests of `input` from `from` on, and leaves in `taken` how far it
     /// came. Replies gather in the worker's buffer and are written at the end, once.
     fn execute_from(&mut self, input: &[u8], from: usize) -> Stop {
+        if self.session.client.has_messages() {
+            // What was sent before these requests came is heard before their replies. The wake
+            // that came with it has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(&mut self.output);
+        }
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
             let stop = self.execute(input, from, output);
@@ -288,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let stop = match self.decoder.whole(&input[self.taken..], &limits, &mut argv) {
                 Some(consumed) if self.taken + consumed == input.len() || limits.before_auth => {
                     let ran = run(&self.node, &mut self.session, &argv, most, output);
-                    self.after_request(&ran, consumed, output.len())
+                    self.after_request(&ran, consumed, output)
                 }
                 Some(_) => self.execute_several(input, &limits, most, output),
                 None => self.execute_unusual(input, &limits, most, output),
@@ -315,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.look_ahead(&input[self.taken..], limits, &mut ahead);
         for (argv, consumed) in &ahead {
             let ran = run(&self.node, &mut self.session, argv, most, output);
-            let stop = self.after_request(&ran, *consumed, output.len());
+            let stop = self.after_request(&ran, *consumed, output);
             // RESET changes what the next request may be.
             if stop.is_some() || !self.session.authenticated {
                 return stop;
@@ -371,21 +389,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !matches!(ran, Ran::Contended) {
             self.decoder.shrink();
         }
-        self.after_request(&ran, consumed, output.len())
+        self.after_request(&ran, consumed, output)
     }
 
     /// Goes on behind a request, unless something says to stop.
     #[inline]
-    fn after_request(&mut self, ran: &Ran, consumed: usize, output: usize) -> Option<Stop> {
+    fn after_request(&mut self, ran: &Ran, consumed: usize, output: &mut Vec<u8>) -> Option<Stop> {
         if matches!(ran, Ran::Contended) {
             return Some(Stop::Contended);
         }
         self.taken += consumed;
+        if self.session.tracking.is_some() {
+            self.take_invalidations(output);
+        }
         self.overflown |= matches!(ran, Ran::Cut);
         if self.overflown || self.session.closing {
             return Some(Stop::Drained);
         }
-        (output >= FLUSH_BYTES).then_some(Stop::OutputFull)
+        (output.len() >= FLUSH_BYTES).then_some(Stop::OutputFull)
     }
 
     /// Answers bytes that are no request, and ends the connection.
