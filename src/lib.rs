@@ -22,6 +22,7 @@ pub mod clients;
 pub mod node;
 pub mod pubsub;
 pub mod tracking;
+pub mod waiter;
 
 pub mod log;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use eave::config::{Config, Start};
 use eave::server::Server;
@@ -67,11 +68,18 @@ async fn serve(config: Config) -> io::Result<()> {
     let server = Server::bind(config)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     println!("{}", banner::text(&server, token_is_set));
     for notice in notices {
         tracing::warn!("{notice}");
     }
     let shutdown = server.node().shutdown.clone();
+    let node = Arc::clone(server.node());
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            node.reload_certificates();
+        }
+    });
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

@@ -21,11 +21,13 @@ use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
+use crate::net::tls::Tls;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
-use crate::replicate::{Outlets, Term};
+use crate::replicate::{Acknowledgements, Outlets, Term};
 use crate::tracking::Tracking;
+use crate::waiter::Waits;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who waits.
+    pub waits: Waits,
+    /// Certificates.
+    pub tls: Tls,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -69,6 +75,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Who waits for them.
+    pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
@@ -118,6 +126,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
             status: Mutex::new(None),
@@ -129,6 +138,8 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             hub: Hub::default(),
+            waits: Waits::default(),
+            tls: Tls::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
@@ -195,6 +206,14 @@ impl Node {
         let config = self.config.load();
         let limit = config.client_output_buffer_limit.pubsub;
         self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
+    }
+
+    /// Reads the files of certificates again, as SIGHUP asks.
+    pub fn reload_certificates(&self) {
+        match self.tls.load(&self.config.load().tls) {
+            Ok(()) => tracing::info!("SIGHUP: certificates are read again"),
+            Err(error) => tracing::warn!("SIGHUP: TLS stays as it was: {error}"),
+        }
     }
 
     /// Changes settings.

@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::pubsub::Subscriptions;
 use crate::resp::reply::Protocol;
 use crate::tracking::Interest;
+use crate::waiter::Waiting;
 
 /// By which door a session came in: it decides what it may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Session {
     pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
+    /// What it waits for: nothing more is executed until that has come.
+    pub waiting: Option<Waiting>,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it keeps copies of, if anything.
@@ -184,6 +187,7 @@ impl Session {
             queue: None,
             executing: None,
             watches: Watches::default(),
+            waiting: None,
             subscriptions: None,
             tracking: None,
             closing: false,

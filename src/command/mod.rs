@@ -55,6 +55,7 @@ pub mod string_set;
 mod tests;
 pub mod tracking;
 pub mod transaction;
+pub mod waiting;
 
 use std::sync::LazyLock;
 

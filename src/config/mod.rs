@@ -16,6 +16,7 @@ mod kind;
 mod rows;
 mod source;
 mod table;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
+pub use tls::{ClientAuth, TlsSettings};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
     SavePoint, Secret,
@@ -59,6 +61,13 @@ pub struct Config {
     pub io_threads: u32,
     /// Connected clients, both doors together.
     pub maxclients: u32,
+
+    /// Path of a socket for clients of this machine; empty = none.
+    pub unixsocket: String,
+    /// Permissions of that socket; 0 = as the umask says.
+    pub unixsocketperm: u32,
+    /// The doors with TLS.
+    pub tls: TlsSettings,
 
     /// TCP port of the REST door; 0 = off.
     pub rest_port: u16,
@@ -175,6 +184,9 @@ impl Default for Config {
             timeout: 0,
             io_threads: 0,
             maxclients: 10_000,
+            unixsocket: String::new(),
+            unixsocketperm: 0,
+            tls: TlsSettings::default(),
 
             rest_port: 8079,
             rest_bind: Vec::new(),

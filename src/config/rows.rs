@@ -1,6 +1,12 @@
 //! The rows of the table.
 //!
+//! Those of TLS are in `tls`.
+//!
 //! Left out on purpose: defaults, which stand in [`Config::default`] with their reasons.
+
+mod tls;
+
+pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
@@ -59,11 +65,22 @@ pub const TABLE: &[Directive] = &[
         |c| c.timeout.into(),
         |c, v| put(&mut c.timeout, v),
     ),
-    row(Network, "tls-port", "TCP port for TLS; not available yet")
-        .fixed("0", "TLS is not available yet"),
-    row(Network, "unixsocket", "Path of a Unix socket; not available yet")
+    row(Network, "unixsocket", "Path of a socket for clients of this machine; empty = none")
         .at_start()
-        .fixed("", "Unix sockets are not available yet"),
+        .text(|c| &c.unixsocket, |c, v| c.unixsocket = v),
+    row(Network, "unixsocketperm", "Permissions of that socket, octal; 0 = as the umask says")
+        .at_start()
+        .words(
+            "<octal>",
+            |c| format!("{:o}", c.unixsocketperm),
+            |c, words, _| {
+                let [word] = words else { return Err(Reason::Count(words.len())) };
+                let mode = u32::from_str_radix(word, 8).ok().filter(|mode| *mode <= 0o777);
+                c.unixsocketperm =
+                    mode.ok_or(Reason::Other("argument must be an octal number up to 777"))?;
+                Ok(())
+            },
+        ),
     row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
         "<address>...",
         |c| join(&c.rest_bind),
@@ -230,7 +247,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Limits,
         "client-output-buffer-limit",
-        "Unsent replies: class hard soft seconds; only hard, of normal and replica, acts yet",
+        "Unsent replies: class hard soft seconds, for normal, replica and pubsub",
     )
     .words(
         "<class> <hard> <soft> <seconds>...",
@@ -435,8 +452,7 @@ pub const TABLE: &[Directive] = &[
 /// The directives that Redis has and that change nothing here, sorted by name.
 ///
 /// They are accepted, and their values kept for CONFIG GET, so that a redis.conf or a tool that
-/// sets them does not break. What would break a promise when silently lost (persistence, TLS, ACL
-/// files) is not among them: those are fixed rows of [`TABLE`].
+/// sets them does not break. What would break a promise when silently lost (persistence, ACL files) is not among them: those are fixed rows of [`TABLE`].
 pub(super) const INERT: &[Directive] = &[
     inert("acllog-max-len", &[], "128"),
     inert("active-defrag-cycle-max", &[], "25"),
@@ -509,7 +525,8 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),
     inert("syslog-ident", &[], "eave"),
-    inert("unixsocketperm", &[], "0"),
+    inert("tls-dh-params-file", &[], ""),
+    inert("tls-session-cache-timeout", &[], "300"),
 ];
 
 /// A row before it is said what it holds.

@@ -14,7 +14,8 @@ use crate::session::{Door, Named, Rights, Session};
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
 const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
-const READ_ONLY: Fault = Fault::new("READONLY You can't write against a read only replica.");
+pub(super) const READ_ONLY: Fault =
+    Fault::new("READONLY You can't write against a read only replica.");
 const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 

@@ -8,6 +8,7 @@
 mod gate;
 pub mod room;
 mod transaction;
+mod waits;
 
 use smallvec::SmallVec;
 
@@ -23,6 +24,7 @@ use crate::session::{Door, Session, Settings};
 use crate::table::Table;
 
 pub use transaction::{execute_all, forget_watches};
+pub use waits::{forget_wait, resume};
 
 /// Executes one request and writes its answer into `reply`.
 ///
@@ -39,8 +41,12 @@ pub fn execute(
         Ok(command) => run_or_queue(node, session, command, argv, reply),
         Err(fault) => Err(transaction::refused(node, session, argv, fault)),
     };
+    let outcome = match outcome {
+        Err(Fault::Wait(wait)) => waits::wait(node, session, argv, wait, reply),
+        outcome => outcome,
+    };
     match outcome {
-        Ok(()) => {}
+        Ok(()) | Err(Fault::Wait(_)) => {}
         Err(Fault::Contended) => return Err(Contended),
         Err(Fault::Text(text)) => {
             session.tally.errors += 1;
@@ -77,6 +83,10 @@ fn run_or_queue(
         }
         Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
+            if locks.is_awaited() {
+                drop(locks);
+                return waits::run(node, session, command, argv, reply);
+            }
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
             let effects = &mut session.effects;
@@ -247,7 +257,7 @@ fn run_locked(
     effects: &mut Effects,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    match command.run {
+    let outcome = match command.run {
         Run::Read(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let view = ReadView::new(locks, session.db, around);
@@ -275,5 +285,13 @@ fn run_locked(
             Ok(())
         }
         Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
+    };
+    match outcome {
+        // Nobody waits in the middle of a transaction.
+        Err(Fault::Wait(wait)) => {
+            wait.form.answer_nothing(reply);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }

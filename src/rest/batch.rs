@@ -60,7 +60,7 @@ impl Caller {
             match self.desk.lock().run_all(&self.node, rights, &argvs, encoding) {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended) => {}
+                Err(Fault::Contended | Fault::Wait(_)) => {}
             }
             tokio::task::yield_now().await;
         }
