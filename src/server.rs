@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::clients::Client;
 use crate::clock;
 use crate::config::Config;
@@ -49,7 +51,9 @@ impl Server {
         } else {
             listener::open(config.rest_addresses(), config.rest_port, config.tcp_backlog)?
         };
-        Ok(Server { node: Node::new(config), tasks: TaskTracker::new(), resp, rest })
+        let node = Node::new(config);
+        load_users(&node)?;
+        Ok(Server { node, tasks: TaskTracker::new(), resp, rest })
     }
 
     /// The node behind the doors.
@@ -101,6 +105,20 @@ impl Server {
     }
 }
 
+/// Reads the users of `aclfile`.
+fn load_users(node: &Node) -> io::Result<()> {
+    let config = node.config.load();
+    if config.aclfile.is_empty() {
+        return Ok(());
+    }
+    if !config.users.is_empty() {
+        return Err(io::Error::other(
+            "users are either in an aclfile or in user lines of the configuration, not in both",
+        ));
+    }
+    access::file::load(&node.access, &config, Path::new(&config.aclfile)).map_err(io::Error::other)
+}
+
 /// Reads `tcp-keepalive` as it is now.
 fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
     let node = Arc::clone(node);
@@ -113,7 +131,10 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, stream: TcpStream, peer: SocketA
     let refusal = if node.clients.len() >= config.maxclients as usize {
         stats::add(&node.stats.rejected, 1);
         Some("-ERR max number of clients reached\r\n")
-    } else if config.protected_mode && config.requirepass.is_empty() && !is_local(peer.ip()) {
+    } else if config.protected_mode
+        && node.access.users().default().no_password
+        && !is_local(peer.ip())
+    {
         Some(PROTECTED)
     } else {
         None
@@ -127,7 +148,7 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, stream: TcpStream, peer: SocketA
     let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let client = node.clients.add(peer.to_string(), local, clock::unix_ms());
     end_if_stopping(node, &client);
-    let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
+    let session = Session::new(client, Door::Resp, node);
     tasks.spawn(serve(Arc::clone(node), stream, session));
 }
 

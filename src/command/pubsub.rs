@@ -5,6 +5,7 @@
 
 use super::args::is;
 use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, help, scan};
+use crate::access;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::Effects;
 use crate::limits::{SUBSCRIBED_BYTES, SUBSCRIPTIONS};
@@ -237,6 +238,9 @@ fn begin(
     for name in names {
         node.hub.subscribe(&session.client, mine, topic, name);
         answer(word, Some(name), mine.count(topic), reply);
+    }
+    if session.identity.is_old(&node.access) {
+        access::door::check_listener(node, session);
     }
     Ok(())
 }
