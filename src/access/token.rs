@@ -88,6 +88,9 @@ pub fn user_of(users: &Users, token: &[u8]) -> Option<Arc<User>> {
 /// How many bits a password has at most, by its length and the kinds of characters in it, where
 /// one that repeats counts once.
 fn bits(password: &[u8]) -> f64 {
+    if password.is_empty() {
+        return 0.0;
+    }
     let kinds: [(fn(&u8) -> bool, f64); 4] = [
         (u8::is_ascii_digit, 10.0),
         (u8::is_ascii_lowercase, 26.0),

@@ -117,10 +117,10 @@ pub const TABLE: &[Directive] = &[
         .at_start()
         .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
-        &["resetchannels", "allchannels"],
-        |c| usize::from(c.acl_pubsub_default == NewChannels::All),
+        &["allchannels", "resetchannels"],
+        |c| usize::from(c.acl_pubsub_default == NewChannels::None),
         |c, index| {
-            c.acl_pubsub_default = if index == 0 { NewChannels::None } else { NewChannels::All };
+            c.acl_pubsub_default = if index == 0 { NewChannels::All } else { NewChannels::None };
         },
     ),
     row(Access, "aclfile", "File of users, for ACL LOAD and ACL SAVE; read at start")
