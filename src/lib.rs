@@ -22,6 +22,7 @@ pub mod session;
 pub mod clients;
 pub mod node;
 pub mod pubsub;
+pub mod tracking;
 
 pub mod log;
 

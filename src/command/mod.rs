@@ -55,6 +55,7 @@ pub mod string_number;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 pub mod transaction;
 
 use std::sync::LazyLock;

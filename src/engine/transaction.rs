@@ -114,7 +114,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut around = super::surroundings(&mut session.config, session.door, session.now);
     // To watch a key is no use of it.
     around.tick = around.tick.unnoted();
-    session.effects.begin(node.logging());
+    node.begin(&mut session.effects);
     // A key that is due is gone before it is watched: its removal later is no change.
     let mut view = WriteView::new(&mut locks, db, around, &mut session.effects);
     for key in keys {
@@ -223,7 +223,7 @@ fn run_all(
     };
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
-    effects.begin(node.logging());
+    node.begin(&mut effects);
     let changed = watched_changed(session, &mut locks, &mut effects);
     if changed {
         reply.null_array();

@@ -53,15 +53,16 @@ fn listeners_lose_what_they_may_not_hear() {
         let connect = || server.connect().expect("the server answers");
         let mut admin = connect();
         assert_eq!(ask(&mut admin, "ACL SETUSER ann on nopass +@all &a* &b* &s*"), "OK");
-        let mut listeners: Vec<_> = ["SUBSCRIBE a1", "PSUBSCRIBE b*", "SSUBSCRIBE s1", "SUBSCRIBE b1"]
-            .iter()
-            .map(|line| {
-                let mut listener = connect();
-                assert_eq!(ask(&mut listener, "AUTH ann x"), "OK");
-                assert!(ask(&mut listener, line).contains("subscribe"), "{line}");
-                listener
-            })
-            .collect();
+        let mut listeners: Vec<_> =
+            ["SUBSCRIBE a1", "PSUBSCRIBE b*", "SSUBSCRIBE s1", "SUBSCRIBE b1"]
+                .iter()
+                .map(|line| {
+                    let mut listener = connect();
+                    assert_eq!(ask(&mut listener, "AUTH ann x"), "OK");
+                    assert!(ask(&mut listener, line).contains("subscribe"), "{line}");
+                    listener
+                })
+                .collect();
         assert_eq!(ask(&mut admin, "ACL SETUSER ann resetchannels &a* &b?"), "OK");
         assert_eq!(listeners[1].receive(), Ok(Reply::Closed), "its pattern is gone");
         assert_eq!(listeners[2].receive(), Ok(Reply::Closed), "its shard channel is gone");

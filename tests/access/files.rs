@@ -46,7 +46,8 @@ fn a_file_is_read_at_start_and_by_load() {
         assert_eq!(ask(&mut admin, "ACL USERS"), r#"["ann" "bob" "default"]"#);
         let mut ann = server.connect().expect("the server answers");
         assert_eq!(ask(&mut ann, "AUTH ann p"), "OK");
-        directory.write("users.acl", "user ann on >p ~a* +@all\r\nuser eve on nopass ~e (+get ~f)\n");
+        directory
+            .write("users.acl", "user ann on >p ~a* +@all\r\nuser eve on nopass ~e (+get ~f)\n");
         assert_eq!(ask(&mut admin, "ACL LOAD"), "OK");
         assert_eq!(ask(&mut admin, "ACL USERS"), r#"["ann" "default" "eve"]"#);
         assert_eq!(ask(&mut ann, "PING"), "closed", "{program:?}: as Redis 7.0 does");

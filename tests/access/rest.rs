@@ -120,10 +120,27 @@ fn the_read_only_token_is_a_user_of_its_own() {
     assert_eq!(ask(&mut admin, "ACL USERS"), r#"["default" "default_ro"]"#);
     assert_eq!(ask(&mut admin, "SET k v"), "OK");
     let mut rest = client(&server, "reader");
-    assert_eq!(call(&mut rest, "ACL WHOAMI"), "!NOPERM this user has no permissions to run the 'acl|whoami' command");
+    assert_eq!(
+        call(&mut rest, "ACL WHOAMI"),
+        "!NOPERM this user has no permissions to run the 'acl|whoami' command"
+    );
     assert_eq!(call(&mut rest, "GET k"), "\"v\"");
     assert_eq!(call(&mut rest, "PING"), "PONG");
-    for refused in ["SET k w", "KEYS *", "SCAN 0", "DBSIZE", "RANDOMKEY", "INFO", "CONFIG GET *", "PUBLISH a b", "ACL LIST", "CLIENT LIST", "FLUSHALL", "TIME", "ROLE"] {
+    for refused in [
+        "SET k w",
+        "KEYS *",
+        "SCAN 0",
+        "DBSIZE",
+        "RANDOMKEY",
+        "INFO",
+        "CONFIG GET *",
+        "PUBLISH a b",
+        "ACL LIST",
+        "CLIENT LIST",
+        "FLUSHALL",
+        "TIME",
+        "ROLE",
+    ] {
         assert!(call(&mut rest, refused).starts_with("!NOPERM"), "{refused}");
     }
     let mut resp = server.connect().expect("the server answers");

@@ -84,8 +84,7 @@ fn same(
 ) -> Result<(), TestCaseError> {
     let mut commands = vec![words(&["ACL", "DELUSER", "u"])];
     commands.push([words(&["ACL", "SETUSER", "u"]), words(first)].concat());
-    commands
-        .extend(rules.iter().map(|rule| words(&["ACL", "SETUSER", "u", rule.as_str()])));
+    commands.extend(rules.iter().map(|rule| words(&["ACL", "SETUSER", "u", rule.as_str()])));
     commands.push(words(&["ACL", "GETUSER", "u"]));
     let getuser = commands.len() - 1;
     commands.extend(tried.iter().map(|command| dry_run(command)));
@@ -118,7 +117,11 @@ fn but_commands(reply: &Reply) -> Vec<String> {
     shown
 }
 
-fn run(cases: u32, rules: impl Strategy<Value = Vec<String>>, mut test: impl FnMut(Vec<String>) -> Result<(), TestCaseError>) {
+fn run(
+    cases: u32,
+    rules: impl Strategy<Value = Vec<String>>,
+    mut test: impl FnMut(Vec<String>) -> Result<(), TestCaseError>,
+) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let test = std::cell::RefCell::new(&mut test);
     if let Err(error) = TestRunner::new(config).run(&rules, |rules| (test.borrow_mut())(rules)) {
@@ -129,15 +132,63 @@ fn run(cases: u32, rules: impl Strategy<Value = Vec<String>>, mut test: impl FnM
 /// A rule of commands. The names are such as both servers have.
 fn command_rule() -> impl Strategy<Value = String> {
     let category = prop::sample::select(vec![
-        "all", "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
-        "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous",
-        "connection", "transaction", "ALL", "Read", "nosuch",
+        "all",
+        "keyspace",
+        "read",
+        "write",
+        "set",
+        "sortedset",
+        "list",
+        "hash",
+        "string",
+        "bitmap",
+        "hyperloglog",
+        "geo",
+        "stream",
+        "pubsub",
+        "admin",
+        "fast",
+        "slow",
+        "blocking",
+        "dangerous",
+        "connection",
+        "transaction",
+        "ALL",
+        "Read",
+        "nosuch",
     ]);
     let command = prop::sample::select(vec![
-        "get", "set", "GET", "config", "config|get", "config|set", "client", "client|list",
-        "client|id", "select", "del", "keys", "xinfo|stream", "xinfo", "object|encoding", "ping",
-        "select|0", "get|1", "select|", "client|nosuch", "client|id|x", "nosuch", "nosuch|x", "",
-        "acl|whoami", "acl", "command", "command|count", "command|docs", "multi", "sort",
+        "get",
+        "set",
+        "GET",
+        "config",
+        "config|get",
+        "config|set",
+        "client",
+        "client|list",
+        "client|id",
+        "select",
+        "del",
+        "keys",
+        "xinfo|stream",
+        "xinfo",
+        "object|encoding",
+        "ping",
+        "select|0",
+        "get|1",
+        "select|",
+        "client|nosuch",
+        "client|id|x",
+        "nosuch",
+        "nosuch|x",
+        "",
+        "acl|whoami",
+        "acl",
+        "command",
+        "command|count",
+        "command|docs",
+        "multi",
+        "sort",
     ]);
     prop_oneof![
         (prop::sample::select(vec!["+", "-"]), category)
@@ -188,21 +239,48 @@ fn commands_are_allowed_alike() {
     let tried = pair.commands();
     assert!(tried.len() > 200, "only {} commands", tried.len());
     let rules = prop::collection::vec(command_rule(), 0..12);
-    run(60, rules, |rules| {
-        same(&mut pair, &["~*", "&*"], &rules, &tried, but_commands)
-    });
+    run(60, rules, |rules| same(&mut pair, &["~*", "&*"], &rules, &tried, but_commands));
 }
 
 #[test]
 fn keys_and_channels_are_allowed_alike() {
     let mut pair = Pair::start();
     let tried: Vec<Vec<String>> = [
-        "GET a", "SET b v", "SET b v GET", "MGET a b c", "DEL a b", "COPY a b", "COPY b a",
-        "RENAME a c", "SMOVE a b m", "EXISTS a b", "STRLEN c", "SINTERSTORE a b c", "LMPOP 2 a b LEFT",
-        "ZUNIONSTORE a 2 b c", "BITOP AND a b c", "SORT a STORE b", "SORT a", "GEORADIUS a 1 1 1 km STORE b",
-        "XREAD STREAMS a b 0 0", "OBJECT ENCODING a", "PUBLISH a m", "PUBLISH ab m", "SPUBLISH b m",
-        "SUBSCRIBE a b", "PSUBSCRIBE a*", "PSUBSCRIBE a", "SSUBSCRIBE c", "BITFIELD a GET u8 0",
-        "BITFIELD a SET u8 0 1", "GETDEL a", "APPEND b v", "LPOP c", "BLPOP a b 0", "WATCH a", "PING",
+        "GET a",
+        "SET b v",
+        "SET b v GET",
+        "MGET a b c",
+        "DEL a b",
+        "COPY a b",
+        "COPY b a",
+        "RENAME a c",
+        "SMOVE a b m",
+        "EXISTS a b",
+        "STRLEN c",
+        "SINTERSTORE a b c",
+        "LMPOP 2 a b LEFT",
+        "ZUNIONSTORE a 2 b c",
+        "BITOP AND a b c",
+        "SORT a STORE b",
+        "SORT a",
+        "GEORADIUS a 1 1 1 km STORE b",
+        "XREAD STREAMS a b 0 0",
+        "OBJECT ENCODING a",
+        "PUBLISH a m",
+        "PUBLISH ab m",
+        "SPUBLISH b m",
+        "SUBSCRIBE a b",
+        "PSUBSCRIBE a*",
+        "PSUBSCRIBE a",
+        "SSUBSCRIBE c",
+        "BITFIELD a GET u8 0",
+        "BITFIELD a SET u8 0 1",
+        "GETDEL a",
+        "APPEND b v",
+        "LPOP c",
+        "BLPOP a b 0",
+        "WATCH a",
+        "PING",
     ]
     .iter()
     .map(|line| line.split(' ').map(str::to_owned).collect())
@@ -214,10 +292,11 @@ fn keys_and_channels_are_allowed_alike() {
 #[test]
 fn users_and_selectors_are_alike() {
     let mut pair = Pair::start();
-    let tried: Vec<Vec<String>> = ["GET a", "SET b v", "MGET a b", "CLIENT ID", "PING", "PUBLISH a m", "CONFIG GET x"]
-        .iter()
-        .map(|line| line.split(' ').map(str::to_owned).collect())
-        .collect();
+    let tried: Vec<Vec<String>> =
+        ["GET a", "SET b v", "MGET a b", "CLIENT ID", "PING", "PUBLISH a m", "CONFIG GET x"]
+            .iter()
+            .map(|line| line.split(' ').map(str::to_owned).collect())
+            .collect();
     let rule = prop_oneof![3 => user_rule(), 1 => command_rule(), 1 => pattern_rule()];
     let rules = prop::collection::vec(rule, 0..12);
     run(300, rules, |rules| same(&mut pair, &[], &rules, &tried, but_commands));
