@@ -16,6 +16,7 @@ pub mod value;
 // How a request gets there.
 pub mod engine;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;

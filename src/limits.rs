@@ -43,6 +43,15 @@ pub const LOCK_SPINS: u32 = if cfg!(feature = "schedules") { 2 } else { 200 };
 /// pattern x subject steps (CVE-2022-36021).
 pub const PATTERN_BYTES: usize = 16 * 1024;
 
+/// Bytes of a key, a channel or a name in ACL LOG: the rest is cut off.
+pub const ACL_LOG_OBJECT_BYTES: usize = 1024;
+
+/// Bytes of a file of users: far beyond any real one.
+pub const ACL_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Addresses whose failed attempts to authenticate are remembered.
+pub const GUESSERS: usize = 16 * 1024;
+
 /// Bytes of a string value after APPEND, SETRANGE or SETBIT, whatever `proto-max-bulk-len`
 /// allows a request to carry. Redis: 512 MiB.
 pub const STRING_BYTES: usize = 512 * 1024 * 1024;

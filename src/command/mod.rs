@@ -8,6 +8,7 @@
 //! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
 //! *Invariant*: a handler that fails has changed nothing and answered nothing.
 
+pub mod acl;
 pub mod all_keys;
 pub mod args;
 pub mod bitfield;
@@ -26,6 +27,7 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod key_specs;
 pub mod keys;
 pub mod limiter;
 pub mod list;
@@ -442,6 +444,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
+    acl::COMMANDS,
 ];
 
 /// Every command that clients may ask, containers included, subcommands not.

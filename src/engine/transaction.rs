@@ -285,7 +285,13 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let ran = run_locked(node, session, command, argv, locks, effects, reply);
+        let may = if session.identity.is_free(node.access.generation()) {
+            Ok(())
+        } else {
+            gate::admit_queued(node, session, argv)
+        };
+        let ran =
+            may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
         if let Err(fault) = ran {
             session.tally.errors += 1;
