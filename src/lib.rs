@@ -16,6 +16,7 @@ pub mod value;
 // How a request gets there.
 pub mod engine;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;
@@ -46,3 +47,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

@@ -15,6 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    if cfg!(feature = "schedules") {
+        eprintln!("built for tests of schedules: its locks work nowhere else");
+        return ExitCode::FAILURE;
+    }
     let mut args: Vec<_> = std::env::args_os().collect();
     // `eave --health [options]` asks the server that those options would start.
     let health = args.get(1).is_some_and(|first| first == "--health");

@@ -4,7 +4,6 @@
 //! can be used from every worker at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
@@ -26,6 +26,7 @@ use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
 
@@ -38,6 +39,8 @@ pub struct Node {
     pub config: Arc<ArcSwap<Config>>,
     /// The effects.
     pub log: Log,
+    /// Who may ask for what.
+    pub access: Access,
     /// Who is connected.
     pub clients: Clients,
     /// Who listens to what.
@@ -136,6 +139,7 @@ impl Node {
         Arc::new(Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
+            access: Access::new(&config),
             clients: Clients::default(),
             hub: Hub::default(),
             waits: Waits::default(),
@@ -225,6 +229,9 @@ impl Node {
         let _configuring = self.configuring.lock();
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
+        if next.requirepass != self.config.load().requirepass {
+            self.access.require_password(next.requirepass.reveal());
+        }
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
         self.config.store(Arc::new(next));

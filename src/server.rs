@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::clients::Client;
 use crate::clock;
 use crate::config::{BindAddress, Config};
@@ -58,6 +59,7 @@ impl Server {
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
         let tls = config.tls.clone();
         let node = Node::new(config);
+        load_users(&node)?;
         node.tls.load(&tls).map_err(io::Error::other)?;
         Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
     }
@@ -174,6 +176,20 @@ impl Arrival {
     }
 }
 
+/// Reads the users of `aclfile`.
+fn load_users(node: &Node) -> io::Result<()> {
+    let config = node.config.load();
+    if config.aclfile.is_empty() {
+        return Ok(());
+    }
+    if !config.users.is_empty() {
+        return Err(io::Error::other(
+            "users are either in an aclfile or in user lines of the configuration, not in both",
+        ));
+    }
+    access::file::load(&node.access, &config, Path::new(&config.aclfile)).map_err(io::Error::other)
+}
+
 /// Reads `tcp-keepalive` as it is now.
 fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
     let node = Arc::clone(node);
@@ -186,7 +202,10 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, arrival: Arrival) {
     let refusal = if node.clients.len() >= config.maxclients as usize {
         stats::add(&node.stats.rejected, 1);
         Some("-ERR max number of clients reached\r\n")
-    } else if config.protected_mode && config.requirepass.is_empty() && !arrival.is_local() {
+    } else if config.protected_mode
+        && node.access.users().default().no_password
+        && !arrival.is_local()
+    {
         stats::add(&node.stats.rejected, 1);
         Some(PROTECTED)
     } else {
@@ -200,7 +219,7 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, arrival: Arrival) {
     let (peer, local) = arrival.addresses(node);
     let client = node.clients.add(peer, local, clock::unix_ms());
     end_if_stopping(node, &client);
-    let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
+    let session = Session::new(client, Door::Resp, node);
     let registered = Registered { node: Arc::clone(node), id: session.client.id };
     match arrival {
         Arrival::Tcp(stream, _) => {

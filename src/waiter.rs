@@ -6,7 +6,6 @@
 //! its memory and nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -14,6 +13,7 @@ use crate::clients::Client;
 use crate::command::Command;
 use crate::command::waiting::Form;
 use crate::resp::reply::Protocol;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One client that waits.
 #[derive(Debug)]

@@ -22,6 +22,10 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use eave_ratelimit::{Algorithm, Rule};
+
+use crate::access::file::UserLine;
+use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
 use crate::value::limits::Limits;
@@ -94,6 +98,16 @@ pub struct Config {
     pub protected_mode: bool,
     /// Password of the default user; empty = none.
     pub requirepass: Secret,
+    /// File of users; empty = none.
+    pub aclfile: String,
+    /// Users of the configuration itself.
+    pub users: Vec<UserLine>,
+    /// What channels new users have.
+    pub acl_pubsub_default: NewChannels,
+    /// Entries of ACL LOG.
+    pub acllog_max_len: u64,
+    /// How many failed attempts to authenticate an address has; `None` = any number.
+    pub auth_failures: Option<Rule>,
     /// Who may use DEBUG.
     pub enable_debug_command: DebugAccess,
 
@@ -203,6 +217,12 @@ impl Default for Config {
 
             protected_mode: true,
             requirepass: Secret::default(),
+            aclfile: String::new(),
+            users: Vec::new(),
+            acl_pubsub_default: NewChannels::None,
+            acllog_max_len: 128,
+            // Far more than a person or a misconfigured fleet needs, far less than guessing does.
+            auth_failures: Rule::new(600, 60_000, Algorithm::Gcra, Some(300)).ok(),
             enable_debug_command: DebugAccess::No,
 
             replicaof: None,

@@ -5,13 +5,13 @@
 use std::fmt::Write as _;
 
 use super::room::{self, Room};
-use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
+use crate::access;
+use crate::command::{self, Argv, Command, Flags};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
-use crate::session::{Door, Named, Rights, Session};
+use crate::session::{Door, Named, Session};
 
-const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
 const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 pub(super) const READ_ONLY: Fault =
@@ -41,8 +41,8 @@ pub(super) fn admit(
             named.1
         }
     };
-    if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-        return Err(NO_AUTH);
+    if !session.identity.is_free(node.access.generation()) {
+        admit_user(node, session, command, argv)?;
     }
     if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(NO_MULTI);
@@ -53,9 +53,6 @@ pub(super) fn admit(
     if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
         return Err(not_over_rest(argv));
     }
-    if session.rights == Rights::Read && !only_reads(command) {
-        return Err(no_permission(argv));
-    }
     if session.door != Door::Leader {
         if command.flags.contains(Flags::INTERNAL) {
             return Err(unknown(argv));
@@ -63,6 +60,44 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+/// Asks who may not do everything, or has not been asked since users have changed. What Redis
+/// asks in between is asked here too.
+#[cold]
+fn admit_user(
+    node: &Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+) -> Result<(), Fault> {
+    let known = access::door::identify(node, session);
+    if !command.flags.contains(Flags::NO_AUTH) {
+        known?;
+    }
+    if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
+        return Err(NO_MULTI);
+    }
+    if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
+        return Err(not_over_rest(argv));
+    }
+    if !session.authenticated || session.identity.is_free(node.access.generation()) {
+        return Ok(());
+    }
+    // A row that was found by its name alone has no container.
+    let container = session.last.and_then(|(container, _)| container);
+    access::door::admit(node, session, (container, command), argv)
+}
+
+/// Asks again, at EXEC, whether a command may be run that was queued.
+#[cold]
+pub(super) fn admit_queued(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<(), Fault> {
+    let named = find_both(argv)?;
+    access::door::admit_at_exec(node, session, named, argv)
 }
 
 /// Refuses what is no command, or has too few words or too many.
@@ -132,23 +167,6 @@ fn is_again(command: &Command, argv: Argv<'_>) -> bool {
     argv[0].eq_ignore_ascii_case(command.name.as_bytes())
         && command.subcommands.is_empty()
         && command.takes(argv.len())
-}
-
-/// Whether a read-only token may ask for this. Reads of given keys, and what says something of
-/// the connection only; not what walks all keys, and not what tells of the server or of others.
-fn only_reads(command: &Command) -> bool {
-    if command.flags.intersects(Flags::ADMIN.union(Flags::DANGEROUS).union(Flags::OPERATORS)) {
-        return false;
-    }
-    match command.run {
-        Run::Read(_) | Run::Remember(_) => {
-            !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
-        }
-        Run::Session(_) => {
-            command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
-        }
-        _ => false,
-    }
 }
 
 /// Finds the row that `argv` names, down to the subcommand, and checks its arity.
@@ -222,14 +240,6 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
             shown(name, 128)
         )),
     }
-}
-
-#[cold]
-fn no_permission(argv: Argv<'_>) -> Fault {
-    let name = shown(argv[0], 128).to_ascii_lowercase();
-    Fault::text(format!(
-        "NOPERM this user has no permissions to run the '{name}' command or its subcommand"
-    ))
 }
 
 #[cold]

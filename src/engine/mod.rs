@@ -84,8 +84,7 @@ fn run_or_queue(
         Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             if locks.is_awaited() {
-                drop(locks);
-                return waits::run(node, session, command, argv, reply);
+                return waits::write_awaited(node, session, command, argv, locks, reply);
             }
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));

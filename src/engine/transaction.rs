@@ -4,8 +4,6 @@
 //! a watched key has changed, and runs them one after the other under those locks: nobody sees
 //! a part of it.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
 use super::{finish, gate, run_locked, waits, want};
@@ -18,6 +16,7 @@ use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
+use crate::sync::atomic::Ordering;
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -148,7 +147,7 @@ pub fn forget_watches(node: &Node, session: &mut Session) {
                 locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
                 break;
             }
-            std::thread::yield_now();
+            crate::sync::yield_now();
         }
     }
 }
@@ -286,7 +285,13 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let ran = run_locked(node, session, command, argv, locks, effects, reply);
+        let may = if session.identity.is_free(node.access.generation()) {
+            Ok(())
+        } else {
+            gate::admit_queued(node, session, argv)
+        };
+        let ran =
+            may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
         if let Err(fault) = ran {
             session.tally.errors += 1;

@@ -39,7 +39,8 @@ pub(super) fn wait(
 ) -> Outcome {
     match session.last {
         Some((_, command)) if session.door == Door::Resp => {
-            run(node, session, command, argv, reply)
+            let locks = lock_for(node, session.db, command, argv)?;
+            run(node, session, command, argv, locks, reply)
         }
         _ => {
             wait.form.answer_nothing(reply);
@@ -48,16 +49,36 @@ pub(super) fn wait(
     }
 }
 
-/// Runs a command on keys for which somebody waits, or may wait when it has run.
+/// Runs a writer on keys for which somebody waits.
 #[cold]
-pub(super) fn run(
-    node: &Node,
+pub(super) fn write_awaited<'k>(
+    node: &'k Node,
     session: &mut Session,
     command: &'static Command,
     argv: Argv<'_>,
+    locks: LockSet<'k>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let mut locks = lock_for(node, session.db, command, argv)?;
+    let mut keys = Vec::new();
+    name_keys(node, session.db, command, argv, &mut keys);
+    let locks = if destinations_missing(&locks, &keys).is_empty() {
+        locks
+    } else {
+        drop(locks);
+        lock_for(node, session.db, command, argv)?
+    };
+    run(node, session, command, argv, locks, reply)
+}
+
+/// Runs a command on keys for which somebody waits, or may wait when it has run.
+fn run<'k>(
+    node: &'k Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+    mut locks: LockSet<'k>,
+    reply: &mut dyn Reply,
+) -> Outcome {
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
     let around = surroundings(&mut session.config, session.door, session.now);
@@ -187,8 +208,8 @@ pub(super) fn lock_with_served<'k>(
 /// The locks of keys that are not held, and that waiters would write to when `keys` change.
 fn destinations_missing(locks: &LockSet<'_>, keys: &[Placed<'_>]) -> Vec<Wanted> {
     let mut missing = Vec::new();
-    let mut known: HashSet<Placed<'_>> = keys.iter().copied().collect();
-    let mut reached: Vec<Placed<'_>> = known.iter().copied().collect();
+    let mut known: HashSet<Placed<'_>> = HashSet::new();
+    let mut reached: SmallVec<[Placed<'_>; 8]> = SmallVec::from_slice(keys);
     while let Some((db, key)) = reached.pop() {
         let wanted = Wanted::key(db, key, Access::Exclusive);
         let Some(shard) = locks.held_exclusively(db, wanted.shard) else {
@@ -399,7 +420,7 @@ fn leave(node: &Node, waiter: &Waiter, served: bool) {
                 shard.dequeue(argv[at], form.kind(), waiter.ticket);
                 break;
             }
-            std::thread::yield_now();
+            crate::sync::yield_now();
         }
     }
 }
