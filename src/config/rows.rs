@@ -6,8 +6,8 @@
 
 mod tls;
 
-pub(super) use tls::TLS;
 use eave_ratelimit::Rule;
+pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
