@@ -15,6 +15,8 @@ pub mod value;
 
 // How a request gets there.
 pub mod engine;
+// Lua.
+pub mod script;
 
 pub mod session;
 

@@ -25,6 +25,7 @@ use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Outlets, Term};
+use crate::script::Scripts;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// The scripts that clients have sent.
+    pub scripts: Scripts,
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
@@ -126,6 +129,7 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             hub: Hub::default(),
+            scripts: Scripts::default(),
             stats: Stats::default(),
             memory: Arc::default(),
             evictor: Mutex::default(),

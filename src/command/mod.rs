@@ -36,6 +36,7 @@ pub mod pubsub;
 pub mod random;
 pub mod replication;
 pub mod scan;
+pub mod script;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
@@ -103,10 +104,30 @@ pub enum Run {
     Remember(WriteRun),
     /// See the connection and the server.
     Session(SessionRun),
+    /// Run a script, which calls commands: the engine does these.
+    Script(Script),
     /// Steer the transaction of the connection: the engine does these.
     Transaction(Control),
     /// Nothing of its own: it has subcommands.
     Container,
+}
+
+/// The commands that run scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// What the first argument is.
+    pub by: ScriptBy,
+    /// Whether the script may not write.
+    pub read_only: bool,
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptBy {
+    /// By its text: EVAL.
+    Text,
+    /// By the digest of its text: EVALSHA.
+    Digest,
 }
 
 /// The commands that steer a transaction.
@@ -262,6 +283,8 @@ bitflags! {
         const COLLECTIONS = 1 << 28;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
+        /// Its keys, given by their number, may be none.
+        const NO_MANDATORY_KEYS = 1 << 22;
         /// Only in the log, from a leader to its replicas: to clients it is no command.
         const INTERNAL = 1 << 20;
     }
@@ -298,6 +321,8 @@ pub enum Group {
     Server,
     /// Transactions.
     Transactions,
+    /// Scripts and functions.
+    Scripting,
     /// Rate limits: Eave's own.
     RateLimit,
 }
@@ -320,6 +345,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
             Group::RateLimit => "ratelimit",
         }
     }
@@ -341,6 +367,7 @@ impl Group {
             // The flag of its commands gives it.
             Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
+            Group::Scripting => Some("@scripting"),
             Group::RateLimit => Some("@ratelimit"),
         }
     }
@@ -382,14 +409,19 @@ impl Command {
 
     /// Whether it only reads keys.
     pub fn reads(&self) -> bool {
-        matches!(self.run, Run::Read(_) | Run::Remember(_))
+        matches!(
+            self.run,
+            Run::Read(_) | Run::Remember(_) | Run::Script(Script { read_only: true, .. })
+        )
     }
 
     /// How its keys are locked.
     #[inline]
     pub fn access(&self) -> Access {
         match self.run {
-            Run::Write(_) | Run::Remember(_) => Access::Exclusive,
+            Run::Write(_) | Run::Remember(_) | Run::Script(Script { read_only: false, .. }) => {
+                Access::Exclusive
+            }
             _ => Access::Shared,
         }
     }
@@ -429,6 +461,7 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,

@@ -13,9 +13,10 @@ use crate::session::{Door, Named, Rights, Session};
 
 const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
-const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
+pub(super) const OUT_OF_MEMORY: Fault =
+    Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 const READ_ONLY: Fault = Fault::new("READONLY You can't write against a read only replica.");
-const STALE: Fault =
+pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
 /// Finds the row of a request, and asks whether it may be run.
@@ -117,6 +118,72 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
     Ok(())
 }
 
+/// Finds the row of a command that a script calls, and asks whether it may.
+///
+/// # Errors
+/// What the script is told if not, in words of its own.
+pub(super) fn admit_in_script(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<&'static Command, Fault> {
+    let command = find(argv).map_err(|fault| in_script_words(argv, fault))?;
+    if command.flags.contains(Flags::INTERNAL) {
+        return Err(UNKNOWN_IN_SCRIPT);
+    }
+    if command.flags.contains(Flags::NOSCRIPT) {
+        return Err(Fault::new("ERR This Redis command is not allowed from script"));
+    }
+    if !may_ask(session, command) {
+        return Err(Fault::new(
+            "NOPERM The user executing the script can't run this command or subcommand",
+        ));
+    }
+    if node.replication.is_replica()
+        && session.door != Door::Leader
+        && !session.config().replica_serve_stale_data
+        && !command.flags.contains(Flags::STALE)
+        && !node.replication.is_connected()
+    {
+        return Err(Fault::new("ERR Can not execute the command on a stale replica"));
+    }
+    Ok(command)
+}
+
+/// Asks whether a script may write here.
+///
+/// # Errors
+/// When this is a replica that takes no writes.
+pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    let replica = node.replication.is_replica() && session.door != Door::Leader;
+    if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
+}
+
+/// Whether a command tells other nodes something though it writes nothing: a script that only
+/// reads may not call it.
+pub(super) fn may_replicate(command: &Command) -> bool {
+    matches!(command.run, Run::Remember(_)) || matches!(command.name, "publish" | "spublish")
+}
+
+/// Whether a session may ask for a command at all.
+pub(super) fn may_ask(session: &Session, command: &Command) -> bool {
+    session.rights != Rights::Read || only_reads(command)
+}
+
+const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called from script");
+
+#[cold]
+fn in_script_words(argv: Argv<'_>, fault: Fault) -> Fault {
+    let arity = match &fault {
+        Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
+        Fault::Contended => false,
+    };
+    if arity && command::lookup(argv[0]).is_some() {
+        return Fault::new("ERR Wrong number of args calling Redis command from script");
+    }
+    UNKNOWN_IN_SCRIPT
+}
+
 /// Whether `argv` names `command`, which has no subcommands, with a fitting arity.
 #[inline]
 fn is_again(command: &Command, argv: Argv<'_>) -> bool {
@@ -135,6 +202,8 @@ fn only_reads(command: &Command) -> bool {
         Run::Read(_) | Run::Remember(_) => {
             !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
         }
+        // What it may call is asked again.
+        Run::Script(script) => script.read_only,
         Run::Session(_) => {
             command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
         }

@@ -7,6 +7,7 @@
 
 mod gate;
 pub mod room;
+mod script;
 mod transaction;
 
 use smallvec::SmallVec;
@@ -87,6 +88,7 @@ fn run_or_queue(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => script::run(node, session, script, argv, reply),
         Run::Transaction(control) => transaction::control(node, session, control, argv, reply),
         // The gate names subcommands, so this is a container without one.
         Run::Container => Err(Fault::arity(command.name)),
@@ -220,6 +222,9 @@ fn run_locked(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => {
+            script::run_within(node, session, script, argv, locks, effects, reply)
+        }
         Run::Transaction(Control::Unwatch) => {
             reply.ok();
             Ok(())

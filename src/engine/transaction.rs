@@ -213,8 +213,14 @@ fn run_all(
     rows: &[&'static Command],
     reply: &mut dyn Reply,
 ) -> Outcome {
+    let scripts = rows.iter().any(|row| matches!(row.run, Run::Script(_)));
+    // Scripts may want further locks: see `script`.
+    let _turn = if scripts { Some(node.scripts.busy.turn()?) } else { None };
     let mut wanted = SmallVec::new();
     want_all(node, session, commands, rows, &mut wanted);
+    if scripts {
+        wanted.iter_mut().for_each(|wanted| wanted.access = Access::Exclusive);
+    }
     let everything = rows.iter().any(|row| matches!(row.keys, Keys::Everything));
     let mut locks = if everything {
         LockSet::everything(&node.keyspace, &mut wanted)?
