@@ -134,6 +134,12 @@ pub(super) fn admit_in_script(
     if command.flags.contains(Flags::NOSCRIPT) {
         return Err(Fault::new("ERR This Redis command is not allowed from script"));
     }
+    if matches!(command.name, "xread" | "xreadgroup") && waits(argv) {
+        let name = command.name;
+        return Err(Fault::text(format!(
+            "ERR {name} command is not allowed with BLOCK option from scripts"
+        )));
+    }
     if !may_ask(session, command) {
         return Err(Fault::new(
             "NOPERM The user executing the script can't run this command or subcommand",
@@ -148,6 +154,12 @@ pub(super) fn admit_in_script(
         return Err(Fault::new("ERR Can not execute the command on a stale replica"));
     }
     Ok(command)
+}
+
+/// Whether a read of streams has the option to wait.
+fn waits(argv: Argv<'_>) -> bool {
+    let mut options = argv.iter().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
+    options.any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
 }
 
 /// Asks whether a script may write here.

@@ -79,13 +79,11 @@ fn write_table(
     reply: &mut dyn Reply,
 ) -> mlua::Result<Option<Vec<Value>>> {
     let field = |name: &LuaString| table.raw_get::<Value>(name);
-    if let Some(text) = text(&field(&names.err)?) {
-        reply.error(&text);
-        return Ok(None);
+    if let Value::String(text) = field(&names.err)? {
+        return Ok(said(reply.error(&line(&text))));
     }
-    if let Some(text) = text(&field(&names.ok)?) {
-        reply.status(&text);
-        return Ok(None);
+    if let Value::String(text) = field(&names.ok)? {
+        return Ok(said(reply.status(&line(&text))));
     }
     match field(&names.double)? {
         Value::Integer(number) => return Ok(said(reply.double(number as f64))),
@@ -110,7 +108,7 @@ fn write_table(
         return Ok(Some(members));
     }
     if let Value::String(number) = field(&names.big_number)? {
-        return Ok(said(reply.big_number(&number.to_string_lossy())));
+        return Ok(said(reply.big_number(&line(&number))));
     }
     if let Value::Table(verbatim) = field(&names.verbatim_string)?
         && let Value::String(text) = verbatim.raw_get::<Value>(&names.string)?
@@ -119,6 +117,13 @@ fn write_table(
         return Ok(said(reply.verbatim_as(&format.as_bytes(), &text.as_bytes())));
     }
     write_list(table, reply).map(Some)
+}
+
+/// A text that has to be one line, whatever the door: a break in it could pass for the end of the
+/// reply.
+fn line(text: &LuaString) -> String {
+    let text = text.to_string_lossy();
+    text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " ")
 }
 
 fn said((): ()) -> Option<Vec<Value>> {

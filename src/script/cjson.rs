@@ -110,6 +110,7 @@ pub(super) fn functions(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
 
 /// A whole number as an argument, within bounds, if there is one.
 fn number(
+    name: &str,
     values: &[Value],
     at: usize,
     range: std::ops::RangeInclusive<i64>,
@@ -120,7 +121,7 @@ fn number(
         Some(Value::Number(number)) => *number as i64,
         Some(other) => {
             return Err(Wrong::text(format!(
-                "bad argument #{} to '?' (number expected, got {})",
+                "bad argument #{} to '{name}' (number expected, got {})",
                 at + 1,
                 other.type_name()
             )));
@@ -128,7 +129,7 @@ fn number(
     };
     if !range.contains(&number) {
         return Err(Wrong::text(format!(
-            "bad argument #{} to '?' (expected integer between {} and {})",
+            "bad argument #{} to '{name}' (expected integer between {} and {})",
             at + 1,
             range.start(),
             range.end()
@@ -156,31 +157,34 @@ fn truth(values: &[Value], at: usize) -> Option<bool> {
 }
 
 fn encode_sparse_array(_: &Lua, shared: &Shared, values: &[Value]) -> Result<Value, Wrong> {
-    let ratio = number(values, 1, 0..=i64::from(i32::MAX))?;
-    let safe = number(values, 2, 0..=i64::from(i32::MAX))?;
+    let ratio = number("encode_sparse_array", values, 1, 0..=i64::from(i32::MAX))?;
+    let safe = number("encode_sparse_array", values, 2, 0..=i64::from(i32::MAX))?;
     set(shared, ratio, |settings| &mut settings.sparse_ratio);
     set(shared, safe, |settings| &mut settings.sparse_safe);
     Ok(Value::Boolean(set(shared, truth(values, 0), |settings| &mut settings.convert_sparse)))
 }
 
 /// A depth that a script asks for: never beyond what the node bears.
-fn depth(values: &[Value]) -> Result<Option<usize>, Wrong> {
-    let depth = number(values, 0, 1..=i64::from(i32::MAX))?;
+fn depth(name: &str, values: &[Value]) -> Result<Option<usize>, Wrong> {
+    let depth = number(name, values, 0, 1..=i64::from(i32::MAX))?;
     Ok(depth.map(|depth| usize::try_from(depth).unwrap_or(SCRIPT_DEPTH).min(SCRIPT_DEPTH)))
 }
 
 fn encode_max_depth(_: &Lua, shared: &Shared, values: &[Value]) -> Result<Value, Wrong> {
-    let depth = set(shared, depth(values)?, |settings| &mut settings.encode_depth);
+    let depth =
+        set(shared, depth("encode_max_depth", values)?, |settings| &mut settings.encode_depth);
     Ok(Value::Integer(depth as i64))
 }
 
 fn decode_max_depth(_: &Lua, shared: &Shared, values: &[Value]) -> Result<Value, Wrong> {
-    let depth = set(shared, depth(values)?, |settings| &mut settings.decode_depth);
+    let depth =
+        set(shared, depth("decode_max_depth", values)?, |settings| &mut settings.decode_depth);
     Ok(Value::Integer(depth as i64))
 }
 
 fn encode_number_precision(_: &Lua, shared: &Shared, values: &[Value]) -> Result<Value, Wrong> {
-    let digits = number(values, 0, 1..=14)?.and_then(|digits| usize::try_from(digits).ok());
+    let digits = number("encode_number_precision", values, 0, 1..=14)?
+        .and_then(|digits| usize::try_from(digits).ok());
     let digits = set(shared, digits, |settings| &mut settings.precision);
     Ok(Value::Integer(digits as i64))
 }

@@ -6,21 +6,35 @@
 //! tokens is looked at, so lines stay what they are. Left out on purpose: functions that answer
 //! several values, where parentheses would cut them.
 
-/// The functions that are known to answer one value.
-const SINGLE: &[&[u8]] = &[
-    b"redis.call",
-    b"redis.acl_check_cmd",
-    b"redis.log",
-    b"redis.setresp",
-    b"redis.set_repl",
-    b"redis.sha1hex",
-    b"cjson.encode",
-    b"cjson.decode",
-    b"cmsgpack.pack",
-    b"struct.pack",
-    b"error",
-    b"tonumber",
+/// Functions that are known to answer one value, besides those of `LIBRARIES`.
+const SINGLE: &[&[u8]] =
+    &[b"redis.call", b"error", b"tonumber", b"tostring", b"rawset", b"rawget", b"setmetatable"];
+
+/// Libraries whose functions answer one value, but for those of `SEVERAL`.
+const LIBRARIES: &[&[u8]] =
+    &[b"redis", b"cjson", b"cmsgpack", b"struct", b"bit", b"string", b"math", b"table"];
+
+const SEVERAL: &[&[u8]] = &[
+    b"byte",
+    b"find",
+    b"match",
+    b"gsub",
+    b"unpack",
+    b"unpack_one",
+    b"unpack_limit",
+    b"modf",
+    b"frexp",
+    b"remove",
 ];
+
+/// Whether a function of this name answers one value.
+fn is_single(name: &[u8]) -> bool {
+    if SINGLE.contains(&name) {
+        return true;
+    }
+    let Some(dot) = memchr::memchr(b'.', name) else { return false };
+    LIBRARIES.contains(&&name[..dot]) && !SEVERAL.contains(&&name[dot + 1..])
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -50,7 +64,7 @@ pub(super) fn without_tail_calls(text: &[u8]) -> Option<Vec<u8>> {
         let first = at + 1;
         let name = dotted(&tokens, word, first);
         let callee = &text[tokens.get(first).map_or(0, |token| token.start)..name.1];
-        let known = SINGLE.contains(&callee) || aliases.contains(&callee);
+        let known = is_single(callee) || aliases.contains(&callee);
         if !known || word(name.0) != b"(" {
             continue;
         }
@@ -235,6 +249,7 @@ mod tests {
             "return redis.call('a'), 2",
             "return redis.call('a')[1]",
             "return redis.pcall",
+            "return string.find('a', 'b')",
             "return unpack(t)",
             "return redis.call 'x'",
             "return redis.call('a'",

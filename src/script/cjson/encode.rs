@@ -106,7 +106,7 @@ impl Writer {
     fn begin(&mut self, table: Table) -> Result<(), Wrong> {
         let depth = self.open.len() + 1;
         if depth > self.settings.encode_depth {
-            return Err(Wrong::text(format!("Cannot serialise, excessive depth ({depth})")));
+            return Err(Wrong::text(format!("Cannot serialise, excessive nesting ({depth})")));
         }
         match self.length(&table)? {
             Some(length) if length > 0 => {
@@ -157,10 +157,11 @@ impl Writer {
             }
             Value::Integer(number) => *number as f64,
             Value::Number(number) => *number,
-            _ => {
-                return Err(Wrong::text(
-                    "Cannot serialise table: table key must be a number or string",
-                ));
+            other => {
+                return Err(Wrong::text(format!(
+                    "Cannot serialise {}: table key must be a number or string",
+                    other.type_name()
+                )));
             }
         };
         self.out.push(b'"');
