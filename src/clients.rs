@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::tracking::{self, Standing};
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -45,8 +46,12 @@ pub struct Client {
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
     pub listening: [AtomicUsize; 3],
+    /// How it tracks, if it does.
+    pub tracking: Standing,
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// Whether there are such messages.
+    mail: AtomicBool,
     closing: AtomicBool,
     waker: AtomicWaker,
 }
@@ -91,6 +96,7 @@ impl Client {
         }
         let waiting = !outbox.bytes.is_empty();
         outbox.bytes.extend_from_slice(message);
+        self.mail.store(true, Ordering::Release);
         let unread = outbox.bytes.len() + self.output_bytes.load(Ordering::Relaxed);
         if limit.is_exceeded(unread as u64, &mut outbox.over_since, now) {
             outbox.bytes = Vec::new();
@@ -106,11 +112,23 @@ impl Client {
     /// Takes the messages out of the outbox, behind `output`.
     pub fn take_messages(&self, output: &mut Vec<u8>) {
         let mut outbox = self.outbox.lock();
+        self.mail.store(false, Ordering::Relaxed);
         if output.is_empty() {
             *output = std::mem::take(&mut outbox.bytes);
         } else {
             output.append(&mut outbox.bytes);
         }
+    }
+
+    /// Whether there are messages to be taken.
+    #[inline]
+    pub fn has_messages(&self) -> bool {
+        self.mail.load(Ordering::Acquire)
+    }
+
+    /// Whether it listens to anything.
+    pub fn is_listening(&self) -> bool {
+        self.listening.iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
     /// Shows others how much it listens to.
@@ -134,13 +152,14 @@ impl Client {
         let queued = self.queued.load(Ordering::Relaxed);
         let [channels, patterns, shards] =
             [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
-        let flags = match (follower, channels + patterns + shards > 0, queued >= 0) {
-            (true, ..) => "S",
-            (false, true, true) => "Px",
-            (false, true, false) => "P",
-            (false, false, true) => "x",
-            (false, false, false) => "N",
-        };
+        let mut flags = String::new();
+        let letters =
+            [(follower, "S"), (channels + patterns + shards > 0, "P"), (queued >= 0, "x")];
+        letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
+        flags.push_str(tracking::letters(self));
+        if flags.is_empty() {
+            flags.push('N');
+        }
         let output = self.output_bytes.load(Ordering::Relaxed);
         let command = match *self.last.lock() {
             ("", name) => name.to_owned(),
@@ -152,7 +171,7 @@ impl Client {
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user=default redir=-1 resp={} lib-name={} \
+             omem={output} tot-mem={} events=r cmd={command} user=default redir={} resp={} lib-name={} \
              lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -162,6 +181,7 @@ impl Client {
             self.query_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
             output + size_of::<Client>(),
+            tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
             words.version.escape_ascii(),
@@ -197,7 +217,9 @@ impl Clients {
             words: Mutex::default(),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
+            tracking: Standing::default(),
             outbox: Mutex::default(),
+            mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });

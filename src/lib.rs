@@ -23,11 +23,13 @@ pub mod session;
 pub mod clients;
 pub mod node;
 pub mod pubsub;
+pub mod tracking;
 
 pub mod log;
 
 // The doors, and what they speak.
 pub mod net;
+pub mod patience;
 pub mod resp;
 pub mod rest;
 

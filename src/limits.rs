@@ -79,6 +79,12 @@ pub const SUBSCRIPTIONS: usize = 64 * 1024;
 /// Bytes of their names.
 pub const SUBSCRIBED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Prefixes of which one client may hear in broadcast mode: each costs every writer a comparison.
+pub const TRACKING_PREFIXES: usize = 1024;
+
+/// Bytes of those prefixes.
+pub const TRACKING_PREFIX_BYTES: usize = 1024 * 1024;
+
 /// Bytes of a client's name, and of its library's name and version: each is a word in every
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;
@@ -140,3 +146,9 @@ pub const SCRIPT_DEPTH: usize = 1000;
 /// How long a script waits for a lock that it did not declare, in milliseconds. Whoever holds
 /// one for longer is another script, or the node is far beyond what it can do.
 pub const SCRIPT_PATIENCE_MS: u64 = 10_000;
+
+/// Bytes of the code of all function libraries.
+pub const LIBRARY_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long the code of a library may take when it is loaded, in milliseconds. Redis: 500.
+pub const LIBRARY_LOAD_MS: u64 = 500;

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::observe::Stats;
@@ -26,6 +27,7 @@ use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Outlets, Term};
 use crate::script::Scripts;
+use crate::tracking::Tracking;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Node {
     pub hub: Hub,
     /// The scripts that clients have sent.
     pub scripts: Scripts,
+    /// Who keeps copies of what.
+    pub tracking: Tracking,
     /// What has happened.
     pub stats: Stats,
     /// What is in use.
@@ -58,6 +62,9 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
+    /// the lists of watchers.
+    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -130,6 +137,7 @@ impl Node {
             clients: Clients::default(),
             hub: Hub::default(),
             scripts: Scripts::default(),
+            tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
             evictor: Mutex::default(),
@@ -138,6 +146,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            orphans: Mutex::default(),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -154,7 +163,32 @@ impl Node {
     #[inline]
     pub fn record(&self, effects: &mut Effects) {
         self.log.append(effects);
+        if effects.has_news() {
+            self.tell(effects);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, effects: &mut Effects) {
+        let touched = effects.take_touched();
+        if !touched.is_empty() {
+            self.tracking.invalidate(self, effects.author, &touched);
+        }
         self.announce(std::mem::take(&mut effects.events));
+    }
+
+    /// Starts to collect what a command changes. The caller holds the locks of its keys.
+    #[inline]
+    pub fn begin(&self, effects: &mut Effects) {
+        effects.begin(self.logging());
+        effects.tracked = self.tracking.is_on();
+    }
+
+    /// Likewise, for what this node does of its own.
+    pub fn effects(&self) -> Effects {
+        let mut effects = Effects::new(self.logging());
+        effects.tracked = self.tracking.is_on();
+        effects
     }
 
     /// Publishes what has happened to keys.

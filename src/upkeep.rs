@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::clock;
 use crate::engine;
 use crate::engine::room::{self, Room};
+use crate::keyspace::Entry;
 use crate::keyspace::sweep::{Sweep, Swept};
-use crate::keyspace::{Effects, Entry};
 use crate::node::Node;
 use crate::observe::stats;
 
@@ -38,6 +38,7 @@ pub async fn run(node: Arc<Node>) {
         measure(&node);
         make_room(&node).await;
         close_idle(&node);
+        engine::forget_orphans(&node);
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
         if !node.replication.is_replica() {
             for _ in 0..SLICES {
@@ -88,7 +89,7 @@ fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> S
             &node.keyspace,
             now,
             || {
-                let mut effects = Effects::new(node.logging());
+                let mut effects = node.effects();
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::args::{integer, is};
 use super::connection::row;
-use super::{Argv, Command, Flags, help};
+use super::{Argv, Command, Flags, help, tracking};
 use crate::fault::{Fault, Outcome, shown};
 use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
@@ -52,6 +52,10 @@ pub const SUBCOMMANDS: &[Command] = &[
             list,
         )
     },
+    tracking::CACHING,
+    tracking::GETREDIR,
+    tracking::TRACKING,
+    tracking::TRACKINGINFO,
     Command {
         flags: Flags::LOADING.union(Flags::STALE),
         ..row(

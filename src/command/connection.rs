@@ -240,6 +240,7 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     session.queue = None;
     engine::forget_watches(node, session);
     session.forget_subscriptions(node);
+    node.tracking.disable(session);
     session.db = 0;
     session.protocol = Protocol::V2;
     session.authenticated = session.config().requirepass.is_empty();

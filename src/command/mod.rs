@@ -17,6 +17,7 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+pub mod function;
 pub mod geo;
 pub mod geo_search;
 pub mod hash;
@@ -54,6 +55,7 @@ pub mod string_number;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 pub mod transaction;
 
 use std::sync::LazyLock;
@@ -128,6 +130,8 @@ pub enum ScriptBy {
     Text,
     /// By the digest of its text: EVALSHA.
     Digest,
+    /// By the name of a function: FCALL.
+    Function,
 }
 
 /// The commands that steer a transaction.
@@ -285,6 +289,8 @@ bitflags! {
         const NOT_QUEUED = 1 << 17;
         /// Its keys, given by their number, may be none.
         const NO_MANDATORY_KEYS = 1 << 22;
+        /// Changes something that is no key, and that replicas have too.
+        const WRITES = 1 << 23;
         /// Only in the log, from a leader to its replicas: to clients it is no command.
         const INTERNAL = 1 << 20;
     }
@@ -404,7 +410,7 @@ pub struct Command {
 impl Command {
     /// Whether it may change keys.
     pub fn writes(&self) -> bool {
-        matches!(self.run, Run::Write(_))
+        matches!(self.run, Run::Write(_)) || self.flags.contains(Flags::WRITES)
     }
 
     /// Whether it only reads keys.
@@ -462,6 +468,7 @@ pub const FAMILIES: &[&[Command]] = &[
     limiter::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
+    function::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,

@@ -34,8 +34,8 @@ pub(super) fn admit(
         Some((None, last)) if is_again(last, argv) => last,
         _ => {
             let named = match find_both(argv) {
-                Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
-                named => named?,
+                Err(fault) => return Err(unnamed(session, argv, fault)),
+                Ok(named) => named,
             };
             session.last = Some(named);
             named.1
@@ -63,6 +63,14 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+/// Refuses what is no command, or has too few words or too many.
+#[cold]
+fn unnamed(session: &mut Session, argv: Argv<'_>, fault: Fault) -> Fault {
+    // What was said of the next command has been said of this one: see `Interest::caching`.
+    session.last = None;
+    if session.door == Door::Rest { in_rest_words(argv, fault) } else { fault }
 }
 
 #[cold]

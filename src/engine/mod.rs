@@ -10,9 +10,11 @@ pub mod room;
 mod script;
 mod transaction;
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
-use crate::command::{Argv, Command, Control, Flags, Keys, Run};
+use crate::command::{Argv, Command, Control, Flags, Keys, Run, WriteRun};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::usage::Tick;
@@ -20,10 +22,10 @@ use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::session::{Door, Session, Settings};
+use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
 
-pub use transaction::{execute_all, forget_watches};
+pub use transaction::{execute_all, forget_orphans, forget_watches};
 
 /// Executes one request and writes its answer into `reply`.
 ///
@@ -42,14 +44,41 @@ pub fn execute(
     };
     match outcome {
         Ok(()) => {}
-        Err(Fault::Contended) => return Err(Contended),
-        Err(Fault::Text(text)) => {
+        Err(fault) => {
+            let Some(text) = told(node, session, argv, fault) else { return Err(Contended) };
             session.tally.errors += 1;
             reply.error(&text);
         }
     }
     session.tally.commands += 1;
     Ok(())
+}
+
+/// What a client is told of a failure; nothing if it is to ask again.
+#[cold]
+fn told(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+    fault: Fault,
+) -> Option<Cow<'static, str>> {
+    let fault = match fault {
+        Fault::Contended => transaction::refused(node, session, argv, busy(node, session)?),
+        fault => fault,
+    };
+    match fault {
+        Fault::Text(text) => Some(text),
+        Fault::Contended => None,
+    }
+}
+
+/// Why a client does not get what it wants, if a script has held it for too long.
+#[cold]
+fn busy(node: &Node, session: &Session) -> Option<Fault> {
+    let reason = node.scripts.busy.reason()?;
+    let patient = |(_, command): Named| command.flags.contains(Flags::ALLOW_BUSY);
+    let waits = session.door == Door::Leader || session.last.is_some_and(patient);
+    (!waits).then_some(reason)
 }
 
 #[inline]
@@ -71,6 +100,9 @@ fn run_or_queue(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             node.announce(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
@@ -78,11 +110,15 @@ fn run_or_queue(
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
             let effects = &mut session.effects;
-            effects.begin(node.logging());
-            let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
+            node.begin(effects);
+            let mut view = WriteView::new(&mut locks, db, around, effects);
+            let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
             node.record(effects);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             drop(locks);
             finish(session);
             outcome
@@ -159,6 +195,43 @@ fn want(
     }
 }
 
+/// Runs a writer; of several keys, those that are due are gone before it sees them.
+#[inline]
+pub(crate) fn write(
+    run: WriteRun,
+    command: &Command,
+    view: &mut WriteView<'_, '_>,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    match command.keys {
+        // What becomes of a single key is the writer's own to say.
+        Keys::At { first, last, .. } if last == first as isize => {}
+        _ => remove_due(command, view, argv),
+    }
+    run(view, argv, reply)
+}
+
+/// Removes the declared keys that are due, and says so in the log. A writer takes a source that
+/// is due for absent, but a replica, where only the log removes keys, still has it and would
+/// make something else of the same command.
+fn remove_due(command: &Command, view: &mut WriteView<'_, '_>, argv: Argv<'_>) {
+    // PFCOUNT: what is due on a replica its leader still has.
+    if view.asked_on_replica() {
+        return;
+    }
+    let here = view.db();
+    let beyond = match command.keys {
+        Keys::Across { other, .. } => other(argv).filter(|other| *other < view.databases()),
+        _ => None,
+    };
+    for db in [Some(here), beyond].into_iter().flatten() {
+        view.select(db);
+        command.keys.positions(argv).for_each(|at| view.remove_if_due(argv[at]));
+    }
+    view.select(here);
+}
+
 /// What a handler needs to know besides its keys. It borrows of the session only the
 /// directives, so that the rest can change meanwhile.
 #[inline]
@@ -212,13 +285,19 @@ fn run_locked(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             effects.events.extend(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
-            let outcome = run(&mut view, argv, reply);
+            let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(session.db, argv);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),

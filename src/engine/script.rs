@@ -13,6 +13,7 @@
 //! with a turn are one at a time. A script that waits for a lock therefore waits for something
 //! that does not wait for it; how long is bounded, since that may be another script.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -27,7 +28,7 @@ use crate::keyspace::{Access, Effects, LockSet, Wanted};
 use crate::limits::SCRIPT_PATIENCE_MS;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::script::busy::{Kind, Pace, Verdict};
+use crate::script::busy::{Pace, Verdict};
 use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm};
 use crate::session::{Door, Session};
 
@@ -40,8 +41,11 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Reads the number of keys.
-    fn read(argv: Argv<'a>) -> Result<Call<'a>, Fault> {
-        let keys = integer(argv[2])?;
+    fn read(argv: Argv<'a>, by: ScriptBy) -> Result<Call<'a>, Fault> {
+        let keys = integer(argv[2]).map_err(|fault| match by {
+            ScriptBy::Function => Fault::new("ERR Bad number of keys provided"),
+            _ => fault,
+        })?;
         if keys > (argv.len() - 3) as i64 {
             return Err(Fault::new("ERR Number of keys can't be greater than number of args"));
         }
@@ -111,9 +115,8 @@ pub(super) fn run(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let call = Call::read(argv)?;
-    let (vm, compiled) = find(node, script, argv)?;
-    let rules = Rules::of(node, session, script, compiled.script.flags)?;
+    let (call, vm, compiled) = find(node, script, argv)?;
+    let rules = Rules::of(node, session, script, compiled.flags)?;
     let full = is_full(node, session, rules)?;
     let _turn = match rules.keeps_to_keys() {
         true => None,
@@ -125,8 +128,8 @@ pub(super) fn run(
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
-    effects.begin(node.logging());
-    let stage = Stage::new(node, session, &call, rules, full, &mut locks, &mut effects);
+    node.begin(&mut effects);
+    let stage = Stage::new(node, session, &call, &compiled, rules, full, &mut locks, &mut effects);
     let outcome = perform(stage, &vm, &compiled, reply);
     // The locks of what was changed are still held: the log has the order of changes.
     node.record(&mut effects);
@@ -146,27 +149,33 @@ pub(super) fn run_within(
     effects: &mut Effects,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let call = Call::read(argv)?;
-    let (vm, compiled) = find(node, script, argv)?;
-    let rules = Rules::of(node, session, script, compiled.script.flags)?;
+    let (call, vm, compiled) = find(node, script, argv)?;
+    let rules = Rules::of(node, session, script, compiled.flags)?;
     let config = session.config();
     let full = config.maxmemory > 0 && node.memory.counted() > config.maxmemory;
     let full = full && config.maxmemory_policy == crate::config::EvictionPolicy::NoEviction;
-    let stage = Stage::new(node, session, &call, rules, full, locks, effects);
+    let stage = Stage::new(node, session, &call, &compiled, rules, full, locks, effects);
     perform(stage, &vm, &compiled, reply)
 }
 
 /// Finds a script by what names it. Room is left here for scripts that are known so well that
 /// they need no Lua: they would be looked up by their digest, before the VM is asked.
-fn find(
+fn find<'a>(
     node: &Node,
     script: Script,
-    argv: Argv<'_>,
-) -> Result<(std::rc::Rc<Vm>, std::rc::Rc<Compiled>), Fault> {
-    match script.by {
-        ScriptBy::Text => Vm::of_text(&node.scripts, argv[1], Origin::Eval),
-        ScriptBy::Digest => Vm::of_digest(&node.scripts, argv[1]),
+    argv: Argv<'a>,
+) -> Result<(Call<'a>, Rc<Vm>, Rc<Compiled>), Fault> {
+    if script.by == ScriptBy::Function {
+        // Redis looks for the function first.
+        let (vm, compiled) = Vm::of_function(&node.scripts, argv[1])?;
+        return Ok((Call::read(argv, script.by)?, vm, compiled));
     }
+    let call = Call::read(argv, script.by)?;
+    let (vm, compiled) = match script.by {
+        ScriptBy::Text => Vm::of_text(&node.scripts, argv[1], Origin::Eval)?,
+        _ => Vm::of_digest(&node.scripts, argv[1])?,
+    };
+    Ok((call, vm, compiled))
 }
 
 /// Whether memory is full.
@@ -196,7 +205,7 @@ fn access(rules: Rules) -> Access {
 
 fn perform(
     mut stage: Stage<'_, '_>,
-    vm: &std::rc::Rc<Vm>,
+    vm: &Rc<Vm>,
     compiled: &Compiled,
     reply: &mut dyn Reply,
 ) -> Outcome {
@@ -216,6 +225,7 @@ struct Stage<'a, 'k> {
     node: &'a Node,
     session: &'a mut Session,
     call: &'a Call<'a>,
+    name: &'a str,
     rules: Rules,
     /// Whether memory was full when the script started.
     full: bool,
@@ -233,13 +243,25 @@ impl<'a, 'k> Stage<'a, 'k> {
         node: &'a Node,
         session: &'a mut Session,
         call: &'a Call<'a>,
+        compiled: &'a Compiled,
         rules: Rules,
         full: bool,
         locks: &'a mut LockSet<'k>,
         effects: &'a mut Effects,
     ) -> Stage<'a, 'k> {
-        let pace = Pace::new(node, Kind::Script);
-        Stage { node, session, call, rules, full, locks, effects, pace, calls: 0 }
+        let pace = Pace::new(node, compiled.kind);
+        Stage {
+            node,
+            session,
+            call,
+            name: &compiled.name,
+            rules,
+            full,
+            locks,
+            effects,
+            pace,
+            calls: 0,
+        }
     }
 
     /// Asks whether the script may call a command now.
@@ -300,6 +322,7 @@ impl<'a, 'k> Stage<'a, 'k> {
             }
         }
         wanted.iter_mut().for_each(|wanted| wanted.access = access);
+        let bare = self.locks.is_empty();
         let start = clock::instant();
         while self.locks.extend(&mut wanted).is_err() {
             let waited = start.elapsed();
@@ -310,6 +333,10 @@ impl<'a, 'k> Stage<'a, 'k> {
                 return Err(Fault::Contended);
             }
             std::thread::yield_now();
+        }
+        if bare {
+            // Whether there is a log to write is sure only as long as something is locked.
+            self.node.begin(self.effects);
         }
         Ok(())
     }
@@ -359,6 +386,6 @@ impl Host for Stage<'_, '_> {
     }
 
     fn look(&mut self) -> Verdict {
-        self.pace.look(self.call.argv, "")
+        self.pace.look(self.call.argv, self.name)
     }
 }

@@ -12,6 +12,7 @@ use super::{finish, gate, run_locked, want};
 use crate::command::args::is;
 use crate::command::{Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
@@ -114,7 +115,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut around = super::surroundings(&mut session.config, session.door, session.now);
     // To watch a key is no use of it.
     around.tick = around.tick.unnoted();
-    session.effects.begin(node.logging());
+    node.begin(&mut session.effects);
     // A key that is due is gone before it is watched: its removal later is no change.
     let mut view = WriteView::new(&mut locks, db, around, &mut session.effects);
     for key in keys {
@@ -133,21 +134,33 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     Ok(())
 }
 
-/// Stops watching. What cannot be locked at once is tried again until it can: this is also
-/// what a connection does when it ends, and nothing holds a shard for long.
+/// Stops watching. What cannot be locked at once is left to the upkeep: a script may hold it, and
+/// nobody waits for what the session has forgotten.
 pub fn forget_watches(node: &Node, session: &mut Session) {
     if session.watches.keys.is_empty() && !session.watches.broken() {
         return;
     }
     let (flag, keys) = session.watches.take();
     for (db, key) in keys {
-        let wanted = Wanted::key(db, &key, Access::Exclusive);
-        loop {
-            if let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) {
-                locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
-                break;
-            }
-            std::thread::yield_now();
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag.clone()));
+        }
+    }
+}
+
+fn unwatch(node: &Node, db: usize, key: &[u8], flag: &WatchFlag) -> bool {
+    let wanted = Wanted::key(db, key, Access::Exclusive);
+    let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) else { return false };
+    locks.held_mut(db, wanted.shard).unwatch(key, flag);
+    true
+}
+
+/// Takes keys off the lists of their watchers that were busy when these stopped watching.
+pub fn forget_orphans(node: &Node) {
+    let orphans = std::mem::take(&mut *node.orphans.lock());
+    for (db, key, flag) in orphans {
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag));
         }
     }
 }
@@ -198,7 +211,13 @@ pub fn execute_all(
     for argv in commands {
         rows.push(gate::admit(node, session, argv)?);
     }
-    run_all(node, session, commands, &rows, reply)
+    session.executing = Some(commands.len());
+    let outcome = run_all(node, session, commands, &rows, reply);
+    session.executing = None;
+    match outcome {
+        Err(Fault::Contended) => Err(super::busy(node, session).unwrap_or(Fault::Contended)),
+        outcome => outcome,
+    }
 }
 
 /// The rows of commands that the gate has let in before.
@@ -229,7 +248,7 @@ fn run_all(
     };
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
-    effects.begin(node.logging());
+    node.begin(&mut effects);
     let changed = watched_changed(session, &mut locks, &mut effects);
     if changed {
         reply.null_array();

@@ -189,6 +189,11 @@ impl<'k> LockSet<'k> {
         Ok(LockSet { _creation: Some(creation), ..locks })
     }
 
+    /// Whether the set has no lock.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Whether the set has this lock, or a stronger one.
     pub fn holds(&self, wanted: Wanted) -> bool {
         self.find(wanted).is_ok_and(|at| {

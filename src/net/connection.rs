@@ -20,9 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::clock;
 use crate::engine;
 use crate::keyspace::locks::Contended;
+use crate::keyspace::warm;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
 use crate::observe::stats;
+use crate::patience::Patience;
 use crate::resp::request::Decoded;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
@@ -66,8 +68,10 @@ pub struct Connection<S> {
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough for `close`; who listens registers anew each time.
+    /// client, which is enough for `close`; with messages it is registered anew.
     waker: Option<Waker>,
+    /// For how long to leave a busy shard alone.
+    patience: Patience,
 }
 
 /// Why execution of what was read stopped.
@@ -79,6 +83,37 @@ enum Stop {
     Contended,
     /// Replies are to be written before more is executed.
     OutputFull,
+}
+
+/// The arguments of one request.
+type Arguments<'a> = SmallVec<[&'a [u8]; 16]>;
+
+/// Requests that are decoded and not executed yet, each with the bytes that it takes.
+type Ahead<'a> = SmallVec<[(Arguments<'a>, usize); warm::TOGETHER]>;
+
+/// What has become of a request.
+enum Ran {
+    /// It is answered.
+    Done,
+    /// A shard is busy: nothing has happened.
+    Contended,
+    /// Its answer was larger than the client may leave unread.
+    Cut,
+}
+
+fn run(
+    node: &Node,
+    session: &mut Session,
+    argv: &[&[u8]],
+    most: usize,
+    output: &mut Vec<u8>,
+) -> Ran {
+    let mut reply = RespReply::bounded(output, session.protocol, most);
+    match engine::execute(node, session, argv, &mut reply) {
+        Err(Contended) => Ran::Contended,
+        Ok(()) if reply.is_cut() => Ran::Cut,
+        Ok(()) => Ran::Done,
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -96,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             more: false,
             overflown: false,
             waker: None,
+            patience: Patience::default(),
         }
     }
 
@@ -104,6 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
+        self.node.tracking.disable(&mut self.session);
         (self.stream, self.session, end)
     }
 
@@ -127,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(self.end());
             }
             if self.more {
+                ready!(self.patience.poll(context));
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
                 self.keep(input);
@@ -143,10 +181,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes what has been published to the client, behind its replies.
     fn take_messages(&mut self, context: &mut Context<'_>) {
-        if self.session.subscriptions.is_some() {
+        if self.session.client.has_messages() {
             // A wake takes the registration off: it is made anew before the outbox is looked at.
             self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
+        }
+    }
+
+    /// Takes what a command of a client that tracks has sent to itself, right behind its reply.
+    #[cold]
+    fn take_invalidations(&mut self, output: &mut Vec<u8>) {
+        self.session.forget_caching();
+        if self.session.client.has_messages() {
+            // The wake that came with them has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(output);
         }
     }
 
@@ -162,13 +211,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         End::Closed
     }
 
-    /// Yields when a shard was busy; the task is woken at once, behind the others.
+    /// Yields when a shard was busy.
     fn after(&mut self, stop: Stop, context: &mut Context<'_>) -> Poll<()> {
         self.more = !matches!(stop, Stop::Drained);
         if matches!(stop, Stop::Contended) && self.output.is_empty() {
-            context.waker().wake_by_ref();
+            self.patience.disappoint(context);
             return Poll::Pending;
         }
+        self.patience.renew();
         Poll::Ready(())
     }
 
@@ -217,6 +267,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Executes the whole requests of `input` from `from` on, and leaves in `taken` how far it
     /// came. Replies gather in the worker's buffer and are written at the end, once.
     fn execute_from(&mut self, input: &[u8], from: usize) -> Stop {
+        if self.session.client.has_messages() {
+            // What was sent before these requests came is heard before their replies. The wake
+            // that came with it has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(&mut self.output);
+        }
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
             let stop = self.execute(input, from, output);
@@ -246,64 +302,117 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
-        self.session.now = clock::unix_ms();
-        let mut limits = self.request_limits();
-        let most = self.unread_limit();
         self.taken = from;
-        let mut since_clock = 0;
         loop {
-            let rest = &input[self.taken..];
-            let mut argv: SmallVec<[&[u8]; 16]> = SmallVec::new();
-            let consumed = match self.decoder.whole(rest, &limits, &mut argv) {
-                Some(consumed) => consumed,
-                None => match self.decoder.decode(rest, &limits) {
-                    Ok(Decoded::Request(consumed)) => {
-                        argv.extend(self.decoder.arguments(rest));
-                        consumed
-                    }
-                    Ok(Decoded::Nothing(consumed)) => {
-                        self.taken += consumed;
-                        continue;
-                    }
-                    Ok(Decoded::Incomplete(_)) => return Stop::Drained,
-                    Err(error) => {
-                        drop(argv);
-                        self.refuse(&error, output);
-                        return Stop::Drained;
-                    }
-                },
+            // Read again every few requests, so that none sees an old time.
+            self.session.now = clock::unix_ms();
+            let limits = self.request_limits();
+            let most = self.unread_limit();
+            let mut argv = Arguments::new();
+            let stop = match self.decoder.whole(&input[self.taken..], &limits, &mut argv) {
+                Some(consumed) if self.taken + consumed == input.len() || limits.before_auth => {
+                    let ran = run(&self.node, &mut self.session, &argv, most, output);
+                    self.after_request(&ran, consumed, output)
+                }
+                Some(_) => self.execute_several(input, &limits, most, output),
+                None => self.execute_unusual(input, &limits, most, output),
             };
-            let mut reply = RespReply::bounded(output, self.session.protocol, most);
-            if let Err(Contended) =
-                engine::execute(&self.node, &mut self.session, &argv, &mut reply)
-            {
-                return Stop::Contended;
-            }
-            if reply.is_cut() {
-                self.taken += consumed;
-                self.overflown = true;
-                return Stop::Drained;
-            }
-            drop(argv);
-            self.decoder.shrink();
-            self.taken += consumed;
-            if self.session.closing {
-                return Stop::Drained;
-            }
-            // AUTH and RESET change what the next request may be.
-            if limits.before_auth == self.session.authenticated {
-                limits = self.request_limits();
-            }
-            if output.len() >= FLUSH_BYTES {
-                return Stop::OutputFull;
-            }
-            // The clock is read again after a few commands, so that none sees an old time.
-            since_clock += 1;
-            if since_clock == 16 {
-                since_clock = 0;
-                self.session.now = clock::unix_ms();
+            match stop {
+                Some(stop) => return stop,
+                None if self.taken == input.len() => return Stop::Drained,
+                None => {}
             }
         }
+    }
+
+    /// Executes the next few requests. Kept out of the way of single ones, which need not the
+    /// room for several.
+    #[inline(never)]
+    fn execute_several(
+        &mut self,
+        input: &[u8],
+        limits: &RequestLimits,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<Stop> {
+        let mut ahead = Ahead::new();
+        self.look_ahead(&input[self.taken..], limits, &mut ahead);
+        for (argv, consumed) in &ahead {
+            let ran = run(&self.node, &mut self.session, argv, most, output);
+            let stop = self.after_request(&ran, *consumed, output);
+            // RESET changes what the next request may be.
+            if stop.is_some() || !self.session.authenticated {
+                return stop;
+            }
+        }
+        None
+    }
+
+    /// Decodes the next few requests, as far as they are whole and plain, and has the keyspace
+    /// look at their keys together.
+    #[inline]
+    fn look_ahead<'a>(&self, input: &'a [u8], limits: &RequestLimits, ahead: &mut Ahead<'a>) {
+        let mut from = 0;
+        while from < input.len() && ahead.len() < warm::TOGETHER {
+            let mut argv = SmallVec::new();
+            let Some(consumed) = self.decoder.whole(&input[from..], limits, &mut argv) else {
+                break;
+            };
+            from += consumed;
+            ahead.push((argv, consumed));
+        }
+        if ahead.len() > 1 {
+            // Where a first argument is no key, nothing is found there.
+            let keys = ahead.iter().filter_map(|(argv, _)| argv.get(1).copied());
+            self.node.keyspace.warm(self.session.db, keys);
+        }
+    }
+
+    /// Executes a request that came in parts, is inline, or is none.
+    fn execute_unusual(
+        &mut self,
+        input: &[u8],
+        limits: &RequestLimits,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<Stop> {
+        let rest = &input[self.taken..];
+        let consumed = match self.decoder.decode(rest, limits) {
+            Ok(Decoded::Request(consumed)) => consumed,
+            Ok(Decoded::Nothing(consumed)) => {
+                self.taken += consumed;
+                return None;
+            }
+            Ok(Decoded::Incomplete(_)) => return Some(Stop::Drained),
+            Err(error) => {
+                self.refuse(&error, output);
+                return Some(Stop::Drained);
+            }
+        };
+        let argv: Arguments<'_> = self.decoder.arguments(rest).collect();
+        let ran = run(&self.node, &mut self.session, &argv, most, output);
+        drop(argv);
+        if !matches!(ran, Ran::Contended) {
+            self.decoder.shrink();
+        }
+        self.after_request(&ran, consumed, output)
+    }
+
+    /// Goes on behind a request, unless something says to stop.
+    #[inline]
+    fn after_request(&mut self, ran: &Ran, consumed: usize, output: &mut Vec<u8>) -> Option<Stop> {
+        if matches!(ran, Ran::Contended) {
+            return Some(Stop::Contended);
+        }
+        self.taken += consumed;
+        if self.session.tracking.is_some() {
+            self.take_invalidations(output);
+        }
+        self.overflown |= matches!(ran, Ran::Cut);
+        if self.overflown || self.session.closing {
+            return Some(Stop::Drained);
+        }
+        (output.len() >= FLUSH_BYTES).then_some(Stop::OutputFull)
     }
 
     /// Answers bytes that are no request, and ends the connection.

@@ -86,7 +86,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     lines.put("connected_clients", clients.len() - followers);
     lines.put("maxclients", node.config.load().maxclients);
     lines.put("blocked_clients", 0);
-    lines.put("tracking_clients", 0);
+    lines.put("tracking_clients", node.tracking.clients());
 }
 
 fn memory(node: &Node, lines: &mut Lines) {
@@ -133,6 +133,9 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.put("pubsub_channels", node.hub.count(Topic::Channel));
     lines.put("pubsub_patterns", node.hub.count(Topic::Pattern));
     lines.put("pubsubshard_channels", node.hub.count(Topic::Shard));
+    lines.put("tracking_total_keys", node.tracking.keys());
+    lines.put("tracking_total_items", node.tracking.items());
+    lines.put("tracking_total_prefixes", node.tracking.prefixes());
     lines.put("total_error_replies", get(&stats.errors));
     lines.put("client_output_buffer_limit_disconnections", get(&stats.output_cut));
     lines.put("acl_access_denied_auth", get(&stats.auth_failures));

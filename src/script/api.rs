@@ -10,9 +10,11 @@ use mlua::{Lua, MultiValue, Table, Value};
 use smallvec::SmallVec;
 
 use super::host::{Answered, HOST};
+use super::library::{self, Described};
 use super::reply::{LuaReply, failure};
-use super::vm::{Shared, is_prelude, shortly};
-use super::{answer, cjson, cmsgpack, packed, registry};
+use super::shebang::{self, ScriptFlags};
+use super::vm::{Registered, Shared, is_prelude, shortly};
+use super::{answer, cjson, cmsgpack, packed, registry, source};
 use crate::fault::Fault;
 use crate::resp::reply::Protocol;
 use crate::value::number::format_double;
@@ -45,6 +47,8 @@ pub(super) fn functions(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     raw.set("status_reply", one(status_reply)?)?;
     raw.set("explain", one(explain)?)?;
     raw.set("text", one(as_text)?)?;
+    raw.set("foreign", one(foreign)?)?;
+    raw.set("register_function", one(register_function)?)?;
     raw.set("clock", lua.create_function(|_, ()| Ok(processor_seconds()))?)?;
     raw.set("version", VERSION)?;
     raw.set("version_number", VERSION_NUMBER)?;
@@ -296,6 +300,102 @@ fn place(lua: &Lua) -> Option<(String, usize)> {
         }
     }
     None
+}
+
+/// What is wrong with a text that Lua 5.1 would not take, and LuaJIT does.
+fn foreign(lua: &Lua, _: &Shared, values: MultiValue) -> mlua::Result<Value> {
+    let Some(Value::String(text)) = values.front() else { return Ok(Value::Nil) };
+    match source::foreign_number(&text.as_bytes()) {
+        Some(why) => lua.create_string(why).map(Value::String),
+        None => Ok(Value::Nil),
+    }
+}
+
+/// Takes a function of the library that is being loaded; answers what is wrong with it.
+fn register_function(lua: &Lua, shared: &Shared, values: MultiValue) -> mlua::Result<Value> {
+    match register(shared, values.as_slices().0) {
+        Ok(()) => Ok(Value::Nil),
+        Err(why) => lua.create_string(why).map(Value::String),
+    }
+}
+
+fn register(shared: &Shared, values: &[Value]) -> Result<(), String> {
+    let function = match values {
+        [name, callback] => {
+            let name = answer::text(name)
+                .ok_or("first argument to redis.register_function must be a string")?;
+            let Value::Function(callback) = callback else {
+                return Err(
+                    "second argument to redis.register_function must be a function".to_owned()
+                );
+            };
+            let about = Described { name, description: None, flags: ScriptFlags::empty() };
+            Registered { about, callback: callback.clone() }
+        }
+        [Value::Table(named)] => registered(named)?,
+        [_] => {
+            return Err("calling redis.register_function with a single argument is only \
+                        applicable to Lua table (representing named arguments)."
+                .to_owned());
+        }
+        _ => return Err("wrong number of arguments to redis.register_function".to_owned()),
+    };
+    library::check_name(function.about.name.as_bytes()).map_err(|fault| match fault {
+        Fault::Text(text) => text.trim_start_matches("ERR ").to_owned(),
+        Fault::Contended => String::new(),
+    })?;
+    let mut registered = shared.registered.borrow_mut();
+    if registered.iter().any(|other| other.about.name.eq_ignore_ascii_case(&function.about.name)) {
+        return Err("Function already exists in the library".to_owned());
+    }
+    registered.push(function);
+    Ok(())
+}
+
+/// A function whose parts have names.
+fn registered(named: &Table) -> Result<Registered, String> {
+    const UNKNOWN: &str = "unknown argument given to redis.register_function";
+    let (mut name, mut callback, mut description) = (None, None, None);
+    let mut flags = ScriptFlags::empty();
+    for pair in named.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|error| shortly(&error))?;
+        let Value::String(key) = key else { return Err(UNKNOWN.to_owned()) };
+        match &*key.as_bytes() {
+            b"function_name" => {
+                name = Some(answer::text(&value).ok_or(
+                    "function_name argument given to redis.register_function must be a string",
+                )?);
+            }
+            b"description" => {
+                description = Some(answer::text(&value).ok_or(
+                    "description argument given to redis.register_function must be a string",
+                )?);
+            }
+            b"callback" => {
+                let Value::Function(function) = value else {
+                    return Err("callback argument given to redis.register_function must be a \
+                                function"
+                        .to_owned());
+                };
+                callback = Some(function);
+            }
+            b"flags" => {
+                let Value::Table(names) = value else {
+                    return Err("flags argument to redis.register_function must be a table \
+                                representing function flags"
+                        .to_owned());
+                };
+                for name in names.sequence_values::<Value>() {
+                    let name = name.ok().as_ref().and_then(answer::text).unwrap_or_default();
+                    flags |= shebang::named(name.as_bytes()).ok_or("unknown flag given")?;
+                }
+            }
+            _ => return Err(UNKNOWN.to_owned()),
+        }
+    }
+    let name = name.ok_or("redis.register_function must get a function name argument")?;
+    let callback = callback.ok_or("redis.register_function must get a callback argument")?;
+    Ok(Registered { about: Described { name, description, flags }, callback })
 }
 
 fn as_text(lua: &Lua, _: &Shared, values: MultiValue) -> mlua::Result<Value> {

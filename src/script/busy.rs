@@ -37,6 +37,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What errors call its text.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Kind::Script => "@user_script",
+            Kind::Function => "@user_function",
+        }
+    }
+
     /// What clients are told that want what it holds.
     pub const fn busy(self) -> Fault {
         match self {

@@ -14,6 +14,7 @@ pub mod busy;
 mod cjson;
 mod cmsgpack;
 mod host;
+pub mod library;
 mod packed;
 pub mod registry;
 mod reply;
@@ -31,6 +32,8 @@ pub use vm::{Compiled, Ran, Vm, run};
 pub struct Scripts {
     /// Their texts.
     pub registry: registry::Registry,
+    /// The function libraries.
+    pub libraries: library::Libraries,
     /// Those that take long.
     pub busy: busy::Busy,
 }

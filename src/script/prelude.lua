@@ -9,7 +9,7 @@ local raw = ...
 local error, type, tostring, select, next = error, type, tostring, select, next
 local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
 local pcall, xpcall, pairs, load, floor = pcall, xpcall, pairs, load, math.floor
-local collectgarbage, tremove = collectgarbage, table.remove
+local collectgarbage, concat = collectgarbage, table.concat
 
 local READ_ONLY = "Attempt to modify a readonly table"
 
@@ -138,17 +138,40 @@ function globals.pairs(table)
   end, table, nil
 end
 
--- Text only: bytecode is not checked by anything before it runs.
-function globals.load(chunk, name)
-  return load(chunk, name, "t", face)
-end
-
-function globals.loadstring(chunk, name)
+-- Text only: bytecode is not checked by anything before it runs. Nor numbers that make objects of
+-- the foreign function interface.
+local function load_text(chunk, name, world)
+  if type(chunk) == "function" then
+    local parts = {}
+    while true do
+      local part = chunk()
+      if part == nil or part == "" then
+        break
+      elseif type(part) ~= "string" then
+        return nil, "reader function must return a string"
+      end
+      parts[#parts + 1] = part
+    end
+    name, chunk = name or "=(load)", concat(parts)
+  end
   if type(chunk) ~= "string" then
     chunk = raw.text(chunk)
+    if chunk == nil then
+      error("bad argument #1 to 'load' (string expected)", 3)
+    end
   end
-  return load(chunk, name or chunk, "t", face)
+  local why = raw.foreign(chunk)
+  if why then
+    return nil, why
+  end
+  return load(chunk, name or chunk, "t", world)
 end
+
+function globals.load(chunk, name)
+  return load_text(chunk, name, face)
+end
+
+globals.loadstring = globals.load
 
 function globals.collectgarbage(what)
   if what == "count" or what == "step" then
@@ -314,4 +337,67 @@ local function invoke(callback, keys, arguments)
   return xpcall(callback, explain, keys, arguments)
 end
 
-return compile, run, invoke
+-- Functions: as scripts, but without KEYS and ARGV, which they get as arguments. While a library
+-- is being loaded, its code sees `redis.register_function` and little else, as in Redis.
+
+local function absent(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+local redis_of_functions = {}
+for name, value in pairs(redis) do
+  if name ~= "breakpoint" and name ~= "debug" and name ~= "replicate_commands" then
+    redis_of_functions[name] = value
+  end
+end
+
+local function give(why)
+  if why then
+    error(why, 0)
+  end
+end
+
+local redis_of_loading = setmetatable({
+  register_function = function(...)
+    give(raw.register_function(...))
+  end,
+  log = redis.log,
+  LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+}, { __index = absent })
+
+local redis_meta = { __index = redis_of_functions, __newindex = refuse, __metatable = false }
+local redis_face = setmetatable({}, redis_meta)
+behind[redis_face] = redis_of_functions
+
+local function_globals = {}
+for name, value in pairs(globals) do
+  if name ~= "KEYS" and name ~= "ARGV" then
+    function_globals[name] = value
+  end
+end
+function_globals.redis = redis_face
+local function_meta = { __index = function_globals, __newindex = refuse, __metatable = false }
+local function_face = setmetatable({}, function_meta)
+behind[function_face] = function_globals
+function_globals._G = function_face
+function_globals.load = function(chunk, name)
+  return load_text(chunk, name, function_face)
+end
+function_globals.loadstring = function_globals.load
+setmetatable(function_globals, { __index = absent })
+
+local loading_globals = setmetatable({ redis = redis_face }, { __index = absent })
+
+-- Runs the code of a library; answers whether it compiled, whether it ran, and why not.
+local function load_library(text)
+  local chunk, why = load(text, "@user_function", "t", function_face)
+  if not chunk then
+    return false, false, why
+  end
+  function_meta.__index, redis_meta.__index = loading_globals, redis_of_loading
+  local ok, failure = xpcall(chunk, explain)
+  function_meta.__index, redis_meta.__index = function_globals, redis_of_functions
+  return true, ok, failure
+end
+
+return compile, run, invoke, load_library

@@ -90,6 +90,29 @@ pub(super) fn without_tail_calls(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The first number of a text that is none in Lua 5.1, but an object of LuaJIT's foreign function
+/// interface: `1LL`, `2ULL`, `3i`.
+pub(super) fn foreign_number(text: &[u8]) -> Option<String> {
+    let is_foreign = |token: &&Token| {
+        let word = &text[token.start..token.end];
+        let hex = word.get(1).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'x'));
+        token.kind == Kind::Other
+            && word[0].is_ascii_digit()
+            && match word {
+                [.., a, b] if a.eq_ignore_ascii_case(&b'l') && b.eq_ignore_ascii_case(&b'l') => {
+                    true
+                }
+                [.., a] => a.eq_ignore_ascii_case(&b'i') && !hex,
+                [] => false,
+            }
+    };
+    let tokens = tokens(text);
+    let found = tokens.iter().find(is_foreign)?;
+    let line = 1 + memchr::memchr_iter(b'\n', &text[..found.start]).count();
+    let word = String::from_utf8_lossy(&text[found.start..found.end]);
+    Some(format!("{line}: malformed number near '{word}'"))
+}
+
 /// Names that stand for `redis.call`: `local rcall = redis.call`.
 fn aliases<'t>(tokens: &[Token], word: impl Fn(usize) -> &'t [u8]) -> Vec<&'t [u8]> {
     let is = |at: usize, words: &[&[u8]]| {
@@ -239,6 +262,16 @@ mod tests {
             ),
         ] {
             assert_eq!(changed(text), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_of_luajit_alone_are_found() {
+        for text in ["return 1LL", "x = 2ull", "\n return 3i", "0x1fLL"] {
+            assert!(foreign_number(text.as_bytes()).is_some(), "{text}");
+        }
+        for text in ["return 1", "x = '1LL'", "-- 1LL", "a1LL = 2", "0x1f", "1e5", "[[1LL]]"] {
+            assert_eq!(foreign_number(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -12,16 +12,21 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
 
-use super::busy::Verdict;
-use super::host::{HOST, Host, Lent};
+use super::busy::{Kind, Verdict};
+use super::host::{Answered, HOST, Host, Lent};
+use super::library::{self, Described, Library};
 use super::registry::{self, Origin, Script, Sha};
+use super::shebang::ScriptFlags;
 use super::{Scripts, answer, api, source};
+use crate::clock;
+use crate::command::Argv;
 use crate::fault::{Fault, Outcome};
-use crate::limits::{COMPILED_SCRIPTS, SCRIPT_MEMORY, SCRIPT_STEPS};
+use crate::limits::{COMPILED_SCRIPTS, LIBRARY_LOAD_MS, SCRIPT_MEMORY, SCRIPT_STEPS};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 
@@ -77,18 +82,46 @@ pub(super) struct Shared {
     pub(super) killed: Cell<Option<usize>>,
     /// Whether a call of the engine's has begun and not ended.
     pub(super) calling: Cell<bool>,
+    /// The functions of the library that is being loaded.
+    pub(super) registered: RefCell<Vec<Registered>>,
     /// What the script has set of cjson.
     pub(super) json: Cell<super::cjson::Settings>,
 }
 
-/// A script in the form of one VM.
+/// A script or a function in the form of one VM.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The script.
-    pub script: Arc<Script>,
-    /// Its digest, as errors show it.
+    /// What it is.
+    pub kind: Kind,
+    /// The digest of a script, or the name of a function: what errors call it.
     pub name: String,
+    /// What it may do.
+    pub flags: ScriptFlags,
+    /// The script, if it is one.
+    script: Option<Arc<Script>>,
     function: Function,
+}
+
+impl Compiled {
+    /// Whether the node still knows it.
+    fn is_listed(&self) -> bool {
+        self.script.as_ref().is_some_and(|script| script.is_listed())
+    }
+}
+
+/// A function that a library has registered.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) about: Described,
+    pub(super) callback: Function,
+}
+
+/// A library whose code this VM has run.
+#[derive(Debug)]
+struct Loaded {
+    library: Arc<Library>,
+    /// By name in lower case.
+    functions: HashMap<String, Rc<Compiled>, RandomState>,
 }
 
 /// A script by its text.
@@ -127,6 +160,10 @@ pub struct Vm {
     generation: u64,
     by_text: RefCell<HashMap<ByText, Rc<Compiled>, RandomState>>,
     by_sha: RefCell<HashMap<Sha, Rc<Compiled>, RandomState>>,
+    load_library: Function,
+    loaded: RefCell<HashMap<String, Loaded, RandomState>>,
+    /// What the node's libraries were called when `loaded` was looked through.
+    libraries: Cell<u64>,
 }
 
 thread_local! {
@@ -163,11 +200,14 @@ impl Vm {
             protocol: Cell::new(Protocol::V2),
             killed: Cell::new(None),
             calling: Cell::new(false),
+            registered: RefCell::default(),
             json: Cell::default(),
         });
         let raw = api::functions(&lua, &shared)?;
-        let (compile, run, invoke) =
-            lua.load(PRELUDE).set_name(PRELUDE_NAME).call::<(Function, Function, Function)>(raw)?;
+        let (compile, run, invoke, load_library) = lua
+            .load(PRELUDE)
+            .set_name(PRELUDE_NAME)
+            .call::<(Function, Function, Function, Function)>(raw)?;
         look_every(&lua, &shared, SCRIPT_STEPS)?;
         lua.set_memory_limit(SCRIPT_MEMORY)?;
         Ok(Vm {
@@ -179,7 +219,101 @@ impl Vm {
             generation,
             by_text: RefCell::default(),
             by_sha: RefCell::default(),
+            load_library,
+            loaded: RefCell::default(),
+            libraries: Cell::new(0),
         })
+    }
+
+    /// The function of a name, if a library has it.
+    ///
+    /// # Errors
+    /// When there is none, or its library cannot be loaded any more.
+    pub fn of_function(scripts: &Scripts, name: &[u8]) -> Result<(Rc<Vm>, Rc<Compiled>), Fault> {
+        const NOT_FOUND: Fault = Fault::new("ERR Function not found");
+        let vm = Vm::of(scripts)?;
+        let generation = scripts.libraries.generation();
+        let set = scripts.libraries.set();
+        if vm.libraries.replace(generation) != generation {
+            let current = |loaded: &Loaded| {
+                let known = set.libraries.get(&loaded.library.name);
+                known.is_some_and(|known| Arc::ptr_eq(known, &loaded.library))
+            };
+            vm.loaded.borrow_mut().retain(|_, loaded| current(loaded));
+        }
+        let library = set.of_function(name).ok_or(NOT_FOUND)?;
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if !vm.loaded.borrow().contains_key(&library.name) {
+            let registered = vm.load(&library.code)?.1;
+            vm.keep(library, registered);
+        }
+        let loaded = vm.loaded.borrow();
+        let found = loaded.get(&library.name).and_then(|loaded| loaded.functions.get(&name));
+        let function = found.cloned().ok_or(NOT_FOUND)?;
+        drop(loaded);
+        Ok((vm, function))
+    }
+
+    /// Makes a library of its code, by running it once.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn library(scripts: &Scripts, code: &[u8]) -> Result<Library, Fault> {
+        let vm = Vm::of(scripts)?;
+        let (name, registered) = vm.load(code)?;
+        let functions = registered.into_iter().map(|function| function.about).collect();
+        Ok(Library { name, code: code.into(), functions })
+    }
+
+    /// Runs the code of a library; answers its name and its functions.
+    fn load(&self, code: &[u8]) -> Result<(String, Vec<Registered>), Fault> {
+        let head = library::head(code)?;
+        let program = self.program(&code[head.start..], "user_function", "function")?;
+        self.shared.registered.borrow_mut().clear();
+        let mut host = Loading { start: clock::instant() };
+        let guard = Spoilt(self);
+        let ran =
+            HOST.set(Lent(&mut host), || self.load_library.call::<(bool, bool, Value)>(program));
+        std::mem::forget(guard);
+        let registered = std::mem::take(&mut *self.shared.registered.borrow_mut());
+        let timeout = self.shared.killed.take().is_some();
+        if timeout {
+            let _ = look_every(&self.lua, &self.shared, SCRIPT_STEPS);
+        }
+        let why = match ran {
+            _ if timeout => "ERR FUNCTION LOAD timeout".to_owned(),
+            Ok((true, true, _)) if registered.is_empty() => {
+                return Err(Fault::new("ERR No functions registered"));
+            }
+            Ok((true, true, _)) => return Ok((head.name, registered)),
+            Ok((false, _, why)) => {
+                let why = answer::text(&why).unwrap_or_default();
+                return Err(Fault::text(format!("ERR Error compiling function: {why}")));
+            }
+            Ok((true, false, Value::Table(failure))) => {
+                let text = failure.raw_get::<Value>(&self.shared.names.err).ok();
+                text.as_ref().and_then(answer::text).unwrap_or_default()
+            }
+            Ok((true, false, other)) => answer::text(&other).unwrap_or_default(),
+            Err(error) => format!("ERR {}", shortly(&error)),
+        };
+        Err(Fault::text(format!("ERR Error registering functions: {why}")))
+    }
+
+    fn keep(&self, library: &Arc<Library>, registered: Vec<Registered>) {
+        let functions = registered.into_iter().map(|function| {
+            let Registered { about, callback } = function;
+            let compiled = Compiled {
+                kind: Kind::Function,
+                name: about.name.clone(),
+                flags: about.flags,
+                script: None,
+                function: callback,
+            };
+            (about.name.to_ascii_lowercase(), Rc::new(compiled))
+        });
+        let loaded = Loaded { library: Arc::clone(library), functions: functions.collect() };
+        self.loaded.borrow_mut().insert(library.name.clone(), loaded);
     }
 
     /// The script of a text, which from now on the node knows.
@@ -195,7 +329,7 @@ impl Vm {
         if origin == Origin::Eval {
             let known = vm.by_text.borrow().get(text).cloned();
             if let Some(compiled) = known
-                && compiled.script.is_listed()
+                && compiled.is_listed()
             {
                 return Ok((vm, compiled));
             }
@@ -205,9 +339,9 @@ impl Vm {
             Some(script) => script,
             None => Arc::new(Script::new(sha, text)?),
         };
-        let mut compiled = vm.compiled(script)?;
-        let known = scripts.registry.add(Arc::clone(&compiled.script), origin)?;
-        if !Arc::ptr_eq(&known, &compiled.script) {
+        let mut compiled = vm.compiled(Arc::clone(&script))?;
+        let known = scripts.registry.add(Arc::clone(&script), origin)?;
+        if !Arc::ptr_eq(&known, &script) {
             // Another worker was quicker: its text is the node's.
             compiled = vm.compiled(known)?;
         }
@@ -224,7 +358,7 @@ impl Vm {
         let vm = Vm::of(scripts)?;
         let known = vm.by_sha.borrow().get(&sha).cloned();
         if let Some(compiled) = known
-            && compiled.script.is_listed()
+            && compiled.is_listed()
         {
             return Ok((vm, compiled));
         }
@@ -236,8 +370,13 @@ impl Vm {
     /// A script in this VM's form.
     fn compiled(&self, script: Arc<Script>) -> Result<Rc<Compiled>, Fault> {
         let function = self.compile(&script.text[script.start..])?;
-        let name = registry::hex(&script.sha);
-        let compiled = Rc::new(Compiled { script: Arc::clone(&script), name, function });
+        let compiled = Rc::new(Compiled {
+            kind: Kind::Script,
+            name: registry::hex(&script.sha),
+            flags: script.flags,
+            script: Some(Arc::clone(&script)),
+            function,
+        });
         let (mut by_text, mut by_sha) = (self.by_text.borrow_mut(), self.by_sha.borrow_mut());
         if by_sha.len() >= COMPILED_SCRIPTS {
             by_text.clear();
@@ -251,9 +390,7 @@ impl Vm {
     }
 
     fn compile(&self, program: &[u8]) -> Result<Function, Fault> {
-        let changed = source::without_tail_calls(program);
-        let program = changed.as_deref().unwrap_or(program);
-        let program = self.lua.create_string(program).map_err(|error| broken(&error))?;
+        let program = self.program(program, "user_script", "script (new function)")?;
         let (function, why) = self
             .compile
             .call::<(Option<Function>, Option<LuaString>)>(program)
@@ -264,12 +401,41 @@ impl Vm {
         })
     }
 
+    /// The text of a program in the form in which it is compiled.
+    fn program(&self, text: &[u8], chunk: &str, what: &str) -> Result<LuaString, Fault> {
+        if let Some(why) = source::foreign_number(text) {
+            return Err(Fault::text(format!("ERR Error compiling {what}: {chunk}:{why}")));
+        }
+        let changed = source::without_tail_calls(text);
+        self.lua.create_string(changed.as_deref().unwrap_or(text)).map_err(|error| broken(&error))
+    }
+
     fn texts(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
         let table = self.lua.create_table_with_capacity(texts.len(), 0)?;
         for (index, text) in texts.iter().enumerate() {
             table.raw_set(index + 1, self.lua.create_string(text)?)?;
         }
         Ok(table)
+    }
+}
+
+/// What the code of a library is run with: no commands, and a time by which it has to end.
+struct Loading {
+    start: Instant,
+}
+
+impl Host for Loading {
+    fn call(&mut self, _: Argv<'_>, _: &mut dyn Reply) -> Answered {
+        Answered::Failed(Fault::new("ERR no commands while a library is loaded"))
+    }
+
+    fn may_call(&mut self, _: Argv<'_>) -> Option<bool> {
+        Some(false)
+    }
+
+    fn look(&mut self) -> Verdict {
+        let late = self.start.elapsed() > Duration::from_millis(LIBRARY_LOAD_MS);
+        if late { Verdict::Killed } else { Verdict::Goes }
     }
 }
 
@@ -317,9 +483,10 @@ pub fn run(
     let guard = Spoilt(vm);
     let ran = HOST.set(Lent(host), || -> mlua::Result<(bool, Value)> {
         let (keys, arguments) = (vm.texts(keys)?, vm.texts(arguments)?);
-        vm.run.call((&compiled.function, keys, arguments))
+        let run = if compiled.kind == Kind::Script { &vm.run } else { &vm.invoke };
+        run.call((&compiled.function, keys, arguments))
     });
-    let outcome = vm.conclude(ran, &compiled.name, reply);
+    let outcome = vm.conclude(ran, compiled, reply);
     std::mem::forget(guard);
     match outcome {
         Ok(()) => Ran::Answered,
@@ -332,9 +499,10 @@ impl Vm {
     fn conclude(
         &self,
         ran: mlua::Result<(bool, Value)>,
-        name: &str,
+        compiled: &Compiled,
         reply: &mut dyn Reply,
     ) -> Outcome {
+        let name = compiled.name.as_str();
         let protocol = self.shared.protocol.replace(Protocol::V2);
         self.shared.json.take();
         if self.shared.calling.replace(false) {
@@ -343,7 +511,8 @@ impl Vm {
         }
         if let Some(line) = self.shared.killed.take() {
             let _ = look_every(&self.lua, &self.shared, SCRIPT_STEPS);
-            let place = if line == 0 { String::new() } else { place(name, "@user_script", line) };
+            let place =
+                if line == 0 { String::new() } else { place(name, compiled.kind.source(), line) };
             return Err(Fault::text(format!(
                 "ERR Script killed by user with SCRIPT KILL...{place}"
             )));
@@ -393,7 +562,7 @@ pub(super) fn shortly(error: &mlua::Error) -> String {
 
 /// Throws the VM of this thread away unless it is forgotten: after a panic nobody knows what
 /// state it is in.
-struct Spoilt<'v>(&'v Rc<Vm>);
+struct Spoilt<'v>(&'v Vm);
 
 impl Drop for Spoilt<'_> {
     fn drop(&mut self) {
