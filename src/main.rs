@@ -56,12 +56,9 @@ fn run(config: Config) -> io::Result<()> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
     };
-    let mut runtime = if workers == 1 {
-        // Nobody to share work with: measured some hundredths cheaper a request.
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
+    // With several workers even if there is but one: a script that takes long hands the others'
+    // tasks to a thread that takes its place.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(workers).thread_name("worker").enable_all().build()?;
     runtime.block_on(serve(config))
 }

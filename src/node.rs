@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::net::tls::Tls;
@@ -26,6 +27,7 @@ use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::script::Scripts;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
@@ -49,6 +51,8 @@ pub struct Node {
     pub waits: Waits,
     /// Certificates.
     pub tls: Tls,
+    /// The scripts that clients have sent.
+    pub scripts: Scripts,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -67,6 +71,9 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
+    /// the lists of watchers.
+    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -144,6 +151,7 @@ impl Node {
             hub: Hub::default(),
             waits: Waits::default(),
             tls: Tls::default(),
+            scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
@@ -153,6 +161,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            orphans: Mutex::default(),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })

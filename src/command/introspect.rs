@@ -160,6 +160,7 @@ pub(super) fn flag_names(command: &Command) -> Vec<&'static str> {
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::ALLOW_BUSY, "allow_busy"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     ];
     let kind = command.writes().then_some("write").or(command.reads().then_some("readonly"));
     let flags = named.into_iter().filter(|(flag, _)| command.flags.contains(*flag));
@@ -184,7 +185,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         (flags.contains(Flags::KEYSPACE), "@keyspace"),
         (flags.contains(Flags::CONNECTION), "@connection"),
         (command.writes(), "@write"),
-        (command.reads(), "@read"),
+        (command.reads() && command.group != Group::Scripting, "@read"),
         (admin, "@admin"),
         (admin || flags.contains(Flags::DANGEROUS), "@dangerous"),
         (flags.contains(Flags::PUBSUB), "@pubsub"),

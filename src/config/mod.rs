@@ -134,6 +134,8 @@ pub struct Config {
     pub maxmemory: u64,
     /// What happens at `maxmemory`.
     pub maxmemory_policy: EvictionPolicy,
+    /// Milliseconds after which those who wait for a script are told so; 0 = never.
+    pub busy_reply_threshold: u64,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -237,6 +239,7 @@ impl Default for Config {
 
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::NoEviction,
+            busy_reply_threshold: 5000,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

@@ -295,6 +295,18 @@ pub const TABLE: &[Directive] = &[
         |c| c.client_query_buffer_limit,
         |c, v| put(&mut c.client_query_buffer_limit, v),
     ),
+    row(
+        Limits,
+        "busy-reply-threshold",
+        "Milliseconds of a script after which who waits for it is told BUSY; 0 = never",
+    )
+    .alias(&["lua-time-limit"])
+    .number(
+        0,
+        LONG,
+        |c| wide(c.busy_reply_threshold, LONG),
+        |c, v| put(&mut c.busy_reply_threshold, v),
+    ),
     row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
         MIB,
         BYTES,
@@ -508,7 +520,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("appendfsync", &[], "everysec"),
     inert("auto-aof-rewrite-min-size", &[], "67108864"),
     inert("auto-aof-rewrite-percentage", &[], "100"),
-    inert("busy-reply-threshold", &["lua-time-limit"], "5000"),
     inert("crash-log-enabled", &[], "yes"),
     inert("crash-memcheck-enabled", &[], "yes"),
     inert("disable-thp", &[], "yes"),
