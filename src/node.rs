@@ -185,11 +185,16 @@ impl Node {
 
     #[cold]
     fn tell(&self, effects: &mut Effects) {
+        self.invalidate(effects);
+        self.announce(std::mem::take(&mut effects.events));
+    }
+
+    /// Tells those who track of what was touched so far.
+    pub fn invalidate(&self, effects: &mut Effects) {
         let touched = effects.take_touched();
         if !touched.is_empty() {
             self.tracking.invalidate(self, effects.author, &touched);
         }
-        self.announce(std::mem::take(&mut effects.events));
     }
 
     /// Starts to collect what a command changes. The caller holds the locks of its keys.

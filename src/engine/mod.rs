@@ -295,6 +295,8 @@ fn run_locked(
             session.tally.count(view.lookups());
             effects.events.extend(view.missed());
             if session.tracking.is_some() {
+                // What the transaction has written before takes its note first: this one stays.
+                node.invalidate(effects);
                 node.tracking.remember(node, session, command, argv);
             }
             outcome

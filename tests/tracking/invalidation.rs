@@ -120,6 +120,26 @@ fn a_transaction_tells_at_its_end() {
     ]);
 }
 
+/// What is read behind a write of the same transaction is a copy like any other.
+#[test]
+fn a_transaction_may_read_what_it_has_written() {
+    for mode in ["CLIENT TRACKING ON", "CLIENT TRACKING ON NOLOOP"] {
+        let own = usize::from(!mode.ends_with("NOLOOP"));
+        let begin = format!("HELLO 3\n{mode}\nGET k");
+        same(&[
+            (0, &begin, &[(0, 3)]),
+            (0, "MULTI\nSET k 1\nGET k\nEXEC", &[(0, 4 + own)]),
+            (1, "SET k 2", &[(1, 1), (0, 1)]),
+            (0, "EVAL redis.call('set',KEYS[1],1)return(redis.call('get',KEYS[1])) 1 k", &[(0, 1)]),
+            (1, "SET k 3", &[(1, 1), (0, 1)]),
+            (0, "GET k", &[(0, 1)]),
+            (0, "EVAL redis.call('set',KEYS[1],1)return(1) 1 k\nPING", &[(0, 2 + own)]),
+            (1, "SET k 3", &[(1, 1)]),
+            (0, "PING", &[(0, 1)]),
+        ]);
+    }
+}
+
 #[test]
 fn a_transaction_that_fails_tells_nothing() {
     same(&[
