@@ -8,9 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize,
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpStream;
 
+use crate::command::Argv;
 use crate::config::OutputLimit;
+use crate::net::connection::Connection;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::session::Session;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -31,6 +35,14 @@ pub struct Client {
     pub protocol: AtomicU8,
     /// Commands in its transaction, or -1.
     pub queued: AtomicI64,
+    /// Bytes of those commands.
+    pub queued_bytes: AtomicUsize,
+    /// Whether it watches by MONITOR.
+    pub monitors: AtomicBool,
+    /// CLIENT NO-EVICT.
+    pub kept: AtomicBool,
+    /// CLIENT NO-TOUCH.
+    pub touches_not: AtomicBool,
     /// Keys that it watches.
     pub watched: AtomicUsize,
     /// Bytes of its next request that have come so far.
@@ -74,6 +86,11 @@ impl Client {
     /// Asks the client's task to end, and wakes it.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Wakes the client's task, which then looks what there is to do.
+    pub fn wake(&self) {
         self.waker.wake();
     }
 
@@ -126,23 +143,68 @@ impl Client {
         self.waker.register(waker);
     }
 
-    /// The client's line of CLIENT LIST, without its end.
-    pub fn line(&self, now: u64) -> String {
+    /// The name of the user as which it is logged in.
+    pub fn user(&self) -> String {
+        "default".to_owned()
+    }
+
+    /// What kind of client it is, as CLIENT LIST TYPE and CLIENT KILL TYPE ask.
+    pub fn role(&self) -> Role {
+        let listens = self.listening.iter().any(|count| count.load(Ordering::Relaxed) > 0);
+        match self.follower.load(Ordering::Relaxed) {
+            true => Role::Replica,
+            false if listens => Role::Listener,
+            false => Role::Normal,
+        }
+    }
+
+    /// Bytes of messages that it has not taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.outbox.lock().bytes.len()
+    }
+
+    /// Bytes that it takes: requests that are not whole, a transaction that waits, replies and
+    /// messages that it has not read, and what there is of any client.
+    pub fn memory(&self) -> usize {
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        CLIENT_BYTES
+            + read(&self.query_bytes)
+            + read(&self.queued_bytes)
+            + read(&self.output_bytes)
+            + self.waiting_bytes()
+    }
+
+    /// The letters of CLIENT LIST.
+    fn flags(&self) -> String {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let letters = [
+            (is(&self.monitors), 'O'),
+            (self.role() == Role::Replica, 'S'),
+            (self.role() == Role::Listener, 'P'),
+            (self.queued.load(Ordering::Relaxed) >= 0, 'x'),
+            (self.is_closing(), 'A'),
+            (is(&self.kept), 'e'),
+            (is(&self.touches_not), 'T'),
+        ];
+        let flags: String =
+            letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
+        if flags.is_empty() { "N".to_owned() } else { flags }
+    }
+
+    /// The client's line of CLIENT LIST, without its end. Who asks gives the request itself,
+    /// which is in nobody else's view.
+    pub fn line(&self, now: u64, request: Option<Argv<'_>>) -> String {
         let words = self.words.lock().clone();
         let seconds = |since: u64| now.saturating_sub(since) / 1000;
-        let follower = self.follower.load(Ordering::Relaxed);
         let queued = self.queued.load(Ordering::Relaxed);
         let [channels, patterns, shards] =
             [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
-        let flags = match (follower, channels + patterns + shards > 0, queued >= 0) {
-            (true, ..) => "S",
-            (false, true, true) => "Px",
-            (false, true, false) => "P",
-            (false, false, true) => "x",
-            (false, false, false) => "N",
-        };
-        let output = self.output_bytes.load(Ordering::Relaxed);
+        let flags = self.flags();
+        let argv = request.unwrap_or_default();
+        let arguments: usize = argv.iter().map(|argument| argument.len()).sum();
+        let output = self.output_bytes.load(Ordering::Relaxed) + self.waiting_bytes();
         let command = match *self.last.lock() {
+            ("", "") => "NULL".to_owned(),
             ("", name) => name.to_owned(),
             (container, name) => format!("{container}|{name}"),
         };
@@ -151,23 +213,48 @@ impl Client {
         let _ = write!(
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
-             watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user=default redir=-1 resp={} lib-name={} \
-             lib-ver={}",
+             watch={} qbuf={} qbuf-free=0 argv-mem={arguments} multi-mem={} rbs=0 rbp=0 obl=0 \
+             oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir=-1 resp={} \
+             lib-name={} lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
             seconds(self.active.load(Ordering::Relaxed)),
             self.db.load(Ordering::Relaxed),
             self.watched.load(Ordering::Relaxed),
-            self.query_bytes.load(Ordering::Relaxed),
+            self.query_bytes.load(Ordering::Relaxed) + request.map_or(0, encoded_bytes),
+            self.queued_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
-            output + size_of::<Client>(),
+            self.memory() + arguments,
+            if output > 0 { "rw" } else { "r" },
+            self.user(),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
             words.version.escape_ascii(),
         );
         line
     }
+}
+
+/// What kind of client it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One that sends commands.
+    Normal,
+    /// One that follows this node.
+    Replica,
+    /// One that listens to channels.
+    Listener,
+}
+
+/// Bytes of any client: what is known of it, its session and its connection.
+const CLIENT_BYTES: usize =
+    size_of::<Client>() + size_of::<Session>() + size_of::<Connection<TcpStream>>();
+
+/// Bytes of a request as it is sent.
+fn encoded_bytes(argv: Argv<'_>) -> usize {
+    let header = |length: usize| 3 + length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let argument = |bytes: &&[u8]| header(bytes.len()) + bytes.len() + 2;
+    header(argv.len()) + argv.iter().map(argument).sum::<usize>()
 }
 
 /// All clients of a node.
@@ -190,6 +277,10 @@ impl Clients {
             db: AtomicUsize::new(0),
             protocol: AtomicU8::new(2),
             queued: AtomicI64::new(-1),
+            queued_bytes: AtomicUsize::new(0),
+            monitors: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            touches_not: AtomicBool::new(false),
             watched: AtomicUsize::new(0),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),

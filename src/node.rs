@@ -21,10 +21,13 @@ use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
-use crate::observe::Stats;
 use crate::observe::memory::Memory;
+use crate::observe::{Observer, Stats};
+use crate::pause::Pause;
 use crate::pubsub::Hub;
+use crate::rare::RareCell;
 use crate::replicate::{Outlets, Term};
+use crate::shutdown::Shutting;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -41,6 +44,14 @@ pub struct Node {
     pub hub: Hub,
     /// What has happened.
     pub stats: Stats,
+    /// What is noted while commands run.
+    pub observer: Observer,
+    /// What makes every command take the long way.
+    pub rare: RareCell,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// The stop that is under way.
+    pub shutting: Shutting,
     /// What is in use.
     pub memory: Arc<Memory>,
     /// What is evicted next.
@@ -55,6 +66,8 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// DEBUG SET-ACTIVE-EXPIRE 0.
+    pub sweepless: AtomicBool,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -127,6 +140,10 @@ impl Node {
             clients: Clients::default(),
             hub: Hub::default(),
             stats: Stats::default(),
+            observer: Observer::new(&config),
+            rare: RareCell::default(),
+            pause: Pause::default(),
+            shutting: Shutting::default(),
             memory: Arc::default(),
             evictor: Mutex::default(),
             replication,
@@ -134,6 +151,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            sweepless: AtomicBool::new(false),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -168,6 +186,11 @@ impl Node {
         self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
     }
 
+    /// Whether due keys are freed though nobody asks for them: DEBUG SET-ACTIVE-EXPIRE.
+    pub fn sweeps(&self) -> bool {
+        !self.sweepless.load(Ordering::Relaxed)
+    }
+
     /// Changes settings.
     ///
     /// # Errors
@@ -179,6 +202,7 @@ impl Node {
         change(&mut next)?;
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
+        self.observer.configure(&next);
         self.config.store(Arc::new(next));
         Ok(())
     }

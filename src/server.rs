@@ -15,9 +15,11 @@ use crate::net::connection::{Connection, End};
 use crate::net::listener;
 use crate::node::Node;
 use crate::observe::stats;
+use crate::pause;
 use crate::replicate;
 use crate::rest;
 use crate::session::{Door, Session};
+use crate::shutdown;
 use crate::upkeep;
 
 /// How long connections have to end when the node stops: those that do not take their answers
@@ -72,6 +74,8 @@ impl Server {
     pub async fn run(self) {
         let Server { node, tasks, resp, rest } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
+        tasks.spawn(pause::run(Arc::clone(&node)));
+        tasks.spawn(shutdown::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
         for listener in resp {
             let keepalive = keepalive_of(&node);
@@ -81,6 +85,7 @@ impl Server {
             };
             tasks.spawn(listener::accept(listener, node.shutdown.clone(), keepalive, serve));
         }
+        node.memory.started();
         let requests = Arc::new(rest::Connections::default());
         for listener in rest {
             let keepalive = keepalive_of(&node);

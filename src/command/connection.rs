@@ -8,6 +8,7 @@ use crate::engine;
 use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
 use crate::observe::stats;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Session};
@@ -240,6 +241,10 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     session.queue = None;
     engine::forget_watches(node, session);
     session.forget_subscriptions(node);
+    session.watch_no_more(node);
+    session.rare = Rare::empty();
+    session.client.kept.store(false, Ordering::Relaxed);
+    session.client.touches_not.store(false, Ordering::Relaxed);
     session.db = 0;
     session.protocol = Protocol::V2;
     session.authenticated = session.config().requirepass.is_empty();

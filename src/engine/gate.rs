@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::room::{self, Room};
-use crate::command::{self, Argv, Command, Flags, Group, Keys, Run};
+use crate::command::{self, Argv, Command, Flags, Group, Keys, Number, Run};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
@@ -31,14 +31,7 @@ pub(super) fn admit(
     let command = match session.last {
         // Clients mostly say again what they have just said.
         Some((None, last)) if is_again(last, argv) => last,
-        _ => {
-            let named = match find_both(argv) {
-                Err(fault) if session.door == Door::Rest => return Err(in_rest_words(argv, fault)),
-                named => named?,
-            };
-            session.last = Some(named);
-            named.1
-        }
+        _ => look_up(session, argv)?,
     };
     if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
@@ -62,6 +55,24 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+/// Finds the row of a request that is another than the last.
+#[inline]
+fn look_up(session: &mut Session, argv: Argv<'_>) -> Result<&'static Command, Fault> {
+    let found = find_numbered(argv);
+    session.last = found.as_ref().ok().map(|found| found.0);
+    let checked = found.and_then(|((container, command), number)| {
+        session.number = number;
+        if command.takes(argv.len()) {
+            return Ok(command);
+        }
+        Err(Fault::arity(&command::full_name(container, command)))
+    });
+    match checked {
+        Err(fault) if session.door == Door::Rest => Err(in_rest_words(argv, fault)),
+        checked => checked,
+    }
 }
 
 #[cold]
@@ -148,26 +159,28 @@ fn only_reads(command: &Command) -> bool {
 /// Unknown command, unknown subcommand, wrong number of arguments.
 #[inline]
 pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
-    find_both(argv).map(|(_, command)| command)
-}
-
-/// Likewise, with the container of a subcommand.
-#[inline]
-fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
-    let name = argv.first().copied().unwrap_or_default();
-    let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
-    let mut container = None;
-    if let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) {
-        let Some(subcommand) = command::subcommand(command, word) else {
-            return Err(unknown_subcommand(command, word));
-        };
-        container = Some(command);
-        command = subcommand;
-    }
+    let ((container, command), _) = find_numbered(argv)?;
     if !command.takes(argv.len()) {
         return Err(Fault::arity(&command::full_name(container, command)));
     }
-    Ok((container, command))
+    Ok(command)
+}
+
+/// Finds the row that `argv` names, down to the subcommand, with its container and its number.
+#[inline]
+fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
+    let name = argv.first().copied().unwrap_or_default();
+    let Some((command, number)) = command::lookup_numbered(name) else {
+        return Err(unknown(argv));
+    };
+    let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) else {
+        return Ok(((None, command), number));
+    };
+    let Some(at) = command::subcommand_at(command, word) else {
+        return Err(unknown_subcommand(command, word));
+    };
+    // A container's subcommands come behind it; there are some dozens at most.
+    Ok(((Some(command), &command.subcommands[at]), number + 1 + at as Number))
 }
 
 #[cold]

@@ -22,7 +22,8 @@ use crate::engine;
 use crate::keyspace::locks::Contended;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
-use crate::observe::stats;
+use crate::observe::{commands, stats};
+use crate::rare::Rare;
 use crate::resp::request::Decoded;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
@@ -63,6 +64,8 @@ pub struct Connection<S> {
     written: usize,
     /// Whether `input` may hold a whole request.
     more: bool,
+    /// Whether the next request waits until the client is woken.
+    held: bool,
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
@@ -77,6 +80,8 @@ enum Stop {
     Drained,
     /// A shard is busy.
     Contended,
+    /// The next command has to wait until the client is woken.
+    Held,
     /// Replies are to be written before more is executed.
     OutputFull,
 }
@@ -94,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Vec::new(),
             written: 0,
             more: false,
+            held: false,
             overflown: false,
             waker: None,
         }
@@ -104,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
+        self.session.watch_no_more(&self.node);
         (self.stream, self.session, end)
     }
 
@@ -122,11 +129,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending if self.is_cut() => return Poll::Ready(End::Closed),
                 Poll::Pending => return Poll::Pending,
             }
-            // A node that stops still answers what it has read.
-            if self.session.closing || (self.session.client.is_closing() && !self.more) {
+            // A node that stops still answers what it has read; who is cut is answered no more.
+            if self.session.closing || self.is_cut() || (self.session.client.is_closing() && (!self.more || self.held)) {
                 return Poll::Ready(self.end());
             }
             if self.more {
+                if self.held {
+                    // Before the command is tried again, or a wake in between would be lost.
+                    self.session.client.register(context.waker());
+                }
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
                 self.keep(input);
@@ -143,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes what has been published to the client, behind its replies.
     fn take_messages(&mut self, context: &mut Context<'_>) {
-        if self.session.subscriptions.is_some() {
+        if self.session.subscriptions.is_some() || self.session.rare.contains(Rare::MONITORS) {
             // A wake takes the registration off: it is made anew before the outbox is looked at.
             self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
@@ -165,11 +176,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Yields when a shard was busy; the task is woken at once, behind the others.
     fn after(&mut self, stop: Stop, context: &mut Context<'_>) -> Poll<()> {
         self.more = !matches!(stop, Stop::Drained);
-        if matches!(stop, Stop::Contended) && self.output.is_empty() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        let again = std::mem::replace(&mut self.held, matches!(stop, Stop::Held));
+        match stop {
+            Stop::Contended if self.output.is_empty() => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            // The first time, the command is tried once more with the waker registered.
+            Stop::Held if again && self.output.is_empty() => Poll::Pending,
+            _ => Poll::Ready(()),
         }
-        Poll::Ready(())
     }
 
     /// Reads once, and executes what came.
@@ -182,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(Ok(0));
             }
             stats::add(&self.node.stats.input_bytes, read.len() as u64);
+            commands::read();
             let stop = if self.input.is_empty() {
                 let stop = self.execute_from(read, 0);
                 self.input.extend_from_slice(&read[self.taken..]);
@@ -242,11 +259,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         };
         stats::add(&self.node.stats.output_bytes, written as u64);
+        commands::wrote();
         self.output.extend_from_slice(&output[written..]);
     }
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
-        self.session.now = clock::unix_ms();
+        self.session.begin(&self.node);
         let mut limits = self.request_limits();
         let most = self.unread_limit();
         self.taken = from;
@@ -273,16 +291,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 },
             };
+            let start = output.len();
             let mut reply = RespReply::bounded(output, self.session.protocol, most);
             if let Err(Contended) =
                 engine::execute(&self.node, &mut self.session, &argv, &mut reply)
             {
-                return Stop::Contended;
+                let held = std::mem::take(&mut self.session.held);
+                return if held { Stop::Held } else { Stop::Contended };
             }
             if reply.is_cut() {
                 self.taken += consumed;
                 self.overflown = true;
                 return Stop::Drained;
+            }
+            if self.session.rare.intersects(Rare::SILENT) {
+                output.truncate(self.session.leave_out(start, output.len()));
             }
             drop(argv);
             self.decoder.shrink();

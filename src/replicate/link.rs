@@ -26,9 +26,13 @@ use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
 use crate::node::Node;
+use crate::pause::Pause;
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Time between two looks whether a pause of clients is over, which holds the stream too.
+const HELD: Duration = Duration::from_millis(10);
 
 /// Milliseconds before a leader is tried again whose stream was not understood.
 const BROKEN_PAUSE_MS: u64 = 5000;
@@ -316,6 +320,7 @@ impl<'a> Link<'a> {
             self.replica.step(Event::Applied(applied), now_ms);
             match stop {
                 Stop::Drained => return Ok(actions),
+                Stop::Contended if Pause::lasts(self.node) => tokio::time::sleep(HELD).await,
                 Stop::Contended => tokio::task::yield_now().await,
                 Stop::AckRequested => {
                     actions.extend(self.replica.step(Event::AckRequested, now_ms));

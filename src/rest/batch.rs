@@ -36,7 +36,7 @@ impl Caller {
         let commands = commands.split(&arguments);
         let mut pipeline = Pipeline::new(&commands, format);
         while self.desk.lock().run_some(&self.node, rights, &mut pipeline) == Progress::More {
-            tokio::task::yield_now().await;
+            self.wait().await;
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -62,7 +62,7 @@ impl Caller {
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
                 Err(Fault::Contended) => {}
             }
-            tokio::task::yield_now().await;
+            self.wait().await;
         }
     }
 
@@ -141,7 +141,7 @@ fn run(
 impl Desk {
     /// Runs commands until the pipeline is done, or others should have their turn.
     fn run_some(&mut self, node: &Node, rights: Rights, pipeline: &mut Pipeline<'_>) -> Progress {
-        let session = self.open(rights);
+        let session = self.open(node, rights);
         let most = most_bytes(session);
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
@@ -156,7 +156,7 @@ impl Desk {
         commands: &[Argv<'_>],
         encoding: Encoding,
     ) -> Result<Bytes, Fault> {
-        let session = self.open(rights);
+        let session = self.open(node, rights);
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
         let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
         let ran = engine::execute_all(node, session, commands, &mut reply);

@@ -23,7 +23,6 @@ use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
 use super::{health, json, path, take};
 use crate::clients::Client;
-use crate::clock;
 use crate::command::Argv;
 use crate::engine;
 use crate::keyspace::locks::Contended;
@@ -33,6 +32,9 @@ use crate::observe::stats;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Rights, Session};
+
+/// Time between two attempts of a command that is held.
+const HELD: Duration = Duration::from_millis(10);
 
 /// The client at the other end of a connection.
 #[derive(Debug)]
@@ -150,6 +152,17 @@ impl Caller {
             if let Ok(answer) = self.desk.lock().command(&self.node, rights, argv, format) {
                 return answer;
             }
+            self.wait().await;
+        }
+    }
+
+    /// Lets others run before a command is tried again. One that a pause holds is tried a
+    /// hundred times a second: a request over HTTP has nobody to wake it.
+    pub(super) async fn wait(&self) {
+        let held = std::mem::take(&mut self.desk.lock().session.held);
+        if held {
+            tokio::time::sleep(HELD).await;
+        } else {
             tokio::task::yield_now().await;
         }
     }
@@ -184,8 +197,8 @@ impl Desk {
     }
 
     /// Makes the session ready for commands of this moment.
-    pub(super) fn open(&mut self, rights: Rights) -> &mut Session {
-        self.session.now = clock::unix_ms();
+    pub(super) fn open(&mut self, node: &Node, rights: Rights) -> &mut Session {
+        self.session.begin(node);
         self.session.rights = rights;
         &mut self.session
     }
@@ -197,7 +210,7 @@ impl Desk {
         argv: Argv<'_>,
         format: Format,
     ) -> Result<Answer, Contended> {
-        self.open(rights);
+        self.open(node, rights);
         let Desk { session, out, .. } = self;
         // An attempt that met a busy shard has left nothing worth keeping.
         out.clear();

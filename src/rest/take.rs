@@ -147,7 +147,7 @@ impl Caller {
             if let Ok(status) = self.try_decide(rights, argv) {
                 return status;
             }
-            tokio::task::yield_now().await;
+            self.wait().await;
         }
     }
 
@@ -157,7 +157,7 @@ impl Caller {
         argv: Argv<'_>,
     ) -> Result<Result<Status, Refusal>, Contended> {
         let mut desk = self.desk.lock();
-        let session = desk.open(rights);
+        let session = desk.open(&self.node, rights);
         let mut collected = Collected::default();
         engine::execute(&self.node, session, argv, &mut collected)?;
         desk.close(&self.node);
