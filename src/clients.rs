@@ -15,6 +15,7 @@ use crate::config::OutputLimit;
 use crate::net::connection::Connection;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::session::Session;
+use crate::tracking::{self, Standing};
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -57,8 +58,12 @@ pub struct Client {
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
     pub listening: [AtomicUsize; 3],
+    /// How it tracks, if it does.
+    pub tracking: Standing,
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// Whether there are such messages.
+    mail: AtomicBool,
     closing: AtomicBool,
     waker: AtomicWaker,
 }
@@ -108,6 +113,7 @@ impl Client {
         }
         let waiting = !outbox.bytes.is_empty();
         outbox.bytes.extend_from_slice(message);
+        self.mail.store(true, Ordering::Release);
         let unread = outbox.bytes.len() + self.output_bytes.load(Ordering::Relaxed);
         if limit.is_exceeded(unread as u64, &mut outbox.over_since, now) {
             outbox.bytes = Vec::new();
@@ -123,11 +129,23 @@ impl Client {
     /// Takes the messages out of the outbox, behind `output`.
     pub fn take_messages(&self, output: &mut Vec<u8>) {
         let mut outbox = self.outbox.lock();
+        self.mail.store(false, Ordering::Relaxed);
         if output.is_empty() {
             *output = std::mem::take(&mut outbox.bytes);
         } else {
             output.append(&mut outbox.bytes);
         }
+    }
+
+    /// Whether there are messages to be taken.
+    #[inline]
+    pub fn has_messages(&self) -> bool {
+        self.mail.load(Ordering::Acquire)
+    }
+
+    /// Whether it listens to anything.
+    pub fn is_listening(&self) -> bool {
+        self.listening.iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
     /// Shows others how much it listens to.
@@ -188,6 +206,7 @@ impl Client {
         ];
         let flags: String =
             letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
+        let flags = flags + tracking::letters(self);
         if flags.is_empty() { "N".to_owned() } else { flags }
     }
 
@@ -214,7 +233,7 @@ impl Client {
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem={arguments} multi-mem={} rbs=0 rbp=0 obl=0 \
-             oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir=-1 resp={} \
+             oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir={} resp={} \
              lib-name={} lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -227,6 +246,7 @@ impl Client {
             self.memory() + arguments,
             if output > 0 { "rw" } else { "r" },
             self.user(),
+            tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
             words.version.escape_ascii(),
@@ -288,7 +308,9 @@ impl Clients {
             words: Mutex::default(),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
+            tracking: Standing::default(),
             outbox: Mutex::default(),
+            mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });

@@ -23,6 +23,7 @@ pub mod node;
 pub mod pause;
 pub mod pubsub;
 pub mod rare;
+pub mod tracking;
 
 pub mod log;
 

@@ -79,6 +79,12 @@ pub const SUBSCRIPTIONS: usize = 64 * 1024;
 /// Bytes of their names.
 pub const SUBSCRIBED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Prefixes of which one client may hear in broadcast mode: each costs every writer a comparison.
+pub const TRACKING_PREFIXES: usize = 1024;
+
+/// Bytes of those prefixes.
+pub const TRACKING_PREFIX_BYTES: usize = 1024 * 1024;
+
 /// Bytes of a client's name, and of its library's name and version: each is a word in every
 /// CLIENT LIST.
 pub const CLIENT_WORD_BYTES: usize = 1024;

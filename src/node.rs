@@ -28,6 +28,7 @@ use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::{Outlets, Term};
 use crate::shutdown::Shutting;
+use crate::tracking::Tracking;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who keeps copies of what.
+    pub tracking: Tracking,
     /// What has happened.
     pub stats: Stats,
     /// What is noted while commands run.
@@ -139,6 +142,7 @@ impl Node {
             log: Log::new(Backlog::new(history, position)),
             clients: Clients::default(),
             hub: Hub::default(),
+            tracking: Tracking::default(),
             stats: Stats::default(),
             observer: Observer::new(&config),
             rare: RareCell::default(),
@@ -168,7 +172,32 @@ impl Node {
     #[inline]
     pub fn record(&self, effects: &mut Effects) {
         self.log.append(effects);
+        if effects.has_news() {
+            self.tell(effects);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, effects: &mut Effects) {
+        let touched = effects.take_touched();
+        if !touched.is_empty() {
+            self.tracking.invalidate(self, effects.author, &touched);
+        }
         self.announce(std::mem::take(&mut effects.events));
+    }
+
+    /// Starts to collect what a command changes. The caller holds the locks of its keys.
+    #[inline]
+    pub fn begin(&self, effects: &mut Effects) {
+        effects.begin(self.logging());
+        effects.tracked = self.tracking.is_on();
+    }
+
+    /// Likewise, for what this node does of its own.
+    pub fn effects(&self) -> Effects {
+        let mut effects = Effects::new(self.logging());
+        effects.tracked = self.tracking.is_on();
+        effects
     }
 
     /// Publishes what has happened to keys.

@@ -19,6 +19,7 @@ use crate::observe::monitors::Monitors;
 use crate::pubsub::Subscriptions;
 use crate::rare::Rare;
 use crate::resp::reply::Protocol;
+use crate::tracking::Interest;
 
 /// By which door a session came in: it decides what it may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Session {
     pub watches: Watches,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it keeps copies of, if anything.
+    pub tracking: Option<Box<Interest>>,
     /// Whether the connection ends after the present reply.
     pub closing: bool,
     /// What a client has said of itself that may become this node's replica.
@@ -181,6 +184,8 @@ impl Session {
     pub fn new(client: Arc<Client>, door: Door, config: Arc<ArcSwap<Config>>) -> Session {
         let mut config = Cache::new(config);
         let open = config.load().requirepass.is_empty();
+        let mut effects = Effects::default();
+        effects.author = client.id;
         Session {
             client,
             door,
@@ -201,10 +206,11 @@ impl Session {
             executing: None,
             watches: Watches::default(),
             subscriptions: None,
+            tracking: None,
             closing: false,
             introduction: None,
             tally: Tally::default(),
-            effects: Effects::default(),
+            effects,
             config,
         }
     }
@@ -268,6 +274,15 @@ impl Session {
     pub fn forget_subscriptions(&mut self, node: &Node) {
         if let Some(mut mine) = self.subscriptions.take() {
             node.hub.leave(&self.client, &mut mine);
+        }
+    }
+
+    /// Ends what CLIENT CACHING has said, after the command of which it was said; a transaction
+    /// counts as one.
+    pub fn forget_caching(&mut self) {
+        let said = matches!(self.last, Some((Some(container), _)) if container.name == "client");
+        if let (Some(interest), None, false) = (&mut self.tracking, &self.queue, said) {
+            interest.caching = false;
         }
     }
 

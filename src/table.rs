@@ -139,6 +139,13 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// Reads the slot where `find` begins: what is read early need not be waited for later. What
+    /// it holds means nothing.
+    #[inline]
+    pub fn touch(&self, hash: u64) -> u32 {
+        if self.len == 0 { 0 } else { self.slots[home(self.order(hash), self.homes)].hash }
+    }
+
     /// The element in a slot that `find` or `insert` named.
     #[inline]
     pub fn at(&self, slot: usize) -> &T {

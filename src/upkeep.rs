@@ -9,8 +9,8 @@ use crate::clock;
 use crate::command::client_others::too_large;
 use crate::engine;
 use crate::engine::room::{self, Room};
+use crate::keyspace::Entry;
 use crate::keyspace::sweep::{Sweep, Swept};
-use crate::keyspace::{Effects, Entry};
 use crate::node::Node;
 use crate::observe::latency::Happening;
 use crate::observe::stats;
@@ -118,7 +118,7 @@ fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> S
             &node.keyspace,
             now,
             || {
-                let mut effects = Effects::new(node.logging());
+                let mut effects = node.effects();
                 effects.wanted = node.config.load().notify_keyspace_events;
                 effects
             },

@@ -333,10 +333,6 @@ fn bitop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
         let text = format!("ERR BITOP {name} must be called with at least two source keys.");
         return Err(Fault::text(text));
     }
-    // The log must know which sources are due.
-    for key in sources {
-        view.exists(key);
-    }
     let result = {
         let read = view.as_read();
         let texts = sources.iter().map(|key| text(&read, key));

@@ -2,7 +2,7 @@
 
 use super::args::is;
 use super::connection::row;
-use super::{Argv, Command, Flags, client_others, help};
+use super::{Argv, Command, Flags, client_others, help, tracking};
 use crate::fault::{Fault, Outcome, shown};
 use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
@@ -42,6 +42,10 @@ pub const SUBCOMMANDS: &[Command] = &[
     client_others::REPLY,
     client_others::NO_EVICT,
     client_others::NO_TOUCH,
+    tracking::CACHING,
+    tracking::GETREDIR,
+    tracking::TRACKING,
+    tracking::TRACKINGINFO,
     Command {
         flags: Flags::LOADING.union(Flags::STALE),
         ..row(

@@ -245,6 +245,7 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     session.rare = Rare::empty();
     session.client.kept.store(false, Ordering::Relaxed);
     session.client.touches_not.store(false, Ordering::Relaxed);
+    node.tracking.disable(session);
     session.db = 0;
     session.protocol = Protocol::V2;
     session.authenticated = session.config().requirepass.is_empty();

@@ -366,8 +366,6 @@ fn read_or_store(
     asker: Asker,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    // The log must know when the source is due.
-    view.exists(source);
     let read = view.as_read();
     let set = read.collection::<Members>(source)?;
     let request = Request::parse(argv, asker, true, set)?;

@@ -217,8 +217,6 @@ fn pfmerge(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     let mut registers = Registers::new();
     let mut dense = false;
     for key in &argv[1..] {
-        // The log must know when a key is due.
-        view.exists(key);
         if let Some((bytes, encoding)) = find(&view.as_read(), key)? {
             dense |= encoding == Encoding::Dense;
             registers.merge(bytes)?;

@@ -58,6 +58,7 @@ pub mod string_number;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 pub mod transaction;
 
 use std::collections::HashMap;

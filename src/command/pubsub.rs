@@ -6,7 +6,6 @@
 use super::args::is;
 use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, help, scan};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::Effects;
 use crate::limits::{SUBSCRIBED_BYTES, SUBSCRIPTIONS};
 use crate::node::Node;
 use crate::pubsub::{Subscriptions, Topic};
@@ -299,7 +298,7 @@ fn spublish(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn 
 fn repeat(node: &Node, session: &Session, argv: Argv<'_>) {
     // Only for those who follow: nothing has changed that a sync token would name.
     if node.log.is_active() {
-        let mut effects = Effects::new(node.logging());
+        let mut effects = node.effects();
         effects.append(session.db, argv);
         node.log.append(&effects);
     }

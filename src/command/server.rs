@@ -148,6 +148,7 @@ fn flushdb(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     flush_option(argv)?;
     let db = view.db();
     view.clear(db);
+    view.effects.touch_everything();
     // Logged even when there was nothing, as Redis does.
     view.effects.changed();
     reply.ok();
@@ -159,6 +160,7 @@ fn flushall(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply)
     for db in 0..view.databases() {
         view.clear(db);
     }
+    view.effects.touch_everything();
     view.effects.changed();
     reply.ok();
     Ok(())

@@ -111,10 +111,6 @@ fn store(
     let (target, keys) = (argv[1], &argv[2..]);
     let limits = view.around.config.encodings.set;
     let result = algebra(keys, &sets(&view.as_read(), keys)?, limits);
-    // A replica has no clock and takes what is due for present: it has to hear of that first.
-    keys.iter().for_each(|key| {
-        view.exists(key);
-    });
     let len = result.as_ref().len();
     let existed = view.discard(target);
     if len > 0 {

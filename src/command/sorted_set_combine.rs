@@ -426,10 +426,6 @@ fn keep(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let limits = view.around.config.encodings.sorted_set;
-    // The log must know which of the inputs are due.
-    for key in asked.keys {
-        view.exists(key);
-    }
     let (result, _) = asked.result(&view.as_read())?;
     let pairs = result.iter().map(|(member, score)| (member, *score));
     reply.integer(store(view, target, SortedSet::from_pairs(pairs, limits), event) as i64);

@@ -296,8 +296,6 @@ fn zrangestore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
     let (target, source) = (argv[1], argv[2]);
     let request = Request::parse(&argv[3..], Said::STORE)?;
     let limits = view.around.config.encodings.sorted_set;
-    // The log must know when the source is due.
-    view.exists(source);
     let mut result = SortedSet::new();
     if let Some(set) = view.as_read().collection::<Members>(source)? {
         let ranks = request.ranks(set);

@@ -126,6 +126,8 @@ pub struct Config {
     pub proto_max_bulk_len: u64,
     /// Bytes of requests of one client that are read but not executed.
     pub client_query_buffer_limit: u64,
+    /// Keys remembered for clients that keep copies of what they read; 0 = no bound.
+    pub tracking_table_max_keys: u64,
     /// Bytes of replies of one client that are not yet sent.
     pub client_output_buffer_limit: OutputLimits,
 
@@ -221,6 +223,7 @@ impl Default for Config {
             // keeps one client from taking the memory of all.
             proto_max_bulk_len: 32 * MIB,
             client_query_buffer_limit: 64 * MIB,
+            tracking_table_max_keys: 1_000_000,
             client_output_buffer_limit: OutputLimits {
                 // Redis has no bound here, so a client that never reads can fill the memory
                 // (CVE-2025-21605).

@@ -263,6 +263,17 @@ pub const TABLE: &[Directive] = &[
         |c| c.proto_max_bulk_len,
         |c, v| put(&mut c.proto_max_bulk_len, v),
     ),
+    row(
+        Limits,
+        "tracking-table-max-keys",
+        "Keys remembered for clients that keep copies; 0 = no bound",
+    )
+    .number(
+        0,
+        LONG,
+        |c| wide(c.tracking_table_max_keys, LONG),
+        |c, v| put(&mut c.tracking_table_max_keys, v),
+    ),
     row(Data, "cluster-enabled", "Cluster mode is not available")
         .at_start()
         .fixed("no", "there is no cluster mode"),
@@ -529,7 +540,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),
     inert("syslog-ident", &[], "eave"),
-    inert("tracking-table-max-keys", &[], "1000000"),
     inert("unixsocketperm", &[], "0"),
 ];
 

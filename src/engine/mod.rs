@@ -12,7 +12,7 @@ mod watch;
 
 use smallvec::SmallVec;
 
-use crate::command::{Argv, Command, Control, Flags, Keys, Run};
+use crate::command::{Argv, Command, Control, Flags, Keys, Run, WriteRun};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::usage::Tick;
@@ -95,6 +95,9 @@ fn run_alone(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             node.announce(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
@@ -107,11 +110,15 @@ fn run_alone(
             let around =
                 surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
-            effects.begin(node.logging());
-            let outcome = run(&mut WriteView::new(&mut locks, db, around, effects), argv, reply);
+            node.begin(effects);
+            let mut view = WriteView::new(&mut locks, db, around, effects);
+            let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(db, argv);
             // The locks of what was changed are still held: the log has the order of changes.
             node.record(effects);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             drop(locks);
             finish(session);
             outcome
@@ -187,6 +194,43 @@ fn want(
     }
 }
 
+/// Runs a writer; of several keys, those that are due are gone before it sees them.
+#[inline]
+pub(crate) fn write(
+    run: WriteRun,
+    command: &Command,
+    view: &mut WriteView<'_, '_>,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    match command.keys {
+        // What becomes of a single key is the writer's own to say.
+        Keys::At { first, last, .. } if last == first as isize => {}
+        _ => remove_due(command, view, argv),
+    }
+    run(view, argv, reply)
+}
+
+/// Removes the declared keys that are due, and says so in the log. A writer takes a source that
+/// is due for absent, but a replica, where only the log removes keys, still has it and would
+/// make something else of the same command.
+fn remove_due(command: &Command, view: &mut WriteView<'_, '_>, argv: Argv<'_>) {
+    // PFCOUNT: what is due on a replica its leader still has.
+    if view.asked_on_replica() {
+        return;
+    }
+    let here = view.db();
+    let beyond = match command.keys {
+        Keys::Across { other, .. } => other(argv).filter(|other| *other < view.databases()),
+        _ => None,
+    };
+    for db in [Some(here), beyond].into_iter().flatten() {
+        view.select(db);
+        command.keys.positions(argv).for_each(|at| view.remove_if_due(argv[at]));
+    }
+    view.select(here);
+}
+
 /// What a handler needs to know besides its keys. It borrows of the session only the
 /// directives, so that the rest can change meanwhile.
 #[inline]
@@ -243,13 +287,19 @@ fn run_locked(
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
             effects.events.extend(view.missed());
+            if session.tracking.is_some() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
             let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
-            let outcome = run(&mut view, argv, reply);
+            let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(session.db, argv);
+            if effects.tracked && command.reads() {
+                node.tracking.remember(node, session, command, argv);
+            }
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::{Config, EvictionPolicy};
 use crate::keyspace::evict::{Evicted, Wish};
 use crate::keyspace::usage::Tick;
-use crate::keyspace::{Effects, Entry, Kind};
+use crate::keyspace::{Entry, Kind};
 use crate::limits::BULKY_BYTES;
 use crate::node::Node;
 use crate::observe::latency::Happening;
@@ -68,7 +68,7 @@ fn evict(node: &Node, config: &Config) -> (Room, u64) {
     };
     let mut evicted = 0;
     for step in 1.. {
-        let effects = || Effects::new(node.logging());
+        let effects = || node.effects();
         match evictor.step(&node.keyspace, &wish, effects, |mut effects| node.record(&mut effects))
         {
             Evicted::Entry(entry) => {

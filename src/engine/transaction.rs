@@ -115,7 +115,7 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut around = super::surroundings(&mut session.config, session.door, session.rare, session.now);
     // To watch a key is no use of it.
     around.tick = around.tick.unnoted();
-    session.effects.begin(node.logging());
+    node.begin(&mut session.effects);
     // A key that is due is gone before it is watched: its removal later is no change.
     let mut view = WriteView::new(&mut locks, db, around, &mut session.effects);
     for key in keys {
@@ -227,7 +227,7 @@ fn run_all(
     }
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
-    effects.begin(node.logging());
+    node.begin(&mut effects);
     let changed = watched_changed(session, &mut locks, &mut effects);
     if changed {
         reply.null_array();
@@ -252,7 +252,7 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let (number, start, db) = (command::number(command), session.stamp, session.db);
+        let (number, start) = (command::number(command), session.stamp);
         let ran = run_locked(node, session, command, argv, locks, effects, reply);
         session.tally.commands += 1;
         watch::ended(node, session, number, start, argv);
@@ -266,7 +266,7 @@ fn run_each(
             reply.error(text);
         }
         if !node.rare.get().is_empty() {
-            watch::tell(node, session, db, command, argv);
+            watch::tell(node, session, command, argv);
         }
     }
 }

@@ -31,27 +31,20 @@ pub(super) fn run(
     let touches = session.rare.contains(Rare::NO_TOUCH) && command.name == "touch";
     session.rare.set(Rare::NO_TOUCH, session.rare.contains(Rare::NO_TOUCH) && !touches);
     let queued = session.queue.is_some() && !command.flags.contains(Flags::NOT_QUEUED);
-    let db = session.db;
     let outcome = run_or_queue(node, session, command, argv, reply);
     session.rare.set(Rare::NO_TOUCH, session.rare.contains(Rare::NO_TOUCH) || touches);
     if !queued && outcome != Err(Fault::Contended) {
-        tell(node, session, db, command, argv);
+        tell(node, session, command, argv);
     }
     outcome
 }
 
-/// Tells those who watch of a command that was run, with the database that it was asked in.
-pub(super) fn tell(
-    node: &Node,
-    session: &Session,
-    db: usize,
-    command: &Command,
-    argv: Argv<'_>,
-) {
+/// Tells those who watch of a command that was run.
+pub(super) fn tell(node: &Node, session: &Session, command: &Command, argv: Argv<'_>) {
     // What operators ask is not shown, as in Redis.
     let hidden = command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN);
     if !hidden && node.rare.get().contains(Rare::MONITORED) && session.door != Door::Leader {
-        Monitors::tell(node, db, &session.client.peer, argv);
+        Monitors::tell(node, session.db, &session.client.peer, argv);
     }
 }
 

@@ -38,6 +38,7 @@ impl Dues<'_> {
     pub(super) fn remove_key(&mut self, shard: &mut Shard, slot: usize, key: &[u8]) {
         let entry = shard.remove(slot);
         shard.touch(key);
+        self.effects.touch(key);
         self.effects.expired += 1;
         self.effects.append(self.db, &[b"DEL", key]);
         let at = entry.expires_at();
@@ -74,6 +75,7 @@ impl Dues<'_> {
             return;
         }
         shard.touch(key);
+        self.effects.touch(key);
         let words: Vec<&[u8]> = [&b"HDEL"[..], key].iter().chain(fields).copied().collect();
         self.effects.append(self.db, &words);
         self.notify(Classes::HASH, "hexpired", key);

@@ -21,6 +21,15 @@ pub enum Logging {
     Foreign,
 }
 
+/// What those who track have to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// A key has changed.
+    Key(Box<[u8]>),
+    /// A database was emptied, or the whole data set replaced.
+    Everything,
+}
+
 /// Bytes of the buffer that are kept for the next command.
 const KEPT_BYTES: usize = 4096;
 
@@ -41,6 +50,12 @@ pub struct Effects {
     pub wanted: Classes,
     /// What has happened to keys, to be published.
     pub events: Vec<Event>,
+    /// Whether somebody tracks: what is touched is then noted.
+    pub tracked: bool,
+    /// The client whose commands these are; 0 is none.
+    pub author: u64,
+    /// What was touched, in its order.
+    touched: Vec<Touched>,
     /// Keys removed because they were due.
     pub expired: u64,
     /// Rate-limit decisions that admitted.
@@ -68,6 +83,32 @@ impl Effects {
         self.databases = None;
         self.dirty = 0;
         self.reworded = false;
+    }
+
+    /// Notes a key that somebody may track.
+    #[cold]
+    pub fn touch(&mut self, key: &[u8]) {
+        if self.tracked {
+            self.touched.push(Touched::Key(key.into()));
+        }
+    }
+
+    /// Notes that a database was emptied.
+    pub fn touch_everything(&mut self) {
+        if self.tracked && self.touched.last() != Some(&Touched::Everything) {
+            self.touched.push(Touched::Everything);
+        }
+    }
+
+    /// Takes out what was touched.
+    pub fn take_touched(&mut self) -> Vec<Touched> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Whether others have to hear of something.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty() | !self.touched.is_empty()
     }
 
     /// Whether the words of effects are written down, so that it is worth finding them.

@@ -196,6 +196,7 @@ fn take_out(
     let entry = shard.remove(slot);
     shard.touch(key);
     let mut effects = effects();
+    effects.touch(key);
     effects.append(*db, &[b"DEL", key]);
     if wish.notify.intersects(Classes::EVICTED) {
         let event = Event { db: *db, class: Classes::EVICTED, name: "evicted", key: key.clone() };

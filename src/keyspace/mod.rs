@@ -22,6 +22,7 @@ pub mod staging;
 pub mod sweep;
 pub mod usage;
 pub mod view;
+pub mod warm;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -175,6 +175,12 @@ impl Shard {
         }
     }
 
+    /// Whether any key is watched.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.watchers.is_some()
+    }
+
     /// Marks a key as changed to those who watch it.
     #[inline]
     pub fn touch(&self, key: &[u8]) {

@@ -283,6 +283,14 @@ impl<'a, 'k> WriteView<'a, 'k> {
         }
     }
 
+    /// Removes a declared key if it is due.
+    pub fn remove_if_due(&mut self, key: &[u8]) {
+        let place = self.locks.place(key);
+        if self.locks.held(self.db, place.shard).soonest() <= self.around.now {
+            self.present(key);
+        }
+    }
+
     /// Replaces the entry of a declared key, or adds it.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
         self.put(key, entry, |old, entry| *old = entry, |entry| entry);
@@ -365,7 +373,11 @@ impl<'a, 'k> WriteView<'a, 'k> {
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
         let place = self.locks.place(key);
-        self.locks.held(self.db, place.shard).touch(key);
+        let shard = self.locks.held(self.db, place.shard);
+        if shard.is_watched() | self.effects.tracked {
+            shard.touch(key);
+            self.effects.touch(key);
+        }
     }
 
     /// Whether a client of a replica asks: what it makes of the keyspace is in no log, unlike

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::clock;
 use crate::engine;
 use crate::keyspace::locks::Contended;
+use crate::keyspace::warm;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
 use crate::observe::{commands, stats};
@@ -69,7 +70,7 @@ pub struct Connection<S> {
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough for `close`; who listens registers anew each time.
+    /// client, which is enough for `close`; with messages it is registered anew.
     waker: Option<Waker>,
 }
 
@@ -84,6 +85,45 @@ enum Stop {
     Held,
     /// Replies are to be written before more is executed.
     OutputFull,
+}
+
+/// The arguments of one request.
+type Arguments<'a> = SmallVec<[&'a [u8]; 16]>;
+
+/// Requests that are decoded and not executed yet, each with the bytes that it takes.
+type Ahead<'a> = SmallVec<[(Arguments<'a>, usize); warm::TOGETHER]>;
+
+/// What has become of a request.
+enum Ran {
+    /// It is answered.
+    Done,
+    /// A shard is busy: nothing has happened.
+    Contended,
+    /// It has to wait until the client is woken: nothing has happened.
+    Held,
+    /// Its answer was larger than the client may leave unread.
+    Cut,
+}
+
+fn run(
+    node: &Node,
+    session: &mut Session,
+    argv: &[&[u8]],
+    most: usize,
+    output: &mut Vec<u8>,
+) -> Ran {
+    let start = output.len();
+    let mut reply = RespReply::bounded(output, session.protocol, most);
+    let ran = match engine::execute(node, session, argv, &mut reply) {
+        Err(Contended) if std::mem::take(&mut session.held) => Ran::Held,
+        Err(Contended) => Ran::Contended,
+        Ok(()) if reply.is_cut() => Ran::Cut,
+        Ok(()) => Ran::Done,
+    };
+    if session.rare.intersects(Rare::SILENT) && matches!(ran, Ran::Done) {
+        output.truncate(session.leave_out(start, output.len()));
+    }
+    ran
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -111,6 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         engine::forget_watches(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
         self.session.watch_no_more(&self.node);
+        self.node.tracking.disable(&mut self.session);
         (self.stream, self.session, end)
     }
 
@@ -130,7 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => return Poll::Pending,
             }
             // A node that stops still answers what it has read; who is cut is answered no more.
-            if self.session.closing || self.is_cut() || (self.session.client.is_closing() && (!self.more || self.held)) {
+            let ends = self.session.client.is_closing() && (!self.more || self.held);
+            if self.session.closing || self.is_cut() || ends {
                 return Poll::Ready(self.end());
             }
             if self.more {
@@ -154,10 +196,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes what has been published to the client, behind its replies.
     fn take_messages(&mut self, context: &mut Context<'_>) {
-        if self.session.subscriptions.is_some() || self.session.rare.contains(Rare::MONITORS) {
+        if self.session.client.has_messages() {
             // A wake takes the registration off: it is made anew before the outbox is looked at.
             self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
+        }
+    }
+
+    /// Takes what a command of a client that tracks has sent to itself, right behind its reply.
+    #[cold]
+    fn take_invalidations(&mut self, output: &mut Vec<u8>) {
+        self.session.forget_caching();
+        if self.session.client.has_messages() {
+            // The wake that came with them has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(output);
         }
     }
 
@@ -234,6 +287,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Executes the whole requests of `input` from `from` on, and leaves in `taken` how far it
     /// came. Replies gather in the worker's buffer and are written at the end, once.
     fn execute_from(&mut self, input: &[u8], from: usize) -> Stop {
+        if self.session.client.has_messages() {
+            // What was sent before these requests came is heard before their replies. The wake
+            // that came with it has taken the registration off.
+            self.waker = None;
+            self.session.client.take_messages(&mut self.output);
+        }
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
             let stop = self.execute(input, from, output);
@@ -264,69 +323,120 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
-        self.session.begin(&self.node);
-        let mut limits = self.request_limits();
-        let most = self.unread_limit();
         self.taken = from;
-        let mut since_clock = 0;
+        self.session.begin(&self.node);
         loop {
-            let rest = &input[self.taken..];
-            let mut argv: SmallVec<[&[u8]; 16]> = SmallVec::new();
-            let consumed = match self.decoder.whole(rest, &limits, &mut argv) {
-                Some(consumed) => consumed,
-                None => match self.decoder.decode(rest, &limits) {
-                    Ok(Decoded::Request(consumed)) => {
-                        argv.extend(self.decoder.arguments(rest));
-                        consumed
-                    }
-                    Ok(Decoded::Nothing(consumed)) => {
-                        self.taken += consumed;
-                        continue;
-                    }
-                    Ok(Decoded::Incomplete(_)) => return Stop::Drained,
-                    Err(error) => {
-                        drop(argv);
-                        self.refuse(&error, output);
-                        return Stop::Drained;
-                    }
-                },
+            // Read again every few requests, so that none sees an old time.
+            self.session.now = clock::unix_ms();
+            let limits = self.request_limits();
+            let most = self.unread_limit();
+            let mut argv = Arguments::new();
+            let stop = match self.decoder.whole(&input[self.taken..], &limits, &mut argv) {
+                Some(consumed) if self.taken + consumed == input.len() || limits.before_auth => {
+                    let ran = run(&self.node, &mut self.session, &argv, most, output);
+                    self.after_request(&ran, consumed, output)
+                }
+                Some(_) => self.execute_several(input, &limits, most, output),
+                None => self.execute_unusual(input, &limits, most, output),
             };
-            let start = output.len();
-            let mut reply = RespReply::bounded(output, self.session.protocol, most);
-            if let Err(Contended) =
-                engine::execute(&self.node, &mut self.session, &argv, &mut reply)
-            {
-                let held = std::mem::take(&mut self.session.held);
-                return if held { Stop::Held } else { Stop::Contended };
-            }
-            if reply.is_cut() {
-                self.taken += consumed;
-                self.overflown = true;
-                return Stop::Drained;
-            }
-            if self.session.rare.intersects(Rare::SILENT) {
-                output.truncate(self.session.leave_out(start, output.len()));
-            }
-            drop(argv);
-            self.decoder.shrink();
-            self.taken += consumed;
-            if self.session.closing {
-                return Stop::Drained;
-            }
-            // AUTH and RESET change what the next request may be.
-            if limits.before_auth == self.session.authenticated {
-                limits = self.request_limits();
-            }
-            if output.len() >= FLUSH_BYTES {
-                return Stop::OutputFull;
-            }
-            // The clock is read again after a few commands, so that none sees an old time.
-            since_clock += 1;
-            if since_clock == 16 {
-                since_clock = 0;
-                self.session.now = clock::unix_ms();
+            match stop {
+                Some(stop) => return stop,
+                None if self.taken == input.len() => return Stop::Drained,
+                None => {}
             }
         }
+    }
+
+    /// Executes the next few requests. Kept out of the way of single ones, which need not the
+    /// room for several.
+    #[inline(never)]
+    fn execute_several(
+        &mut self,
+        input: &[u8],
+        limits: &RequestLimits,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<Stop> {
+        let mut ahead = Ahead::new();
+        self.look_ahead(&input[self.taken..], limits, &mut ahead);
+        for (argv, consumed) in &ahead {
+            let ran = run(&self.node, &mut self.session, argv, most, output);
+            let stop = self.after_request(&ran, *consumed, output);
+            // RESET changes what the next request may be.
+            if stop.is_some() || !self.session.authenticated {
+                return stop;
+            }
+        }
+        None
+    }
+
+    /// Decodes the next few requests, as far as they are whole and plain, and has the keyspace
+    /// look at their keys together.
+    #[inline]
+    fn look_ahead<'a>(&self, input: &'a [u8], limits: &RequestLimits, ahead: &mut Ahead<'a>) {
+        let mut from = 0;
+        while from < input.len() && ahead.len() < warm::TOGETHER {
+            let mut argv = SmallVec::new();
+            let Some(consumed) = self.decoder.whole(&input[from..], limits, &mut argv) else {
+                break;
+            };
+            from += consumed;
+            ahead.push((argv, consumed));
+        }
+        if ahead.len() > 1 {
+            // Where a first argument is no key, nothing is found there.
+            let keys = ahead.iter().filter_map(|(argv, _)| argv.get(1).copied());
+            self.node.keyspace.warm(self.session.db, keys);
+        }
+    }
+
+    /// Executes a request that came in parts, is inline, or is none.
+    fn execute_unusual(
+        &mut self,
+        input: &[u8],
+        limits: &RequestLimits,
+        most: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<Stop> {
+        let rest = &input[self.taken..];
+        let consumed = match self.decoder.decode(rest, limits) {
+            Ok(Decoded::Request(consumed)) => consumed,
+            Ok(Decoded::Nothing(consumed)) => {
+                self.taken += consumed;
+                return None;
+            }
+            Ok(Decoded::Incomplete(_)) => return Some(Stop::Drained),
+            Err(error) => {
+                self.refuse(&error, output);
+                return Some(Stop::Drained);
+            }
+        };
+        let argv: Arguments<'_> = self.decoder.arguments(rest).collect();
+        let ran = run(&self.node, &mut self.session, &argv, most, output);
+        drop(argv);
+        if !matches!(ran, Ran::Contended | Ran::Held) {
+            self.decoder.shrink();
+        }
+        self.after_request(&ran, consumed, output)
+    }
+
+    /// Goes on behind a request, unless something says to stop.
+    #[inline]
+    fn after_request(&mut self, ran: &Ran, consumed: usize, output: &mut Vec<u8>) -> Option<Stop> {
+        match ran {
+            Ran::Contended => return Some(Stop::Contended),
+            Ran::Held => return Some(Stop::Held),
+            Ran::Done | Ran::Cut => {}
+        }
+        self.taken += consumed;
+        if self.session.tracking.is_some() {
+            self.take_invalidations(output);
+        }
+        self.overflown |= matches!(ran, Ran::Cut);
+        if self.overflown || self.session.closing {
+            return Some(Stop::Drained);
+        }
+        (output.len() >= FLUSH_BYTES).then_some(Stop::OutputFull)
     }
 
     /// Answers bytes that are no request, and ends the connection.

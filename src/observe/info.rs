@@ -133,7 +133,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     let output = most(|client| client.output_bytes.load(Ordering::Relaxed));
     lines.put("client_recent_max_output_buffer", output);
     lines.put("blocked_clients", 0);
-    lines.put("tracking_clients", 0);
+    lines.put("tracking_clients", node.tracking.clients());
     lines.put("clients_in_timeout_table", 0);
     lines.put("monitoring_clients", node.observer.monitors.len());
 }
@@ -233,7 +233,9 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
     lines.zeros(&["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
     lines.zeros(&["active_defrag_key_hits", "active_defrag_key_misses"]);
-    lines.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    lines.put("tracking_total_keys", node.tracking.keys());
+    lines.put("tracking_total_items", node.tracking.items());
+    lines.put("tracking_total_prefixes", node.tracking.prefixes());
     lines.put("unexpected_error_replies", 0);
     lines.put("total_error_replies", get(&stats.errors));
     lines.put("dump_payload_sanitizations", 0);

@@ -288,6 +288,7 @@ impl<'a> Link<'a> {
             log.reset(position);
             // Kept from here on, so that others can resume from this node once it leads.
             log.activate();
+            self.node.tracking.flush(&self.node);
         });
         let Ok(garbage) = replaced else { return Ok(false) };
         term.position = Some(position);

@@ -97,13 +97,17 @@ impl Stream {
                 _ => {}
             }
             if !whole {
-                let places = node.live_places(*first);
                 cut.entries = match until {
                     // Less than the whole node.
                     Until::Length(len) => {
                         self.len.saturating_sub(cut.removed).saturating_sub(len) as usize
                     }
-                    Until::Id(id) => places.take_while(|place| place.id < id).count(),
+                    // A deleted entry ends it too, and since XSETID can go back behind one,
+                    // others of lower ids may follow.
+                    Until::Id(id) => {
+                        let older = node.places(*first).take_while(|place| place.id < id);
+                        older.filter(|place| !place.deleted).count()
+                    }
                 };
                 cut.removed += cut.entries as u64;
                 break;

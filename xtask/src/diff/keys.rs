@@ -40,6 +40,7 @@ const ROWS: &[Row] = &[
     row(1, "RPUSH 'sortlist value value value value").then(&[
         ("INCRBYFLOAT 'errno 1", How::Exact),
         ("SORT 'sortlist {BY s* [GET h*->w1] [GET #] [ALPHA] [DESC]}", How::Exact),
+        ("INCRBYFLOAT 'errno 1", How::Exact),
         ("SORT 'sortlist {BY h*->w1 [GET s*] [ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
         ("SORT 'sortlist {BY 'nosort [GET #] [DESC] [LIMIT count limit]}", How::Exact),
         ("DEL 'sortlist", How::Exact),
@@ -47,6 +48,7 @@ const ROWS: &[Row] = &[
     row(1, "ZADD 'sortzset 1 member 2 member 3 member 4 member").then(&[
         ("INCRBYFLOAT 'errno 1", How::Exact),
         ("SORT 'sortzset {[ALPHA] [DESC] [LIMIT count limit]}", How::Exact),
+        ("INCRBYFLOAT 'errno 1", How::Exact),
         ("SORT 'sortzset {[ALPHA] [LIMIT count limit] STORE 'sortlist}", How::Exact),
         ("LRANGE 'sortlist 0 -1", How::Exact),
         ("DEL 'sortlist", How::Exact),

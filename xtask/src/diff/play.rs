@@ -116,7 +116,8 @@ fn judge(
                 pair.past,
             ),
             (Some(redis), Some(eave)) => {
-                let next = replies.get(at + 1).and_then(|next| next.0.as_deref());
+                let probe = step.lines.get(at + 1).filter(|next| compare::is_probe(line, next));
+                let next = probe.and(replies.get(at + 1)).and_then(|next| next.0.as_deref());
                 compare::same(line, redis, eave, next, pair.past)
             }
             _ => false,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::compare::is_probe;
 use super::grammar::{How, Line, Step};
 use super::keyspace;
 use super::pair::Pair;
@@ -129,7 +130,7 @@ impl Shrinking<'_> {
             for left in (1..=inner.len()).rev() {
                 let mut fewer = self.steps.clone();
                 if let Some(step) = fewer.get_mut(at).filter(|step| step.lines.len() > left + 1) {
-                    step.lines.remove(left);
+                    leave_out(&mut step.lines, left);
                     self.keep(fewer)?;
                 }
             }
@@ -184,6 +185,20 @@ impl Shrinking<'_> {
         }
         Ok(())
     }
+}
+
+/// Leaves a line out, and with it the question that says how its reply is to be read. Such a
+/// question does not go alone.
+fn leave_out(lines: &mut Vec<Line>, at: usize) {
+    let asks = |at: usize| {
+        let (line, next) = (lines.get(at), lines.get(at + 1));
+        line.zip(next).is_some_and(|(line, next)| is_probe(line, next))
+    };
+    if at > 0 && asks(at - 1) {
+        return;
+    }
+    let end = if asks(at) { at + 2 } else { at + 1 };
+    lines.drain(at..end);
 }
 
 fn is_blocking_read(line: &Line) -> bool {
