@@ -166,6 +166,13 @@ impl Client {
         "default".to_owned()
     }
 
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        // A Unix socket's address is its path.
+        let address = self.peer.parse::<std::net::SocketAddr>();
+        address.map_or(self.peer.starts_with('/'), |peer| peer.ip().to_canonical().is_loopback())
+    }
+
     /// What kind of client it is, as CLIENT LIST TYPE and CLIENT KILL TYPE ask.
     pub fn role(&self) -> Role {
         let listens = self.listening.iter().any(|count| count.load(Ordering::Relaxed) > 0);

@@ -71,6 +71,8 @@ pub struct Node {
     pub shutdown: CancellationToken,
     /// DEBUG SET-ACTIVE-EXPIRE 0.
     pub sweepless: AtomicBool,
+    /// DEBUG PAUSE-CRON 1.
+    pub cronless: AtomicBool,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -156,6 +158,7 @@ impl Node {
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
             sweepless: AtomicBool::new(false),
+            cronless: AtomicBool::new(false),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -232,6 +235,7 @@ impl Node {
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
         self.observer.configure(&next);
+        crate::banner::set_level(next.loglevel);
         self.config.store(Arc::new(next));
         Ok(())
     }

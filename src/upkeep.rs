@@ -38,6 +38,9 @@ pub async fn run(node: Arc<Node>) {
             () = node.shutdown.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }
+        if node.cronless.load(Ordering::Relaxed) {
+            continue;
+        }
         measure(&node);
         look_around(&node);
         close_idle(&node);

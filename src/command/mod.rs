@@ -14,8 +14,10 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod client;
 pub mod client_others;
+pub mod config;
 pub mod connection;
 pub mod databases;
+pub mod debug;
 pub mod dump;
 pub mod expire;
 pub mod geo;
@@ -444,6 +446,7 @@ pub const FAMILIES: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     process::COMMANDS,
+    debug::COMMANDS,
 ];
 
 /// Every command that clients may ask, containers included, subcommands not.

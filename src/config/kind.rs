@@ -283,7 +283,7 @@ pub(super) fn parse_integer(text: &str) -> Option<i64> {
 /// A number of bytes: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024, as in
 /// redis.conf. Unlike Redis, an empty or overflowing number is refused rather than read as 0 or
 /// as the largest.
-pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {

@@ -13,6 +13,7 @@ mod classes;
 mod error;
 mod help;
 mod kind;
+mod rewrite;
 mod rows;
 mod source;
 mod table;
@@ -29,6 +30,7 @@ pub use classes::Classes;
 pub use error::{ConfigError, Origin};
 pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
+pub use kind::parse_bytes as bytes;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use value::{
@@ -155,6 +157,8 @@ pub struct Config {
 
     /// Seconds that a stop waits for replicas at most.
     pub shutdown_timeout: u32,
+    /// Whether the checksums of payloads are passed over: DEBUG, no directive.
+    pub skip_checksums: bool,
     /// Background work runs so many times a second.
     pub hz: u32,
     /// Snapshot rules. Kept only: persistence is not available yet.
@@ -245,6 +249,7 @@ impl Default for Config {
             latency_monitor_threshold: 0,
 
             shutdown_timeout: 10,
+            skip_checksums: false,
             hz: 10,
             save: Vec::new(),
 

@@ -36,6 +36,16 @@ pub trait Reply {
     /// Text for a person to read, such as INFO's.
     fn verbatim(&mut self, text: &str);
 
+    /// A truth: 1 or 0 where the protocol has none.
+    fn boolean(&mut self, value: bool) {
+        self.integer(value.into());
+    }
+
+    /// A whole number of any size, in digits.
+    fn big_number(&mut self, digits: &str) {
+        self.bulk(digits.as_bytes());
+    }
+
     /// A floating point number in a form of the command's own.
     fn decimal(&mut self, text: &str) {
         self.bulk(text.as_bytes());
@@ -247,6 +257,20 @@ impl Reply for RespReply<'_> {
                 self.out.extend_from_slice(text.as_bytes());
                 self.out.extend_from_slice(b"\r\n");
             }
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        match self.protocol {
+            Protocol::V2 => self.integer(value.into()),
+            Protocol::V3 => self.out.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+        }
+    }
+
+    fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::V2 => self.bulk(digits.as_bytes()),
+            Protocol::V3 => self.line(b'(', digits),
         }
     }
 
