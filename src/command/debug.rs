@@ -54,12 +54,20 @@ fn debug(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
         is(word, name) && (*least..=*most).contains(&arguments.len())
     });
     let Some((.., run)) = found else {
-        return Err(Fault::text(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            shown(word, 128)
-        )));
+        return Err(unknown(word));
     };
-    run(node, session, arguments, reply)
+    let outcome = run(node, session, arguments, reply);
+    outcome.map_err(|fault| if fault == OPTION { unknown(word) } else { fault })
+}
+
+/// What a subcommand answers whose option is none; the client is told its word as it was sent.
+const OPTION: Fault = Fault::new("ERR unknown option");
+
+fn unknown(word: &[u8]) -> Fault {
+    let word = shown(word, 128);
+    Fault::text(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
+    ))
 }
 
 type DebugRun = fn(&Node, &mut Session, Argv<'_>, &mut dyn Reply) -> Outcome;
@@ -322,9 +330,7 @@ fn reply_buffer(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
             integer(argv[1])?;
         }
     } else if !is(argv[0], "RESIZING") {
-        return Err(Fault::new(
-            "ERR unknown subcommand or wrong number of arguments for 'replybuffer'. Try DEBUG HELP.",
-        ));
+        return Err(OPTION);
     }
     reply.ok();
     Ok(())
