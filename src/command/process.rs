@@ -7,6 +7,7 @@ use crate::fault::{Fault, Outcome};
 use crate::keyspace::ReadView;
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::session::Session;
 use crate::shutdown::Shutting;
@@ -45,8 +46,11 @@ fn monitor(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Repl
     if session.executing.is_some() {
         return Err(Fault::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
-    session.watch_all(node);
-    reply.ok();
+    // Who watches already is not even answered, as in Redis.
+    if !session.rare.contains(Rare::MONITORS) {
+        session.watch_all(node);
+        reply.ok();
+    }
     Ok(())
 }
 

@@ -74,7 +74,8 @@ fn keys_are_scanned_and_commands_piped_in() {
 fn figures_are_shown() {
     let talk = filled(&[]);
     let mut child = Command::new("timeout")
-        .args(["1", "redis-cli", "-p", &talk.server.resp.port().to_string(), "--stat", "-i", "0.1"])
+        .args(["1", "stdbuf", "-oL", "redis-cli", "-p", &talk.server.resp.port().to_string()])
+        .args(["--stat", "-i", "0.1"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("could not run: redis-cli");

@@ -22,7 +22,7 @@ fn counts(program: Program) -> Vec<Option<String>> {
         "INCR k",
         "HGET k f",
         "CONFIG GET port",
-        "CONFIG SET port 1",
+        "CONFIG SET timeout x",
         "CONFIG nonsense",
         "MULTI",
         "SET a 1",
@@ -70,7 +70,9 @@ fn counts(program: Program) -> Vec<Option<String>> {
 
 #[test]
 fn calls_and_failures_are_counted_as_redis_counts_them() {
-    assert_eq!(counts(Program::Eave), counts(Program::Redis));
+    for (ours, theirs) in counts(Program::Eave).iter().zip(&counts(Program::Redis)) {
+        assert_eq!(ours, theirs);
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn every_kind_of_writer_waits() {
 fn commands_wait_until_the_time_is_over() {
     for (_, mut talk) in Talk::both(&[]) {
         talk.ask(1, "PING");
-        assert_eq!(talk.ask(0, "CLIENT PAUSE 300"), ok());
+        assert_eq!(talk.ask(0, "CLIENT PAUSE 1500"), ok());
         talk.send(1, "PING");
         talk.send(2, "CLIENT UNPAUSE");
         assert!(talk.is_silent(1) && talk.is_silent(2));
