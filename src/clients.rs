@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
@@ -12,7 +11,9 @@ use parking_lot::{Mutex, RwLock};
 use crate::access::user::DEFAULT;
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
+use crate::waiter::Waiter;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Client {
     pub tracking: Standing,
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// What it waits for.
+    waiter: Mutex<Weak<Waiter>>,
     /// Whether there are such messages.
     mail: AtomicBool,
     closing: AtomicBool,
@@ -83,6 +86,21 @@ impl Client {
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.waker.wake();
+    }
+
+    /// Wakes the client's task.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Shows others what it waits for.
+    pub fn waits(&self, waiter: &Arc<Waiter>) {
+        *self.waiter.lock() = Arc::downgrade(waiter);
+    }
+
+    /// What it waits for, as long as it does.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.waiter.lock().upgrade().filter(|waiter| waiter.is_waiting())
     }
 
     /// Whether the task has been asked to end.
@@ -123,6 +141,18 @@ impl Client {
         }
     }
 
+    /// Bytes that it has not taken yet, of replies and of messages.
+    pub fn unread(&self) -> u64 {
+        let replies = self.output_bytes.load(Ordering::Relaxed);
+        let messages = if self.has_messages() { self.outbox.lock().bytes.len() } else { 0 };
+        replies.saturating_add(messages) as u64
+    }
+
+    /// Whether that is more than `limit` allows.
+    pub fn is_over(&self, unread: u64, limit: OutputLimit, now: u64) -> bool {
+        limit.is_exceeded(unread, &mut self.outbox.lock().over_since, now)
+    }
+
     /// Whether there are messages to be taken.
     #[inline]
     pub fn has_messages(&self) -> bool {
@@ -156,10 +186,18 @@ impl Client {
         let [channels, patterns, shards] =
             [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
         let mut flags = String::new();
-        let letters =
-            [(follower, "S"), (channels + patterns + shards > 0, "P"), (queued >= 0, "x")];
+        let letters = [
+            (follower, "S"),
+            (channels + patterns + shards > 0, "P"),
+            (queued >= 0, "x"),
+            (self.waiter().is_some(), "b"),
+        ];
         letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
         flags.push_str(tracking::letters(self));
+        // A socket of this machine: its file has no port.
+        if self.peer.ends_with(":0") {
+            flags.push('U');
+        }
         if flags.is_empty() {
             flags.push('N');
         }
@@ -224,6 +262,7 @@ impl Clients {
             listening: [const { AtomicUsize::new(0) }; 3],
             tracking: Standing::default(),
             outbox: Mutex::default(),
+            waiter: Mutex::default(),
             mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),

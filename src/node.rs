@@ -4,7 +4,6 @@
 //! can be used from every worker at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
@@ -20,13 +19,18 @@ use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
+use crate::net::tls::Tls;
 use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
-use crate::replicate::{Outlets, Term};
+use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::script::Scripts;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
+use crate::waiter::Waits;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -43,6 +47,12 @@ pub struct Node {
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who waits.
+    pub waits: Waits,
+    /// Certificates.
+    pub tls: Tls,
+    /// The scripts that clients have sent.
+    pub scripts: Scripts,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -61,6 +71,9 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
+    /// the lists of watchers.
+    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -72,6 +85,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Who waits for them.
+    pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
@@ -121,6 +136,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
             status: Mutex::new(None),
@@ -133,6 +149,9 @@ impl Node {
             access: Access::new(&config),
             clients: Clients::default(),
             hub: Hub::default(),
+            waits: Waits::default(),
+            tls: Tls::default(),
+            scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
@@ -142,6 +161,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            orphans: Mutex::default(),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -199,6 +219,14 @@ impl Node {
         let config = self.config.load();
         let limit = config.client_output_buffer_limit.pubsub;
         self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
+    }
+
+    /// Reads the files of certificates again, as SIGHUP asks.
+    pub fn reload_certificates(&self) {
+        match self.tls.load(&self.config.load().tls) {
+            Ok(()) => tracing::info!("SIGHUP: certificates are read again"),
+            Err(error) => tracing::warn!("SIGHUP: TLS stays as it was: {error}"),
+        }
     }
 
     /// Changes settings.

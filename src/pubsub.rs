@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -20,6 +19,7 @@ use crate::config::{Classes, OutputLimit};
 use crate::keyspace::Event;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply, RespReply};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::value::glob;
 
 /// What a client can listen to.

@@ -1,7 +1,6 @@
 //! What one client has: its database, its protocol, its transaction, its name.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
@@ -18,7 +17,9 @@ use crate::keyspace::view::Lookups;
 use crate::node::Node;
 use crate::pubsub::Subscriptions;
 use crate::resp::reply::Protocol;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Interest;
+use crate::waiter::Waiting;
 
 /// By which door a session came in: it decides what it may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Session {
     pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
+    /// What it waits for: nothing more is executed until that has come.
+    pub waiting: Option<Waiting>,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it keeps copies of, if anything.
@@ -176,6 +179,7 @@ impl Session {
             queue: None,
             executing: None,
             watches: Watches::default(),
+            waiting: None,
             subscriptions: None,
             tracking: None,
             closing: false,

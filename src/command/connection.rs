@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::args::{self, integer, is};
-use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, client};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, SessionRun, client};
 use crate::access::door::{authenticate, identify};
 use crate::access::user::DEFAULT;
 use crate::engine;
@@ -75,19 +75,9 @@ pub const fn row(
     arity: isize,
     run: SessionRun,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Connection,
-        arity,
-        keys: Keys::None,
-        flags: Flags::empty(),
-        run: Run::Session(run),
-        subcommands: &[],
-    }
+    let (family, flags) = (Family::new(Group::Connection), Flags::empty());
+    let row = family.row(name, syntax, summary, since, arity, flags, Run::Session(run));
+    Command { keys: Keys::None, ..row }
 }
 
 fn ping(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

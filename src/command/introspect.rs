@@ -160,6 +160,7 @@ pub(super) fn flag_names(command: &Command) -> Vec<&'static str> {
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::ALLOW_BUSY, "allow_busy"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     ];
     let kind = command.writes().then_some("write").or(command.reads().then_some("readonly"));
     let flags = named.into_iter().filter(|(flag, _)| command.flags.contains(*flag));
@@ -174,6 +175,8 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     if flags.contains(Flags::COLLECTIONS) {
         let kinds = [Group::List, Group::Set, Group::SortedSet];
         categories.extend(kinds.into_iter().filter_map(Group::category));
+    } else if flags.contains(Flags::CONNECTION) && command.group == Group::Generic {
+        // WAIT is about no key.
     } else if !matches!(command.run, Run::Container) {
         categories.extend(command.group.category());
     }
@@ -182,7 +185,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         (flags.contains(Flags::KEYSPACE), "@keyspace"),
         (flags.contains(Flags::CONNECTION), "@connection"),
         (command.writes(), "@write"),
-        (command.reads(), "@read"),
+        (command.reads() && command.group != Group::Scripting, "@read"),
         (admin, "@admin"),
         (admin || flags.contains(Flags::DANGEROUS), "@dangerous"),
         (flags.contains(Flags::PUBSUB), "@pubsub"),

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::args::{integer, is, next};
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Keys, Positions, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Reaching { range: (1, 1, 1), find: named_with_store, beyond: has_pattern },
         complexity: COMPLEXITY,
-        ..row(
+        ..GENERIC.row(
             "sort",
             "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
             "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Reaching { range: (1, 1, 1), find: named, beyond: has_pattern },
         complexity: COMPLEXITY,
-        ..row(
+        ..GENERIC.row(
             "sort_ro",
             "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
             "Returns the sorted elements of a list, a set, or a sorted set.",

@@ -16,6 +16,7 @@ mod kind;
 mod rows;
 mod source;
 mod table;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
+pub use tls::{ClientAuth, TlsSettings};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
     SavePoint, Secret,
@@ -63,6 +65,13 @@ pub struct Config {
     pub io_threads: u32,
     /// Connected clients, both doors together.
     pub maxclients: u32,
+
+    /// Path of a socket for clients of this machine; empty = none.
+    pub unixsocket: String,
+    /// Permissions of that socket; 0 = as the umask says.
+    pub unixsocketperm: u32,
+    /// The doors with TLS.
+    pub tls: TlsSettings,
 
     /// TCP port of the REST door; 0 = off.
     pub rest_port: u16,
@@ -125,6 +134,8 @@ pub struct Config {
     pub maxmemory: u64,
     /// What happens at `maxmemory`.
     pub maxmemory_policy: EvictionPolicy,
+    /// Milliseconds after which those who wait for a script are told so; 0 = never.
+    pub busy_reply_threshold: u64,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -189,6 +200,9 @@ impl Default for Config {
             timeout: 0,
             io_threads: 0,
             maxclients: 10_000,
+            unixsocket: String::new(),
+            unixsocketperm: 0,
+            tls: TlsSettings::default(),
 
             rest_port: 8079,
             rest_bind: Vec::new(),
@@ -225,6 +239,7 @@ impl Default for Config {
 
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::NoEviction,
+            busy_reply_threshold: 5000,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

@@ -1,8 +1,13 @@
 //! The rows of the table.
 //!
+//! Those of TLS are in `tls`.
+//!
 //! Left out on purpose: defaults, which stand in [`Config::default`] with their reasons.
 
+mod tls;
+
 use eave_ratelimit::Rule;
+pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
@@ -62,11 +67,22 @@ pub const TABLE: &[Directive] = &[
         |c| c.timeout.into(),
         |c, v| put(&mut c.timeout, v),
     ),
-    row(Network, "tls-port", "TCP port for TLS; not available yet")
-        .fixed("0", "TLS is not available yet"),
-    row(Network, "unixsocket", "Path of a Unix socket; not available yet")
+    row(Network, "unixsocket", "Path of a socket for clients of this machine; empty = none")
         .at_start()
-        .fixed("", "Unix sockets are not available yet"),
+        .text(|c| &c.unixsocket, |c, v| c.unixsocket = v),
+    row(Network, "unixsocketperm", "Permissions of that socket, octal; 0 = as the umask says")
+        .at_start()
+        .words(
+            "<octal>",
+            |c| format!("{:o}", c.unixsocketperm),
+            |c, words, _| {
+                let [word] = words else { return Err(Reason::Count(words.len())) };
+                let mode = u32::from_str_radix(word, 8).ok().filter(|mode| *mode <= 0o777);
+                c.unixsocketperm =
+                    mode.ok_or(Reason::Other("argument must be an octal number up to 777"))?;
+                Ok(())
+            },
+        ),
     row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
         "<address>...",
         |c| join(&c.rest_bind),
@@ -266,7 +282,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Limits,
         "client-output-buffer-limit",
-        "Unsent replies: class hard soft seconds; only hard, of normal and replica, acts yet",
+        "Unsent replies: class hard soft seconds, for normal, replica and pubsub",
     )
     .words(
         "<class> <hard> <soft> <seconds>...",
@@ -278,6 +294,18 @@ pub const TABLE: &[Directive] = &[
         BYTES,
         |c| c.client_query_buffer_limit,
         |c, v| put(&mut c.client_query_buffer_limit, v),
+    ),
+    row(
+        Limits,
+        "busy-reply-threshold",
+        "Milliseconds of a script after which who waits for it is told BUSY; 0 = never",
+    )
+    .alias(&["lua-time-limit"])
+    .number(
+        0,
+        LONG,
+        |c| wide(c.busy_reply_threshold, LONG),
+        |c, v| put(&mut c.busy_reply_threshold, v),
     ),
     row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
         MIB,
@@ -471,8 +499,7 @@ pub const TABLE: &[Directive] = &[
 /// The directives that Redis has and that change nothing here, sorted by name.
 ///
 /// They are accepted, and their values kept for CONFIG GET, so that a redis.conf or a tool that
-/// sets them does not break. What would break a promise when silently lost (persistence, TLS, ACL
-/// files) is not among them: those are fixed rows of [`TABLE`].
+/// sets them does not break. What would break a promise when silently lost (persistence, ACL files) is not among them: those are fixed rows of [`TABLE`].
 pub(super) const INERT: &[Directive] = &[
     inert("active-defrag-cycle-max", &[], "25"),
     inert("active-defrag-cycle-min", &[], "1"),
@@ -493,7 +520,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("appendfsync", &[], "everysec"),
     inert("auto-aof-rewrite-min-size", &[], "67108864"),
     inert("auto-aof-rewrite-percentage", &[], "100"),
-    inert("busy-reply-threshold", &["lua-time-limit"], "5000"),
     inert("crash-log-enabled", &[], "yes"),
     inert("crash-memcheck-enabled", &[], "yes"),
     inert("disable-thp", &[], "yes"),
@@ -544,7 +570,8 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),
     inert("syslog-ident", &[], "eave"),
-    inert("unixsocketperm", &[], "0"),
+    inert("tls-dh-params-file", &[], ""),
+    inert("tls-session-cache-timeout", &[], "300"),
 ];
 
 /// A row before it is said what it holds.

@@ -13,9 +13,11 @@ use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Session};
 
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
-const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
-const READ_ONLY: Fault = Fault::new("READONLY You can't write against a read only replica.");
-const STALE: Fault =
+pub(super) const OUT_OF_MEMORY: Fault =
+    Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
+pub(super) const READ_ONLY: Fault =
+    Fault::new("READONLY You can't write against a read only replica.");
+pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
 /// Finds the row of a request, and asks whether it may be run.
@@ -158,6 +160,83 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
         return Err(STALE);
     }
     Ok(())
+}
+
+/// Finds the row of a command that a script calls, and asks whether it may.
+///
+/// # Errors
+/// What the script is told if not, in words of its own.
+pub(super) fn admit_in_script(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<&'static Command, Fault> {
+    let named = find_both(argv).map_err(|fault| in_script_words(argv, fault))?;
+    let (_, command) = named;
+    if command.flags.contains(Flags::INTERNAL) {
+        return Err(UNKNOWN_IN_SCRIPT);
+    }
+    if command.flags.contains(Flags::NOSCRIPT) {
+        return Err(Fault::new("ERR This Redis command is not allowed from script"));
+    }
+    if matches!(command.name, "xread" | "xreadgroup") && waits(argv) {
+        let name = command.name;
+        return Err(Fault::text(format!(
+            "ERR {name} command is not allowed with BLOCK option from scripts"
+        )));
+    }
+    access::door::admit_in_script(node, session, named, argv)?;
+    if node.replication.is_replica()
+        && session.door != Door::Leader
+        && !session.config().replica_serve_stale_data
+        && !command.flags.contains(Flags::STALE)
+        && !node.replication.is_connected()
+    {
+        return Err(Fault::new("ERR Can not execute the command on a stale replica"));
+    }
+    Ok(command)
+}
+
+/// Whether a read of streams has the option to wait.
+fn waits(argv: Argv<'_>) -> bool {
+    let mut options = argv.iter().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
+    options.any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
+}
+
+/// Asks whether a script may write here.
+///
+/// # Errors
+/// When this is a replica that takes no writes.
+pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    let replica = node.replication.is_replica() && session.door != Door::Leader;
+    if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
+}
+
+/// Whether a command tells other nodes something though it writes nothing: a script that only
+/// reads may not call it.
+pub(super) fn may_replicate(command: &Command) -> bool {
+    matches!(command.run, command::Run::Remember(_))
+        || matches!(command.name, "publish" | "spublish")
+}
+
+/// Whether a script of this session would be let run this; nothing if it is no command.
+pub(super) fn may_call(node: &Node, session: &mut Session, argv: Argv<'_>) -> Option<bool> {
+    let named = find_both(argv).ok()?;
+    Some(access::door::would_admit(node, session, named, argv))
+}
+
+const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called from script");
+
+#[cold]
+fn in_script_words(argv: Argv<'_>, fault: Fault) -> Fault {
+    let arity = match &fault {
+        Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
+        Fault::Contended | Fault::Wait(_) => false,
+    };
+    if arity && command::lookup(argv[0]).is_some() {
+        return Fault::new("ERR Wrong number of args calling Redis command from script");
+    }
+    UNKNOWN_IN_SCRIPT
 }
 
 /// Whether `argv` names `command`, which has no subcommands, with a fitting arity.

@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_TURN;
 use crate::node::Node;
+use crate::patience::Patience;
 use crate::resp::Reply;
 use crate::session::Session;
 
@@ -36,8 +37,13 @@ impl Caller {
         let arguments = commands.arguments();
         let commands = commands.split(&arguments);
         let mut pipeline = Pipeline::new(&commands, format);
+        let (mut patience, mut before) = (Patience::default(), 0);
         while self.desk.lock().run_some(&self.node, sender, &mut pipeline) == Progress::More {
-            tokio::task::yield_now().await;
+            if pipeline.next > before {
+                patience.renew();
+            }
+            before = pipeline.next;
+            patience.wait().await;
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -57,13 +63,14 @@ impl Caller {
             .into_iter()
             .collect::<Result<_, _>>()
             .map_err(Refusal::bad_request)?;
+        let mut patience = Patience::default();
         loop {
             match self.desk.lock().run_all(&self.node, sender, &argvs, encoding) {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended) => {}
+                Err(Fault::Contended | Fault::Wait(_)) => {}
             }
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 

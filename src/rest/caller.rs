@@ -30,6 +30,7 @@ use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
 use crate::node::Node;
 use crate::observe::stats;
+use crate::patience::Patience;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Session};
@@ -147,11 +148,12 @@ impl Caller {
         if argv.is_empty() {
             return answer::refuse(&Refusal::EMPTY_COMMAND);
         }
+        let mut patience = Patience::default();
         loop {
             if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
                 return answer;
             }
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 

@@ -24,6 +24,7 @@ use super::reply::write_string;
 use crate::command::Argv;
 use crate::engine;
 use crate::keyspace::locks::Contended;
+use crate::patience::Patience;
 use crate::resp::Reply;
 
 /// What is asked of a limit.
@@ -143,11 +144,12 @@ fn unreadable(error: &serde_json::Error) -> Refusal {
 impl Caller {
     /// Has the limiter decide.
     async fn decide(&self, sender: &Sender, argv: Argv<'_>) -> Result<Status, Refusal> {
+        let mut patience = Patience::default();
         loop {
             if let Ok(status) = self.try_decide(sender, argv) {
                 return status;
             }
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 
