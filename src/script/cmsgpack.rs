@@ -1,7 +1,7 @@
 //! `cmsgpack` of scripts: MessagePack to Lua values and back, as lua-cmsgpack 0.4 has it.
 //!
 //! Tables within tables are walked by loops. Left out on purpose: types that Lua has no value
-//! for (extensions, dates), which are refused.
+//! for (extensions, dates, and binary texts of the newer format), which are refused.
 
 use mlua::{Lua, MultiValue, Table, Value};
 
@@ -376,15 +376,15 @@ impl Reader<'_, '_> {
             0xd1 => number(i16::from_be_bytes(self.take()?).into()),
             0xd2 => number(i32::from_be_bytes(self.take()?).into()),
             0xd3 => number(i64::from_be_bytes(self.take()?) as f64),
-            0xd9 | 0xc4 => {
+            0xd9 => {
                 let length = u8::from_be_bytes(self.take()?);
                 self.string(length.into())
             }
-            0xda | 0xc5 => {
+            0xda => {
                 let length = u16::from_be_bytes(self.take()?);
                 self.string(length.into())
             }
-            0xdb | 0xc6 => {
+            0xdb => {
                 let length = u32::from_be_bytes(self.take()?);
                 self.string(length as usize)
             }

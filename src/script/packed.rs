@@ -153,13 +153,17 @@ impl<'f> Layout<'f> {
     }
 }
 
-fn format(values: &[Value], name: &str) -> Result<mlua::BorrowedBytes, Wrong> {
+fn format(values: &[Value], name: &str) -> Result<Vec<u8>, Wrong> {
     text(values, 0, name)
 }
 
-fn text(values: &[Value], at: usize, name: &str) -> Result<mlua::BorrowedBytes, Wrong> {
+/// A string, or a number as one.
+fn text(values: &[Value], at: usize, name: &str) -> Result<Vec<u8>, Wrong> {
     match values.get(at) {
-        Some(Value::String(text)) => Ok(text.as_bytes()),
+        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
+        Some(number @ (Value::Integer(_) | Value::Number(_))) => {
+            Ok(super::answer::text(number).unwrap_or_default().into_bytes())
+        }
         other => Err(expected("string", other, at, name)),
     }
 }

@@ -6,7 +6,11 @@ use crate::pair::{Node, assert_same};
 #[test]
 fn a_replica_has_what_scripts_have_done() -> Outcome {
     let mut leader = Node::leader()?;
-    leader.ask_all(&["FUNCTION", "LOAD", "#!lua name=before\nredis.register_function('before', function() return 1 end)"])?;
+    leader.ask_all(&[
+        "FUNCTION",
+        "LOAD",
+        "#!lua name=before\nredis.register_function('before', function() return 1 end)",
+    ])?;
     let mut replica = Node::following(leader.address())?;
     replica.wait_for("master_link_status", "up")?;
     let script = "for i = 1, 20 do redis.call('set', 'key' .. i, math.random()) end \
@@ -27,7 +31,10 @@ fn a_replica_has_what_scripts_have_done() -> Outcome {
     replica.expect("FCALL_RO behind 0", "2")?;
     replica.expect("GET half", "\"1\"")?;
     // Which came with the full copy.
-    replica.expect("FCALL before 0", "!READONLY Can not run script with write flag on readonly replica.")?;
+    replica.expect(
+        "FCALL before 0",
+        "!READONLY Can not run script with write flag on readonly replica.",
+    )?;
     let refused = replica.ask_all(&["EVAL", "return redis.call('set', 'x', 1)", "0"])?.to_string();
     if !refused.starts_with("!READONLY You can't write against a read only replica.") {
         return Err(refused.into());

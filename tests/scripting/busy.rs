@@ -65,9 +65,15 @@ fn an_endless_script_is_ended(program: Program, options: &str) {
     for script in scripts {
         let (mut runs, mut asks) = occupy(&server, script);
         let why = kill(&mut asks, &mut runs);
-        assert!(why.starts_with("ERR Script killed by user with SCRIPT KILL..."), "{script}: {why}");
+        assert!(
+            why.starts_with("ERR Script killed by user with SCRIPT KILL..."),
+            "{script}: {why}"
+        );
         assert_eq!(call(&mut asks, &["SET", "held", "v"]).to_string(), "OK", "{script}");
-        assert_eq!(call(&mut runs, &["EVAL", "return redis.call('get', 'held')", "0"]).to_string(), "\"v\"");
+        assert_eq!(
+            call(&mut runs, &["EVAL", "return redis.call('get', 'held')", "0"]).to_string(),
+            "\"v\""
+        );
     }
     let mut asks = connect(&server);
     assert_eq!(
@@ -120,7 +126,11 @@ fn a_transaction_is_told_as_in_redis() {
         assert_eq!(call(&mut inside, &["SET", "held", "v"]).to_string(), "QUEUED");
         let (mut runs, mut asks) = occupy(&server, ENDLESS);
         let why = refusal(&mut inside, &["EXEC"]);
-        assert_eq!(why, format!("EXECABORT Transaction discarded because of: {BUSY}"), "{program:?}");
+        assert_eq!(
+            why,
+            format!("EXECABORT Transaction discarded because of: {BUSY}"),
+            "{program:?}"
+        );
         kill(&mut asks, &mut runs);
         assert_eq!(call(&mut inside, &["GET", "held"]), Reply::Nil);
     }
@@ -170,7 +180,8 @@ fn an_endless_function_is_ended() {
     for program in [Program::Eave, Program::Redis] {
         let server = start(program, "--busy-reply-threshold 100");
         let mut asks = connect(&server);
-        let code = "#!lua name=lib\nredis.register_function('endless', function() while true do end end)";
+        let code =
+            "#!lua name=lib\nredis.register_function('endless', function() while true do end end)";
         assert_eq!(call(&mut asks, &["FUNCTION", "LOAD", code]).to_string(), "\"lib\"");
         let mut runs = connect(&server);
         send(&mut runs, &["FCALL", "endless", "1", "held"]);

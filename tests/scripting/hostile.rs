@@ -126,7 +126,10 @@ fn a_hostile_script_fails_and_leaves_nothing_behind() {
     for script in ATTACKS {
         match call(&mut client, &["EVAL", script, "0"]) {
             Reply::Error(_) => {}
-            other => panic!("{script} answered {}", &other.to_string()[..100.min(other.to_string().len())]),
+            other => panic!(
+                "{script} answered {}",
+                &other.to_string()[..100.min(other.to_string().len())]
+            ),
         }
         is_well(&mut client, script);
     }

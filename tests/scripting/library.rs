@@ -22,23 +22,101 @@ impl Random {
 }
 
 const NUMBERS: &[&str] = &[
-    "0", "1", "-1", "127", "128", "255", "256", "-32", "-33", "-128", "-129", "32767", "32768",
-    "-32769", "65535", "65536", "2147483647", "2147483648", "-2147483649", "4294967295",
-    "4294967296", "9007199254740992", "1e15", "1e20", "-1e20", "0.1", "1/3", "1.5", "-2.25",
-    "1e-7", "1e300", "123456789.123", "-0.5", "3.4e38",
+    "0",
+    "1",
+    "-1",
+    "127",
+    "128",
+    "255",
+    "256",
+    "-32",
+    "-33",
+    "-128",
+    "-129",
+    "32767",
+    "32768",
+    "-32769",
+    "65535",
+    "65536",
+    "2147483647",
+    "2147483648",
+    "-2147483649",
+    "4294967295",
+    "4294967296",
+    "9007199254740992",
+    "1e15",
+    "1e20",
+    "-1e20",
+    "0.1",
+    "1/3",
+    "1.5",
+    "-2.25",
+    "1e-7",
+    "1e300",
+    "123456789.123",
+    "-0.5",
+    "3.4e38",
 ];
 
 const TEXTS: &[&str] = &[
-    "''", "'a'", "'text'", "'a/b'", "'\"q\"'", "'\\\\'", "'\\n\\r\\t\\b\\f'", "'\\0'", "'\\127'",
-    "'\\1\\31'", "'\\195\\169'", "'\\255\\254'", "string.rep('x', 31)", "string.rep('x', 32)",
-    "string.rep('y', 255)", "string.rep('y', 256)", "string.rep('z', 70000)",
+    "''",
+    "'a'",
+    "'text'",
+    "'a/b'",
+    "'\"q\"'",
+    "'\\\\'",
+    "'\\n\\r\\t\\b\\f'",
+    "'\\0'",
+    "'\\127'",
+    "'\\1\\31'",
+    "'\\195\\169'",
+    "'\\255\\254'",
+    "string.rep('x', 31)",
+    "string.rep('x', 32)",
+    "string.rep('y', 255)",
+    "string.rep('y', 256)",
+    "string.rep('z', 70000)",
 ];
 
 const JSON: &[&str] = &[
-    "null", "true", "false", "0", "-0", "1.5", "1e3", "-1E-3", "0x1F", "nan", "-Infinity", "inf",
-    "\"\"", "\"a\"", "\"\\u00e9\"", "\"\\ud83d\\ude00\"", "\"\\n\\t\\\\\\/\\\"\"", "\"\\ud83d\"",
-    "\"\\x\"", "\"\\u12\"", "\"open", "[", "]", "{", "}", ",", ":", "tru", "01", "1.", ".5", "+1",
-    "--1", " ", "\t", "{}", "[]", "x",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1.5",
+    "1e3",
+    "-1E-3",
+    "0x1F",
+    "nan",
+    "-Infinity",
+    "inf",
+    "\"\"",
+    "\"a\"",
+    "\"\\u00e9\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\n\\t\\\\\\/\\\"\"",
+    "\"\\ud83d\"",
+    "\"\\x\"",
+    "\"\\u12\"",
+    "\"open",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "tru",
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "--1",
+    " ",
+    "\t",
+    "{}",
+    "[]",
+    "x",
 ];
 
 /// A Lua value, as text.
@@ -69,7 +147,8 @@ fn json(random: &mut Random, depth: usize) -> String {
     match random.below(if depth == 0 { 3 } else { 8 }) {
         0..3 => random.one(JSON).to_owned(),
         3 | 4 => {
-            let items: Vec<String> = (0..random.below(4)).map(|_| json(random, depth - 1)).collect();
+            let items: Vec<String> =
+                (0..random.below(4)).map(|_| json(random, depth - 1)).collect();
             format!("[{}]", items.join(random.one(&[",", ", ", " ,"])))
         }
         5 | 6 => format!("{{\"k\":{}}}", json(random, depth - 1)),
@@ -124,11 +203,11 @@ fn libraries_answer_what_those_of_redis_answer() {
     for _ in 0..6000 {
         let (code, data) = script(&mut random);
         let args: [&[u8]; 4] = [b"EVAL", code.as_bytes(), b"0", &data];
-        let answers =
-            [&mut ours, &mut theirs].map(|client| client.call(&args).expect("an answer"));
+        let answers = [&mut ours, &mut theirs].map(|client| client.call(&args).expect("an answer"));
         failed += usize::from(matches!(answers[1], crate::support::reply::Reply::Error(_)));
         if answers[0] != answers[1] {
-            wrong.push(format!("{code} {data:?}\n  ours   {}\n  theirs {}", answers[0], answers[1]));
+            wrong
+                .push(format!("{code} {data:?}\n  ours   {}\n  theirs {}", answers[0], answers[1]));
         }
     }
     assert!(failed > 500, "sometimes something fails: {failed}");
