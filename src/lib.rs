@@ -18,12 +18,14 @@ pub mod engine;
 // Lua.
 pub mod script;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;
 pub mod node;
 pub mod pubsub;
 pub mod tracking;
+pub mod waiter;
 
 pub mod log;
 
@@ -48,3 +50,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

@@ -34,14 +34,23 @@ pub const FLUSH_BYTES: usize = 256 * 1024;
 
 /// Shards of one database. Many small shards keep a resize, a snapshot step and a sweep short,
 /// and make it unlikely that two clients want the same lock.
-pub const SHARDS: usize = 1024;
+pub const SHARDS: usize = if cfg!(feature = "schedules") { 3 } else { 1024 };
 
 /// Attempts on a busy shard lock before the task gives its worker back to the runtime.
-pub const LOCK_SPINS: u32 = 200;
+pub const LOCK_SPINS: u32 = if cfg!(feature = "schedules") { 2 } else { 200 };
 
 /// Bytes of a glob pattern for KEYS, SCAN and the like; matching costs at most
 /// pattern x subject steps (CVE-2022-36021).
 pub const PATTERN_BYTES: usize = 16 * 1024;
+
+/// Bytes of a key, a channel or a name in ACL LOG: the rest is cut off.
+pub const ACL_LOG_OBJECT_BYTES: usize = 1024;
+
+/// Bytes of a file of users: far beyond any real one.
+pub const ACL_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Addresses whose failed attempts to authenticate are remembered.
+pub const GUESSERS: usize = 16 * 1024;
 
 /// Bytes of a string value after APPEND, SETRANGE or SETBIT, whatever `proto-max-bulk-len`
 /// allows a request to carry. Redis: 512 MiB.

@@ -8,6 +8,7 @@
 //! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
 //! *Invariant*: a handler that fails has changed nothing and answered nothing.
 
+pub mod acl;
 pub mod all_keys;
 pub mod args;
 pub mod bitfield;
@@ -17,6 +18,7 @@ pub mod connection;
 pub mod databases;
 pub mod dump;
 pub mod expire;
+mod family;
 pub mod function;
 pub mod geo;
 pub mod geo_search;
@@ -26,9 +28,11 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod key_specs;
 pub mod keys;
 pub mod limiter;
 pub mod list;
+pub mod list_change;
 pub mod list_move;
 pub mod list_pop;
 pub mod list_position;
@@ -44,6 +48,7 @@ pub mod set_algebra;
 pub mod set_random;
 pub mod sort;
 pub mod sorted_set;
+pub mod sorted_set_add;
 pub mod sorted_set_combine;
 pub mod sorted_set_pop;
 pub mod sorted_set_random;
@@ -51,12 +56,17 @@ pub mod sorted_set_range;
 pub mod stream;
 pub mod string;
 pub mod string_compare;
+pub mod string_lcs;
 pub mod string_number;
+pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
 pub mod transaction;
+pub mod waiting;
+
+pub use family::Family;
 
 use std::sync::LazyLock;
 
@@ -473,6 +483,7 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
+    acl::COMMANDS,
 ];
 
 /// Every command that clients may ask, containers included, subcommands not.

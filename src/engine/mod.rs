@@ -9,6 +9,7 @@ mod gate;
 pub mod room;
 mod script;
 mod transaction;
+mod waits;
 
 use std::borrow::Cow;
 
@@ -26,6 +27,7 @@ use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
 
 pub use transaction::{execute_all, forget_orphans, forget_watches};
+pub use waits::{forget_wait, resume, serve_late};
 
 /// Executes one request and writes its answer into `reply`.
 ///
@@ -42,8 +44,12 @@ pub fn execute(
         Ok(command) => run_or_queue(node, session, command, argv, reply),
         Err(fault) => Err(transaction::refused(node, session, argv, fault)),
     };
+    let outcome = match outcome {
+        Err(Fault::Wait(wait)) => waits::wait(node, session, argv, wait, reply),
+        outcome => outcome,
+    };
     match outcome {
-        Ok(()) => {}
+        Ok(()) | Err(Fault::Wait(_)) => {}
         Err(fault) => {
             let Some(text) = told(node, session, argv, fault) else { return Err(Contended) };
             session.tally.errors += 1;
@@ -68,7 +74,7 @@ fn told(
     };
     match fault {
         Fault::Text(text) => Some(text),
-        Fault::Contended => None,
+        Fault::Contended | Fault::Wait(_) => None,
     }
 }
 
@@ -107,6 +113,9 @@ fn run_or_queue(
         }
         Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
+            if locks.is_awaited() {
+                return waits::write_awaited(node, session, command, argv, locks, reply);
+            }
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
             let effects = &mut session.effects;
@@ -278,7 +287,7 @@ fn run_locked(
     effects: &mut Effects,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    match command.run {
+    let outcome = match command.run {
         Run::Read(run) => {
             let around = surroundings(&mut session.config, session.door, session.now);
             let view = ReadView::new(locks, session.db, around);
@@ -309,5 +318,13 @@ fn run_locked(
             Ok(())
         }
         Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
+    };
+    match outcome {
+        // Nobody waits in the middle of a transaction.
+        Err(Fault::Wait(wait)) => {
+            wait.form.answer_nothing(reply);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }

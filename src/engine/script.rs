@@ -19,7 +19,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::room::{self, Room};
-use super::{finish, gate, run_locked, want};
+use super::{finish, gate, run_locked, waits, want};
 use crate::clock;
 use crate::command::args::integer;
 use crate::command::{Argv, Command, Flags, Keys, Script, ScriptBy};
@@ -126,6 +126,11 @@ pub(super) fn run(
     let mut wanted: SmallVec<[Wanted; 8]> =
         call.keys.iter().map(|key| Wanted::key(session.db, key, access)).collect();
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
+    if locks.is_awaited() && !rules.read_only {
+        drop(locks);
+        let keys: Vec<_> = call.keys.iter().map(|key| (session.db, *key)).collect();
+        locks = waits::lock_with_served(node, &mut wanted, &keys)?;
+    }
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
@@ -133,6 +138,7 @@ pub(super) fn run(
     let outcome = perform(stage, &vm, &compiled, reply);
     // The locks of what was changed are still held: the log has the order of changes.
     node.record(&mut effects);
+    waits::serve_after_script(node, session, &mut locks, &mut effects);
     drop(locks);
     session.effects = effects;
     finish(session);
@@ -381,8 +387,7 @@ impl Host for Stage<'_, '_> {
     }
 
     fn may_call(&mut self, argv: Argv<'_>) -> Option<bool> {
-        let command = gate::find(argv).ok()?;
-        Some(gate::may_ask(self.session, command))
+        gate::may_call(self.node, self.session, argv)
     }
 
     fn look(&mut self) -> Verdict {

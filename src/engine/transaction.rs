@@ -4,20 +4,20 @@
 //! a watched key has changed, and runs them one after the other under those locks: nobody sees
 //! a part of it.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
-use super::{finish, gate, run_locked, want};
+use super::{finish, gate, run_locked, waits, want};
 use crate::command::args::is;
 use crate::command::{Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
+use crate::keyspace::locks::Contended;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
+use crate::sync::atomic::Ordering;
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -246,6 +246,10 @@ fn run_all(
     } else {
         LockSet::all(&node.keyspace, &mut wanted)?
     };
+    if locks.is_awaited() && !everything {
+        drop(locks);
+        locks = lock_with_served(node, session, commands, rows, &mut wanted)?;
+    }
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
@@ -256,10 +260,47 @@ fn run_all(
         run_each(node, session, commands, rows, &mut locks, &mut effects, reply);
     }
     node.record(&mut effects);
+    if scripts {
+        waits::serve_after_script(node, session, &mut locks, &mut effects);
+    } else {
+        waits::serve(node, waits::around_of(session), &mut locks, &mut effects);
+    }
     drop(locks);
     session.effects = effects;
     finish(session);
     Ok(())
+}
+
+/// Locks what commands want, and what those may touch who wait for the keys that they change.
+#[cold]
+fn lock_with_served<'k>(
+    node: &'k Node,
+    session: &Session,
+    commands: &[Argv<'_>],
+    rows: &[&'static Command],
+    wanted: &mut SmallVec<[Wanted; 8]>,
+) -> Result<LockSet<'k>, Contended> {
+    let mut keys = Vec::new();
+    for (db, command, argv) in placed(node, session, commands, rows) {
+        waits::name_keys(node, db, command, argv, &mut keys);
+    }
+    waits::lock_with_served(node, wanted, &keys)
+}
+
+/// Commands with the databases in which they will run.
+fn placed<'a>(
+    node: &Node,
+    session: &Session,
+    commands: &'a [Argv<'a>],
+    rows: &'a [&'static Command],
+) -> impl Iterator<Item = (usize, &'static Command, Argv<'a>)> {
+    let (mut db, databases) = (session.db, node.keyspace.databases());
+    commands.iter().zip(rows).map(move |(argv, command)| {
+        if command.name == "select" {
+            db = crate::command::args::database(argv[1], databases).unwrap_or(db);
+        }
+        (db, *command, *argv)
+    })
 }
 
 fn run_each(
@@ -273,14 +314,22 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let ran = run_locked(node, session, command, argv, locks, effects, reply);
+        let may = if session.identity.is_free(node.access.generation()) {
+            Ok(())
+        } else {
+            gate::admit_queued(node, session, argv)
+        };
+        let ran =
+            may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
         if let Err(fault) = ran {
             session.tally.errors += 1;
             reply.error(match &fault {
                 Fault::Text(text) => text,
                 // Every lock that a command may want is held.
-                Fault::Contended => "ERR internal error: a lock was missing in a transaction",
+                Fault::Contended | Fault::Wait(_) => {
+                    "ERR internal error: a lock was missing in a transaction"
+                }
             });
         }
     }
@@ -294,12 +343,7 @@ fn want_all(
     rows: &[&'static Command],
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let mut db = session.db;
-    for (argv, command) in commands.iter().zip(rows) {
-        if command.name == "select" {
-            let index = crate::command::args::database(argv[1], node.keyspace.databases());
-            db = index.unwrap_or(db);
-        }
+    for (db, command, argv) in placed(node, session, commands, rows) {
         want(node, db, command, argv, wanted);
         debug_assert!(!matches!(command.run, Run::Container));
     }

@@ -294,6 +294,24 @@ impl<'k> LockSet<'k> {
         }
     }
 
+    /// A shard, if the set holds it to write.
+    pub fn held_exclusively(&self, db: usize, shard: usize) -> Option<&Shard> {
+        let at = self.held.binary_search_by_key(&(db, shard), |held| (held.db, held.shard));
+        match &self.held[at.ok()?].guard {
+            Guard::Exclusive(writer) => Some(&writer.shard),
+            Guard::Shared(_) => None,
+        }
+    }
+
+    /// Whether somebody waits for a key of a shard that the set holds to write.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        self.held.iter().any(|held| match &held.guard {
+            Guard::Exclusive(writer) => writer.shard.is_awaited(),
+            Guard::Shared(_) => false,
+        })
+    }
+
     /// Every shard of a database in the set, to write.
     pub fn each_mut(&mut self, db: usize) -> impl Iterator<Item = &mut Shard> {
         self.held.iter_mut().filter(move |held| held.db == db).filter_map(|held| {

@@ -25,6 +25,7 @@ use crate::config::{self, Config};
 use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
+use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::script::Vm;
@@ -92,7 +93,7 @@ struct Link<'a> {
     number: u64,
     replica: Replica,
     applier: &'a mut Applier,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     loader: Option<Loading>,
 }
 
@@ -205,10 +206,8 @@ impl<'a> Link<'a> {
         self.replica.configure(replica_config(&config));
         let address = (self.leader.host.as_str(), self.leader.port);
         let patience = Duration::from_millis(timeout_ms(&config));
-        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        match tokio::time::timeout(patience, self.open(address, config.tls.replication)).await {
             Ok(Ok(stream)) => {
-                // Acknowledgements should not wait for each other.
-                let _ = stream.set_nodelay(true);
                 self.stream = Some(stream);
                 tracing::info!("connected to the leader {}", self.leader);
                 Event::Connected
@@ -221,10 +220,25 @@ impl<'a> Link<'a> {
         }
     }
 
+    async fn open(&self, address: (&str, u16), secret: bool) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address).await?;
+        // Acknowledgements should not wait for each other.
+        let _ = stream.set_nodelay(true);
+        if secret {
+            self.node.tls.connect(address.0, stream).await
+        } else {
+            Ok(Stream::Tcp(stream))
+        }
+    }
+
     async fn send(&mut self, bytes: &[u8]) -> Option<Event> {
         let stream = self.stream.as_mut()?;
         let patience = Duration::from_millis(timeout_ms(&self.node.config.load()));
-        match tokio::time::timeout(patience, stream.write_all(bytes)).await {
+        let write = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        match tokio::time::timeout(patience, write).await {
             Ok(Ok(())) => None,
             _ => Some(Event::Closed),
         }
@@ -307,7 +321,7 @@ impl<'a> Link<'a> {
             log.reset(position);
             // Kept from here on, so that others can resume from this node once it leads.
             log.activate();
-            self.node.tracking.flush(&self.node);
+            self.node.tracking.flush(self.node);
             let mut change = self.node.scripts.libraries.change();
             change.set = libraries.clone();
             change.commit();
@@ -386,7 +400,7 @@ impl<'a> Link<'a> {
 }
 
 /// Reads what has come; without a connection, nothing ever comes.
-async fn read(stream: Option<&mut TcpStream>, buffer: &mut [u8]) -> io::Result<usize> {
+async fn read(stream: Option<&mut Stream>, buffer: &mut [u8]) -> io::Result<usize> {
     match stream {
         Some(stream) => stream.read(buffer).await,
         None => std::future::pending().await,

@@ -324,11 +324,13 @@ impl Reader<'_, '_> {
                     }
                     (None, None) => top.key = Some(value),
                     (None, Some(key)) => {
-                        // Neither nil nor what is no number can be a key in Lua.
-                        let is_key = !key.is_nil() && !key.as_number().is_some_and(f64::is_nan);
-                        if is_key {
-                            top.table.raw_set(key, value)?;
+                        if key.is_nil() {
+                            return Err(Wrong::text("table index is nil"));
                         }
+                        if key.as_number().is_some_and(f64::is_nan) {
+                            return Err(Wrong::text("table index is NaN"));
+                        }
+                        top.table.raw_set(key, value)?;
                     }
                 }
                 if top.left > 0 {

@@ -49,7 +49,8 @@ end
 -- one and the script's the next.
 local function pass(why, ...)
   if why then
-    error(why, 2)
+    -- What Lua itself says of a key has no place in front.
+    error(why, why:find("^table index") and 0 or 2)
   end
   return ...
 end
