@@ -148,7 +148,10 @@ fn write_list(table: &Table, reply: &mut dyn Reply) -> mlua::Result<Vec<Value>> 
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.to_string_lossy()),
-        Value::Integer(number) => Some(number.to_string()),
+        Value::Integer(number) if number.unsigned_abs() < 100_000_000_000_000 => {
+            Some(number.to_string())
+        }
+        Value::Integer(number) => Some(super::api::short_number(*number as f64)),
         Value::Number(number) => Some(super::api::short_number(*number)),
         _ => None,
     }
