@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::user::DEFAULT;
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -43,6 +44,8 @@ pub struct Client {
     pub last: Mutex<(&'static str, &'static str)>,
     /// What it has said of itself.
     pub words: Mutex<Words>,
+    /// The name of its user.
+    pub user: Mutex<Box<[u8]>>,
     /// Whether it is this node's replica.
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
@@ -138,6 +141,18 @@ impl Client {
         }
     }
 
+    /// Bytes that it has not taken yet, of replies and of messages.
+    pub fn unread(&self) -> u64 {
+        let replies = self.output_bytes.load(Ordering::Relaxed);
+        let messages = if self.has_messages() { self.outbox.lock().bytes.len() } else { 0 };
+        replies.saturating_add(messages) as u64
+    }
+
+    /// Whether that is more than `limit` allows.
+    pub fn is_over(&self, unread: u64, limit: OutputLimit, now: u64) -> bool {
+        limit.is_exceeded(unread, &mut self.outbox.lock().over_since, now)
+    }
+
     /// Whether there are messages to be taken.
     #[inline]
     pub fn has_messages(&self) -> bool {
@@ -179,6 +194,10 @@ impl Client {
         ];
         letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
         flags.push_str(tracking::letters(self));
+        // A socket of this machine: its file has no port.
+        if self.peer.ends_with(":0") {
+            flags.push('U');
+        }
         if flags.is_empty() {
             flags.push('N');
         }
@@ -193,7 +212,7 @@ impl Client {
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user=default redir={} resp={} lib-name={} \
+             omem={output} tot-mem={} events=r cmd={command} user={} redir={} resp={} lib-name={} \
              lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -203,6 +222,7 @@ impl Client {
             self.query_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
             output + size_of::<Client>(),
+            self.user.lock().escape_ascii(),
             tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
@@ -237,6 +257,7 @@ impl Clients {
             output_bytes: AtomicUsize::new(0),
             last: Mutex::default(),
             words: Mutex::default(),
+            user: Mutex::new(DEFAULT.into()),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
             tracking: Standing::default(),

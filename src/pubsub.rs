@@ -212,6 +212,17 @@ impl Hub {
         }
     }
 
+    /// Shows everyone who listens to something, once for each name.
+    pub fn each(&self, mut show: impl FnMut(Topic, &[u8], &Arc<Client>)) {
+        let topics = self.topics.read();
+        let channels = topics.channels.iter().map(|found| (Topic::Channel, found));
+        let patterns = topics.patterns.iter().map(|found| (Topic::Pattern, found));
+        let shards = topics.shards.iter().map(|found| (Topic::Shard, found));
+        for (topic, (name, listeners)) in channels.chain(patterns).chain(shards) {
+            listeners.values().for_each(|client| show(topic, name, client));
+        }
+    }
+
     /// The names of channels that somebody listens to, in no order.
     pub fn channels(&self, topic: Topic) -> Vec<Box<[u8]>> {
         let topics = self.topics.read();

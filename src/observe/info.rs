@@ -69,7 +69,7 @@ fn server(node: &Node, lines: &mut Lines) {
     lines.put("multiplexing_api", "tokio");
     lines.put("process_id", std::process::id());
     lines.put("run_id", &node.run_id);
-    lines.put("tcp_port", config.port);
+    lines.put("tcp_port", if config.port == 0 { config.tls.port } else { config.port });
     lines.put("rest_port", config.rest_port);
     lines.put("server_time_usec", clock::unix_us());
     lines.put("uptime_in_seconds", uptime);
