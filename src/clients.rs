@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::user::DEFAULT;
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
+use crate::waiter::Waiter;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Client {
     pub last: Mutex<(&'static str, &'static str)>,
     /// What it has said of itself.
     pub words: Mutex<Words>,
+    /// The name of its user.
+    pub user: Mutex<Box<[u8]>>,
     /// Whether it is this node's replica.
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
@@ -50,6 +54,8 @@ pub struct Client {
     pub tracking: Standing,
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// What it waits for.
+    waiter: Mutex<Weak<Waiter>>,
     /// Whether there are such messages.
     mail: AtomicBool,
     closing: AtomicBool,
@@ -80,6 +86,21 @@ impl Client {
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.waker.wake();
+    }
+
+    /// Wakes the client's task.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Shows others what it waits for.
+    pub fn waits(&self, waiter: &Arc<Waiter>) {
+        *self.waiter.lock() = Arc::downgrade(waiter);
+    }
+
+    /// What it waits for, as long as it does.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.waiter.lock().upgrade().filter(|waiter| waiter.is_waiting())
     }
 
     /// Whether the task has been asked to end.
@@ -120,6 +141,18 @@ impl Client {
         }
     }
 
+    /// Bytes that it has not taken yet, of replies and of messages.
+    pub fn unread(&self) -> u64 {
+        let replies = self.output_bytes.load(Ordering::Relaxed);
+        let messages = if self.has_messages() { self.outbox.lock().bytes.len() } else { 0 };
+        replies.saturating_add(messages) as u64
+    }
+
+    /// Whether that is more than `limit` allows.
+    pub fn is_over(&self, unread: u64, limit: OutputLimit, now: u64) -> bool {
+        limit.is_exceeded(unread, &mut self.outbox.lock().over_since, now)
+    }
+
     /// Whether there are messages to be taken.
     #[inline]
     pub fn has_messages(&self) -> bool {
@@ -153,10 +186,18 @@ impl Client {
         let [channels, patterns, shards] =
             [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
         let mut flags = String::new();
-        let letters =
-            [(follower, "S"), (channels + patterns + shards > 0, "P"), (queued >= 0, "x")];
+        let letters = [
+            (follower, "S"),
+            (channels + patterns + shards > 0, "P"),
+            (queued >= 0, "x"),
+            (self.waiter().is_some(), "b"),
+        ];
         letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
         flags.push_str(tracking::letters(self));
+        // A socket of this machine: its file has no port.
+        if self.peer.ends_with(":0") {
+            flags.push('U');
+        }
         if flags.is_empty() {
             flags.push('N');
         }
@@ -171,7 +212,7 @@ impl Client {
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user=default redir={} resp={} lib-name={} \
+             omem={output} tot-mem={} events=r cmd={command} user={} redir={} resp={} lib-name={} \
              lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -181,6 +222,7 @@ impl Client {
             self.query_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
             output + size_of::<Client>(),
+            self.user.lock().escape_ascii(),
             tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
@@ -215,10 +257,12 @@ impl Clients {
             output_bytes: AtomicUsize::new(0),
             last: Mutex::default(),
             words: Mutex::default(),
+            user: Mutex::new(DEFAULT.into()),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
             tracking: Standing::default(),
             outbox: Mutex::default(),
+            waiter: Mutex::default(),
             mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),

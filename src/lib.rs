@@ -15,18 +15,23 @@ pub mod value;
 
 // How a request gets there.
 pub mod engine;
+// Lua.
+pub mod script;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;
 pub mod node;
 pub mod pubsub;
 pub mod tracking;
+pub mod waiter;
 
 pub mod log;
 
 // The doors, and what they speak.
 pub mod net;
+pub mod patience;
 pub mod resp;
 pub mod rest;
 
@@ -45,3 +50,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

@@ -5,6 +5,7 @@
 
 use super::args::is;
 use super::{Argv, Command, Family, Flags, Group, Keys, Run, SessionRun, help, scan};
+use crate::access;
 use crate::fault::{Fault, Outcome};
 use crate::limits::{SUBSCRIBED_BYTES, SUBSCRIPTIONS};
 use crate::node::Node;
@@ -227,6 +228,9 @@ fn begin(
     for name in names {
         node.hub.subscribe(&session.client, mine, topic, name);
         answer(word, Some(name), mine.count(topic), reply);
+    }
+    if session.identity.is_old(&node.access) {
+        access::door::check_listener(node, session);
     }
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! What takes the lowest or highest members out of sorted sets and answers them.
 //!
-//! The blocking forms behave as they do inside MULTI: they serve at once or answer null.
-//! `serve` is the part that one who waits will call.
+//! Left out on purpose: the waiting itself, see `waiting`.
 
 use super::args::{at_least, is, timeout};
 use super::sorted_set::{Parts, SORTED_SET};
+use super::waiting::{Form, Wait};
 use super::{Argv, Command, Flags, Keys, Run, counted};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::WriteView;
+use crate::keyspace::{Kind, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::value::sorted_set::{Direction, SortedSet};
@@ -213,7 +213,10 @@ fn pop_one_key(
 }
 
 fn zmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    Several::parse(&argv[1..])?.pop(view, reply)
+    if !Several::parse(&argv[1..])?.pop(view, reply)? {
+        reply.null_array();
+    }
+    Ok(())
 }
 
 /// What ZMPOP asks for, from the number of keys on.
@@ -241,17 +244,17 @@ impl<'a> Several<'a> {
         if more.is_empty() { Ok(Several { keys, end, count }) } else { Err(Fault::SYNTAX) }
     }
 
-    fn pop(&self, view: &mut WriteView<'_, '_>, reply: &mut dyn Reply) -> Outcome {
+    /// Pops, and answers whether there was something.
+    fn pop(&self, view: &mut WriteView<'_, '_>, reply: &mut dyn Reply) -> Result<bool, Fault> {
         let Some((key, popped)) = serve(view, self.keys, self.end, self.count)? else {
-            reply.null_array();
-            return Ok(());
+            return Ok(false);
         };
         reply.array(2);
         reply.bulk(key);
         // Pairs in both protocols, since this command was made after RESP3.
         reply.array(popped.len());
         answer_pairs(&popped, reply);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -278,13 +281,12 @@ fn pop_before_timeout(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let last = argv.len() - 1;
-    timeout(argv[last], view.around.now)?;
+    let until = timeout(argv[last], view.around.now)?;
     let served = serve(view, &argv[1..last], end, 1)?;
     let Some((key, [(member, score)])) =
         served.as_ref().map(|(key, popped)| (key, popped.as_slice()))
     else {
-        reply.null_array();
-        return Ok(());
+        return Err(Wait::fault(until, Form::Pop(Kind::SortedSet)));
     };
     reply.array(3);
     reply.bulk(key);
@@ -295,6 +297,9 @@ fn pop_before_timeout(
 
 fn bzmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let several = Several::parse(&argv[2..])?;
-    timeout(argv[1], view.around.now)?;
-    several.pop(view, reply)
+    let until = timeout(argv[1], view.around.now)?;
+    if several.pop(view, reply)? {
+        return Ok(());
+    }
+    Err(Wait::fault(until, Form::SeveralPop(Kind::SortedSet)))
 }

@@ -16,6 +16,7 @@ pub mod effects;
 pub mod entry;
 pub mod event;
 pub mod evict;
+mod interest;
 pub mod locks;
 pub mod shard;
 pub mod staging;

@@ -69,7 +69,7 @@ fn server(node: &Node, lines: &mut Lines) {
     lines.put("multiplexing_api", "tokio");
     lines.put("process_id", std::process::id());
     lines.put("run_id", &node.run_id);
-    lines.put("tcp_port", config.port);
+    lines.put("tcp_port", if config.port == 0 { config.tls.port } else { config.port });
     lines.put("rest_port", config.rest_port);
     lines.put("server_time_usec", clock::unix_us());
     lines.put("uptime_in_seconds", uptime);
@@ -85,7 +85,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     let followers = clients.iter().filter(|c| c.follower.load(Ordering::Relaxed)).count();
     lines.put("connected_clients", clients.len() - followers);
     lines.put("maxclients", node.config.load().maxclients);
-    lines.put("blocked_clients", 0);
+    lines.put("blocked_clients", node.waits.count());
     lines.put("tracking_clients", node.tracking.clients());
 }
 

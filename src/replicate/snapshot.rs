@@ -28,6 +28,7 @@ use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
 const PART_BYTES: usize = 256 * 1024;
@@ -90,7 +91,7 @@ pub(super) async fn run(node: Arc<Node>) {
 /// Makes one snapshot and sends it to all who wait for it.
 async fn make(node: Arc<Node>, id: SnapshotId) {
     let start = clock::monotonic_ms();
-    let (cut, offset) = begin(&node).await;
+    let (cut, (offset, libraries)) = begin(&node).await;
     let cut = OpenCut { keyspace: &node.keyspace, cut };
     let mut random = [0; 20];
     clock::secret_bytes(&mut random);
@@ -98,7 +99,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
     let mut sender = Sender::new(receivers);
     tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
-    sender.begin(&preamble(&node, offset));
+    sender.begin(&preamble(&node, offset, &libraries));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
     let took = clock::monotonic_ms().saturating_sub(start);
@@ -106,12 +107,12 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
 }
 
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
-async fn begin(node: &Node) -> (Arc<Cut>, u64) {
+async fn begin(node: &Node) -> (Arc<Cut>, (u64, Arc<Set>)) {
     loop {
         let serialize = serialize_for(&node.config.load());
         let cut = node.keyspace.begin_cut(serialize, || {
             node.log.activate();
-            node.log.offset()
+            (node.log.offset(), node.scripts.libraries.set())
         });
         match cut {
             Ok(begun) => return begun,
@@ -149,16 +150,20 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
     sender.take(cut).await;
 }
 
-fn preamble(node: &Node, offset: u64) -> Vec<u8> {
+fn preamble(node: &Node, offset: u64, libraries: &Set) -> Vec<u8> {
     let id = node.log.lock().backlog().id().to_string();
     let mut bytes = Vec::new();
-    Writer::new(&mut bytes, Compression::None).preamble(&Preamble {
+    let mut writer = Writer::new(&mut bytes, Compression::None);
+    writer.preamble(&Preamble {
         redis_version: REDIS_VERSION,
         created_at_s: clock::unix_ms() / 1000,
         used_memory_bytes: node.memory.used(),
         position: Some(StreamPosition { database: 0, replication_id: &id, offset }),
         purpose: Purpose::Snapshot,
     });
+    for library in libraries.libraries.values() {
+        writer.function(&library.code);
+    }
     bytes
 }
 
