@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::user::DEFAULT;
 use crate::config::OutputLimit;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
 use crate::waiter::Waiter;
 
@@ -43,6 +44,8 @@ pub struct Client {
     pub last: Mutex<(&'static str, &'static str)>,
     /// What it has said of itself.
     pub words: Mutex<Words>,
+    /// The name of its user.
+    pub user: Mutex<Box<[u8]>>,
     /// Whether it is this node's replica.
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
@@ -209,7 +212,7 @@ impl Client {
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
              watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user=default redir={} resp={} lib-name={} \
+             omem={output} tot-mem={} events=r cmd={command} user={} redir={} resp={} lib-name={} \
              lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
@@ -219,6 +222,7 @@ impl Client {
             self.query_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
             output + size_of::<Client>(),
+            self.user.lock().escape_ascii(),
             tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
@@ -253,6 +257,7 @@ impl Clients {
             output_bytes: AtomicUsize::new(0),
             last: Mutex::default(),
             words: Mutex::default(),
+            user: Mutex::new(DEFAULT.into()),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
             tracking: Standing::default(),

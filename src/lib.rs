@@ -15,7 +15,10 @@ pub mod value;
 
 // How a request gets there.
 pub mod engine;
+// Lua.
+pub mod script;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;
@@ -28,6 +31,7 @@ pub mod log;
 
 // The doors, and what they speak.
 pub mod net;
+pub mod patience;
 pub mod resp;
 pub mod rest;
 
@@ -46,3 +50,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

@@ -4,7 +4,6 @@
 //! can be used from every worker at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
@@ -14,11 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::net::tls::Tls;
@@ -26,6 +27,8 @@ use crate::observe::Stats;
 use crate::observe::memory::Memory;
 use crate::pubsub::Hub;
 use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::script::Scripts;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
 
@@ -38,6 +41,8 @@ pub struct Node {
     pub config: Arc<ArcSwap<Config>>,
     /// The effects.
     pub log: Log,
+    /// Who may ask for what.
+    pub access: Access,
     /// Who is connected.
     pub clients: Clients,
     /// Who listens to what.
@@ -46,6 +51,8 @@ pub struct Node {
     pub waits: Waits,
     /// Certificates.
     pub tls: Tls,
+    /// The scripts that clients have sent.
+    pub scripts: Scripts,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -64,6 +71,9 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
+    /// the lists of watchers.
+    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -136,10 +146,12 @@ impl Node {
         Arc::new(Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
+            access: Access::new(&config),
             clients: Clients::default(),
             hub: Hub::default(),
             waits: Waits::default(),
             tls: Tls::default(),
+            scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             memory: Arc::default(),
@@ -149,6 +161,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            orphans: Mutex::default(),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -225,6 +238,9 @@ impl Node {
         let _configuring = self.configuring.lock();
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
+        if next.requirepass != self.config.load().requirepass {
+            self.access.require_password(next.requirepass.reveal());
+        }
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
         self.config.store(Arc::new(next));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::clients::Client;
 use crate::clock;
 use crate::config::{BindAddress, Config};
@@ -58,6 +59,7 @@ impl Server {
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
         let tls = config.tls.clone();
         let node = Node::new(config);
+        load_users(&node)?;
         node.tls.load(&tls).map_err(io::Error::other)?;
         Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
     }
@@ -174,6 +176,20 @@ impl Arrival {
     }
 }
 
+/// Reads the users of `aclfile`.
+fn load_users(node: &Node) -> io::Result<()> {
+    let config = node.config.load();
+    if config.aclfile.is_empty() {
+        return Ok(());
+    }
+    if !config.users.is_empty() {
+        return Err(io::Error::other(
+            "users are either in an aclfile or in user lines of the configuration, not in both",
+        ));
+    }
+    access::file::load(&node.access, &config, Path::new(&config.aclfile)).map_err(io::Error::other)
+}
+
 /// Reads `tcp-keepalive` as it is now.
 fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
     let node = Arc::clone(node);
@@ -186,7 +202,10 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, arrival: Arrival) {
     let refusal = if node.clients.len() >= config.maxclients as usize {
         stats::add(&node.stats.rejected, 1);
         Some("-ERR max number of clients reached\r\n")
-    } else if config.protected_mode && config.requirepass.is_empty() && !arrival.is_local() {
+    } else if config.protected_mode
+        && node.access.users().default().no_password
+        && !arrival.is_local()
+    {
         stats::add(&node.stats.rejected, 1);
         Some(PROTECTED)
     } else {
@@ -200,13 +219,23 @@ fn admit(node: &Arc<Node>, tasks: &TaskTracker, arrival: Arrival) {
     let (peer, local) = arrival.addresses(node);
     let client = node.clients.add(peer, local, clock::unix_ms());
     end_if_stopping(node, &client);
-    let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
+    let session = Session::new(client, Door::Resp, node);
     let registered = Registered { node: Arc::clone(node), id: session.client.id };
     match arrival {
-        Arrival::Tcp(stream, _) => tasks.spawn(serve(registered, Stream::Tcp(stream), session)),
-        Arrival::Unix(stream) => tasks.spawn(serve(registered, Stream::Unix(stream), session)),
+        Arrival::Tcp(stream, _) => {
+            tasks.spawn(serve(registered, open(node, Stream::Tcp(stream), session)))
+        }
+        Arrival::Unix(stream) => {
+            tasks.spawn(serve(registered, open(node, Stream::Unix(stream), session)))
+        }
         Arrival::Tls(stream, _) => tasks.spawn(serve_secret(registered, stream, session)),
     };
+}
+
+/// A connection in a place of its own: a task that had it inside would have room for it several
+/// times over, once for each place where it is handed on.
+fn open(node: &Arc<Node>, stream: Stream, session: Session) -> Box<Connection<Stream>> {
+    Box::new(Connection::new(stream, Arc::clone(node), session))
 }
 
 const PROTECTED: &str = "-DENIED Eave is running in protected mode because no password is set \
@@ -253,7 +282,7 @@ fn admit_rest(
         let _place = place;
         let _registered = Registered { node: Arc::clone(&node), id: client.id };
         let stream = if tls {
-            match node.tls.accept(TlsDoor::Rest, stream).await {
+            match Box::pin(node.tls.accept(TlsDoor::Rest, stream)).await {
                 Ok(stream) => stream,
                 Err(error) => return tracing::debug!("client {}: {error}", client.id),
             }
@@ -265,13 +294,15 @@ fn admit_rest(
 }
 
 /// One connection, from its first byte to its last. A panic in it ends it and nothing else.
-async fn serve(registered: Registered, stream: Stream, session: Session) {
-    let node = Arc::clone(&registered.node);
-    let connection = Connection::new(stream, Arc::clone(&node), session);
-    let (mut stream, session, end) = connection.run().await;
-    match end {
-        End::Closed => tls::farewell(&mut stream).await,
-        End::Follow(rest) => replicate::follower::serve(node, stream, session, rest).await,
+async fn serve(registered: Registered, mut connection: Box<Connection<Stream>>) {
+    // What few connections come to is boxed, so that the others have no room for it.
+    match connection.run().await {
+        End::Closed => Box::pin(tls::farewell(connection)).await,
+        End::Follow(rest) => {
+            let node = Arc::clone(&registered.node);
+            let (stream, session) = connection.into_parts();
+            Box::pin(replicate::follower::serve(node, stream, session, rest)).await;
+        }
         End::Io(error) => tracing::debug!("client {}: {error}", registered.id),
     }
 }
@@ -279,8 +310,11 @@ async fn serve(registered: Registered, stream: Stream, session: Session) {
 /// Likewise, with the handshake of TLS before it. What that takes of memory is given back before
 /// the connection is served.
 async fn serve_secret(registered: Registered, stream: TcpStream, session: Session) {
-    match registered.node.tls.accept(TlsDoor::Resp, stream).await {
-        Ok(stream) => Box::pin(serve(registered, stream, session)).await,
+    match Box::pin(registered.node.tls.accept(TlsDoor::Resp, stream)).await {
+        Ok(stream) => {
+            let connection = open(&registered.node, stream, session);
+            serve(registered, connection).await;
+        }
         Err(error) => tracing::debug!("client {}: TLS: {error}", registered.id),
     }
 }

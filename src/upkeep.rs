@@ -47,6 +47,8 @@ pub async fn run(node: Arc<Node>) {
         if round.is_multiple_of(ROUNDS_A_SECOND) {
             output::close_slow(&node);
         }
+        engine::forget_orphans(&node);
+        engine::serve_late(&node);
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
         if !node.replication.is_replica() {
             for _ in 0..SLICES {

@@ -6,7 +6,6 @@
 //! its memory and nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -14,6 +13,7 @@ use crate::clients::Client;
 use crate::command::Command;
 use crate::command::waiting::Form;
 use crate::resp::reply::Protocol;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One client that waits.
 #[derive(Debug)]
@@ -98,7 +98,14 @@ pub enum Served {
 pub struct Waits {
     tickets: AtomicU64,
     all: Arc<AtomicUsize>,
+    /// Keys with their databases whose waiters could not be served by who changed them.
+    postponed: Mutex<Vec<Placed>>,
+    /// Those who have left, and stand in queues that were busy then.
+    gone: Mutex<Vec<Arc<Waiter>>>,
 }
+
+/// A key with its database.
+pub type Placed = (usize, Box<[u8]>);
 
 impl Waits {
     /// A new waiter, behind all others.
@@ -121,6 +128,26 @@ impl Waits {
         });
         client.waits(&waiter);
         waiter
+    }
+
+    /// Leaves keys that have changed to a later look at who waits for them.
+    pub fn postpone(&self, keys: Vec<Placed>) {
+        self.postponed.lock().extend(keys);
+    }
+
+    /// Takes those keys.
+    pub fn take_postponed(&self) -> Vec<Placed> {
+        std::mem::take(&mut *self.postponed.lock())
+    }
+
+    /// Notes a waiter that still stands in a queue, though it waits no longer.
+    pub fn left(&self, waiter: &Arc<Waiter>) {
+        self.gone.lock().push(Arc::clone(waiter));
+    }
+
+    /// Takes those waiters.
+    pub fn take_gone(&self) -> Vec<Arc<Waiter>> {
+        std::mem::take(&mut *self.gone.lock())
     }
 
     /// How many wait.

@@ -3,7 +3,7 @@
 //! Left out on purpose: the waiting itself, see `waiting`.
 
 use super::args::{at_least, is, timeout};
-use super::sorted_set::{Parts, row};
+use super::sorted_set::{Parts, SORTED_SET};
 use super::waiting::{Form, Wait};
 use super::{Argv, Command, Flags, Keys, Run, counted};
 use crate::config::Classes;
@@ -17,7 +17,7 @@ use crate::value::sorted_set::{Direction, SortedSet};
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: POPPED,
-        ..row(
+        ..SORTED_SET.row(
             "zpopmin",
             "key [count]",
             "Returns the lowest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped.",
@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: POPPED,
-        ..row(
+        ..SORTED_SET.row(
             "zpopmax",
             "key [count]",
             "Returns the highest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped.",
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 1) },
-        ..row(
+        ..SORTED_SET.row(
             "zmpop",
             "numkeys key [key ...] MIN | MAX [COUNT count]",
             "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped.",
@@ -55,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)) with N being the number of elements in the sorted set.",
         keys: BEFORE_TIMEOUT,
-        ..row(
+        ..SORTED_SET.row(
             "bzpopmin",
             "key [key ...] timeout",
             "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)) with N being the number of elements in the sorted set.",
         keys: BEFORE_TIMEOUT,
-        ..row(
+        ..SORTED_SET.row(
             "bzpopmax",
             "key [key ...] timeout",
             "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
@@ -81,7 +81,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 2) },
-        ..row(
+        ..SORTED_SET.row(
             "bzmpop",
             "timeout numkeys key [key ...] MIN | MAX [COUNT count]",
             "Removes and returns members by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",

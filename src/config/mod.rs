@@ -22,6 +22,10 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use eave_ratelimit::{Algorithm, Rule};
+
+use crate::access::file::UserLine;
+use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
 use crate::value::limits::Limits;
@@ -94,6 +98,16 @@ pub struct Config {
     pub protected_mode: bool,
     /// Password of the default user; empty = none.
     pub requirepass: Secret,
+    /// File of users; empty = none.
+    pub aclfile: String,
+    /// Users of the configuration itself.
+    pub users: Vec<UserLine>,
+    /// What channels new users have.
+    pub acl_pubsub_default: NewChannels,
+    /// Entries of ACL LOG.
+    pub acllog_max_len: u64,
+    /// How many failed attempts to authenticate an address has; `None` = any number.
+    pub auth_failures: Option<Rule>,
     /// Who may use DEBUG.
     pub enable_debug_command: DebugAccess,
 
@@ -120,6 +134,8 @@ pub struct Config {
     pub maxmemory: u64,
     /// What happens at `maxmemory`.
     pub maxmemory_policy: EvictionPolicy,
+    /// Milliseconds after which those who wait for a script are told so; 0 = never.
+    pub busy_reply_threshold: u64,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -203,6 +219,12 @@ impl Default for Config {
 
             protected_mode: true,
             requirepass: Secret::default(),
+            aclfile: String::new(),
+            users: Vec::new(),
+            acl_pubsub_default: NewChannels::None,
+            acllog_max_len: 128,
+            // Far more than a person or a misconfigured fleet needs, far less than guessing does.
+            auth_failures: Rule::new(600, 60_000, Algorithm::Gcra, Some(300)).ok(),
             enable_debug_command: DebugAccess::No,
 
             replicaof: None,
@@ -217,6 +239,7 @@ impl Default for Config {
 
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::NoEviction,
+            busy_reply_threshold: 5000,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

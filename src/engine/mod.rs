@@ -7,8 +7,11 @@
 
 mod gate;
 pub mod room;
+mod script;
 mod transaction;
 mod waits;
+
+use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
@@ -20,11 +23,11 @@ use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::session::{Door, Session, Settings};
+use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
 
-pub use transaction::{execute_all, forget_watches};
-pub use waits::{forget_wait, resume};
+pub use transaction::{execute_all, forget_orphans, forget_watches};
+pub use waits::{forget_wait, resume, serve_late};
 
 /// Executes one request and writes its answer into `reply`.
 ///
@@ -47,14 +50,41 @@ pub fn execute(
     };
     match outcome {
         Ok(()) | Err(Fault::Wait(_)) => {}
-        Err(Fault::Contended) => return Err(Contended),
-        Err(Fault::Text(text)) => {
+        Err(fault) => {
+            let Some(text) = told(node, session, argv, fault) else { return Err(Contended) };
             session.tally.errors += 1;
             reply.error(&text);
         }
     }
     session.tally.commands += 1;
     Ok(())
+}
+
+/// What a client is told of a failure; nothing if it is to ask again.
+#[cold]
+fn told(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+    fault: Fault,
+) -> Option<Cow<'static, str>> {
+    let fault = match fault {
+        Fault::Contended => transaction::refused(node, session, argv, busy(node, session)?),
+        fault => fault,
+    };
+    match fault {
+        Fault::Text(text) => Some(text),
+        Fault::Contended | Fault::Wait(_) => None,
+    }
+}
+
+/// Why a client does not get what it wants, if a script has held it for too long.
+#[cold]
+fn busy(node: &Node, session: &Session) -> Option<Fault> {
+    let reason = node.scripts.busy.reason()?;
+    let patient = |(_, command): Named| command.flags.contains(Flags::ALLOW_BUSY);
+    let waits = session.door == Door::Leader || session.last.is_some_and(patient);
+    (!waits).then_some(reason)
 }
 
 #[inline]
@@ -84,8 +114,7 @@ fn run_or_queue(
         Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
             if locks.is_awaited() {
-                drop(locks);
-                return waits::run(node, session, command, argv, reply);
+                return waits::write_awaited(node, session, command, argv, locks, reply);
             }
             let (db, around) =
                 (session.db, surroundings(&mut session.config, session.door, session.now));
@@ -104,6 +133,7 @@ fn run_or_queue(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => script::run(node, session, script, argv, reply),
         Run::Transaction(control) => transaction::control(node, session, control, argv, reply),
         // The gate names subcommands, so this is a container without one.
         Run::Container => Err(Fault::arity(command.name)),
@@ -280,6 +310,9 @@ fn run_locked(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => {
+            script::run_within(node, session, script, argv, locks, effects, reply)
+        }
         Run::Transaction(Control::Unwatch) => {
             reply.ok();
             Ok(())

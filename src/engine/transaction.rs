@@ -4,8 +4,6 @@
 //! a watched key has changed, and runs them one after the other under those locks: nobody sees
 //! a part of it.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
 use super::{finish, gate, run_locked, waits, want};
@@ -13,11 +11,13 @@ use crate::command::args::is;
 use crate::command::{Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
+use crate::sync::atomic::Ordering;
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -134,21 +134,33 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     Ok(())
 }
 
-/// Stops watching. What cannot be locked at once is tried again until it can: this is also
-/// what a connection does when it ends, and nothing holds a shard for long.
+/// Stops watching. What cannot be locked at once is left to the upkeep: a script may hold it, and
+/// nobody waits for what the session has forgotten.
 pub fn forget_watches(node: &Node, session: &mut Session) {
     if session.watches.keys.is_empty() && !session.watches.broken() {
         return;
     }
     let (flag, keys) = session.watches.take();
     for (db, key) in keys {
-        let wanted = Wanted::key(db, &key, Access::Exclusive);
-        loop {
-            if let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) {
-                locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
-                break;
-            }
-            std::thread::yield_now();
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag.clone()));
+        }
+    }
+}
+
+fn unwatch(node: &Node, db: usize, key: &[u8], flag: &WatchFlag) -> bool {
+    let wanted = Wanted::key(db, key, Access::Exclusive);
+    let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) else { return false };
+    locks.held_mut(db, wanted.shard).unwatch(key, flag);
+    true
+}
+
+/// Takes keys off the lists of their watchers that were busy when these stopped watching.
+pub fn forget_orphans(node: &Node) {
+    let orphans = std::mem::take(&mut *node.orphans.lock());
+    for (db, key, flag) in orphans {
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag));
         }
     }
 }
@@ -199,7 +211,13 @@ pub fn execute_all(
     for argv in commands {
         rows.push(gate::admit(node, session, argv)?);
     }
-    run_all(node, session, commands, &rows, reply)
+    session.executing = Some(commands.len());
+    let outcome = run_all(node, session, commands, &rows, reply);
+    session.executing = None;
+    match outcome {
+        Err(Fault::Contended) => Err(super::busy(node, session).unwrap_or(Fault::Contended)),
+        outcome => outcome,
+    }
 }
 
 /// The rows of commands that the gate has let in before.
@@ -214,8 +232,14 @@ fn run_all(
     rows: &[&'static Command],
     reply: &mut dyn Reply,
 ) -> Outcome {
+    let scripts = rows.iter().any(|row| matches!(row.run, Run::Script(_)));
+    // Scripts may want further locks: see `script`.
+    let _turn = if scripts { Some(node.scripts.busy.turn()?) } else { None };
     let mut wanted = SmallVec::new();
     want_all(node, session, commands, rows, &mut wanted);
+    if scripts {
+        wanted.iter_mut().for_each(|wanted| wanted.access = Access::Exclusive);
+    }
     let everything = rows.iter().any(|row| matches!(row.keys, Keys::Everything));
     let mut locks = if everything {
         LockSet::everything(&node.keyspace, &mut wanted)?
@@ -236,7 +260,11 @@ fn run_all(
         run_each(node, session, commands, rows, &mut locks, &mut effects, reply);
     }
     node.record(&mut effects);
-    waits::serve(node, waits::around_of(session), &mut locks, &mut effects);
+    if scripts {
+        waits::serve_after_script(node, session, &mut locks, &mut effects);
+    } else {
+        waits::serve(node, waits::around_of(session), &mut locks, &mut effects);
+    }
     drop(locks);
     session.effects = effects;
     finish(session);
@@ -286,7 +314,13 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
-        let ran = run_locked(node, session, command, argv, locks, effects, reply);
+        let may = if session.identity.is_free(node.access.generation()) {
+            Ok(())
+        } else {
+            gate::admit_queued(node, session, argv)
+        };
+        let ran =
+            may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
         if let Err(fault) = ran {
             session.tally.errors += 1;

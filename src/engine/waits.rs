@@ -10,16 +10,21 @@
 //! sockets, which are the connection's.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::{finish, lock, surroundings, want, write};
+use crate::clock;
 use crate::command::waiting::{Form, Wait};
 use crate::command::{Argv, Command, Flags, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
+use crate::keyspace::usage::Tick;
 use crate::keyspace::view::Surroundings;
 use crate::keyspace::{Access, Effects, Kind, LockSet, Place, ReadView, Wanted, WriteView};
+use crate::limits::SCRIPT_PATIENCE_MS;
 use crate::node::Node;
 use crate::resp::{Reply, RespReply};
 use crate::session::{Door, Session};
@@ -39,7 +44,8 @@ pub(super) fn wait(
 ) -> Outcome {
     match session.last {
         Some((_, command)) if session.door == Door::Resp => {
-            run(node, session, command, argv, reply)
+            let locks = lock_for(node, session.db, command, argv)?;
+            run(node, session, command, argv, locks, reply)
         }
         _ => {
             wait.form.answer_nothing(reply);
@@ -48,16 +54,36 @@ pub(super) fn wait(
     }
 }
 
-/// Runs a command on keys for which somebody waits, or may wait when it has run.
+/// Runs a writer on keys for which somebody waits.
 #[cold]
-pub(super) fn run(
-    node: &Node,
+pub(super) fn write_awaited<'k>(
+    node: &'k Node,
     session: &mut Session,
     command: &'static Command,
     argv: Argv<'_>,
+    locks: LockSet<'k>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let mut locks = lock_for(node, session.db, command, argv)?;
+    let mut keys = Vec::new();
+    name_keys(node, session.db, command, argv, &mut keys);
+    let locks = if destinations_missing(&locks, &keys).is_empty() {
+        locks
+    } else {
+        drop(locks);
+        lock_for(node, session.db, command, argv)?
+    };
+    run(node, session, command, argv, locks, reply)
+}
+
+/// Runs a command on keys for which somebody waits, or may wait when it has run.
+fn run<'k>(
+    node: &'k Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+    mut locks: LockSet<'k>,
+    reply: &mut dyn Reply,
+) -> Outcome {
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
     let around = surroundings(&mut session.config, session.door, session.now);
@@ -110,7 +136,9 @@ fn run_on(
             let mut view = WriteView::new(locks, db, around, effects);
             write(run, command, &mut view, argv, reply)
         }
-        Run::Session(_) | Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
+        Run::Session(_) | Run::Transaction(_) | Run::Script(_) | Run::Container => {
+            Err(Fault::SYNTAX)
+        }
     }
 }
 
@@ -187,8 +215,8 @@ pub(super) fn lock_with_served<'k>(
 /// The locks of keys that are not held, and that waiters would write to when `keys` change.
 fn destinations_missing(locks: &LockSet<'_>, keys: &[Placed<'_>]) -> Vec<Wanted> {
     let mut missing = Vec::new();
-    let mut known: HashSet<Placed<'_>> = keys.iter().copied().collect();
-    let mut reached: Vec<Placed<'_>> = known.iter().copied().collect();
+    let mut known: HashSet<Placed<'_>> = HashSet::new();
+    let mut reached: SmallVec<[Placed<'_>; 8]> = SmallVec::from_slice(keys);
     while let Some((db, key)) = reached.pop() {
         let wanted = Wanted::key(db, key, Access::Exclusive);
         let Some(shard) = locks.held_exclusively(db, wanted.shard) else {
@@ -239,6 +267,58 @@ pub(super) fn serve(
 ) {
     if effects.has_ready() {
         serve_all(node, around, locks, effects);
+    }
+}
+
+/// Serves likewise after scripts. They may have changed keys that they did not declare, so where
+/// those lead who wait for them is locked only now, by the turn that such scripts hold. What
+/// stays busy for too long is served by [`serve_late`].
+pub(super) fn serve_after_script(
+    node: &Node,
+    session: &mut Session,
+    locks: &mut LockSet<'_>,
+    effects: &mut Effects,
+) {
+    if !effects.has_ready() {
+        return;
+    }
+    let start = clock::instant();
+    loop {
+        let ready = effects.ready();
+        let keys: Vec<Placed<'_>> = ready.iter().map(|(db, key)| (*db, &**key)).collect();
+        let mut missing = SmallVec::from_vec(destinations_missing(locks, &keys));
+        if missing.is_empty() {
+            return serve_all(node, around_of(session), locks, effects);
+        }
+        if locks.extend(&mut missing).is_err() {
+            if start.elapsed() > Duration::from_millis(SCRIPT_PATIENCE_MS) {
+                node.waits.postpone(ready);
+                effects.forget_ready();
+                return;
+            }
+            crate::sync::yield_now();
+        }
+    }
+}
+
+/// Serves those who had to be left waiting, and takes those out of their queues who have left
+/// them while these were busy.
+pub fn serve_late(node: &Node) {
+    for waiter in node.waits.take_gone() {
+        leave(node, &waiter, false);
+    }
+    let config = node.config.load();
+    for (db, key) in node.waits.take_postponed() {
+        let mut wanted = smallvec::smallvec![Wanted::key(db, &key, Access::Exclusive)];
+        let Ok(mut locks) = lock_with_served(node, &mut wanted, &[(db, &key)]) else {
+            node.waits.postpone(vec![(db, key)]);
+            continue;
+        };
+        let now = clock::unix_ms();
+        let tick = Tick::new(now, config.usage_noted());
+        let mut effects = node.effects();
+        effects.is_ready(db, &key);
+        serve_all(node, Surroundings { now, tick, config: &config }, &mut locks, &mut effects);
     }
 }
 
@@ -378,9 +458,9 @@ pub fn forget_wait(node: &Node, session: &mut Session) {
     }
 }
 
-/// Takes a waiter out of its queues. What cannot be locked at once is tried again until it can:
-/// nothing holds a shard for long.
-fn leave(node: &Node, waiter: &Waiter, served: bool) {
+/// Takes a waiter out of its queues. A script may keep a shard for long; what cannot be locked is
+/// left to [`serve_late`], since an entry of one who is gone does no harm.
+fn leave(node: &Node, waiter: &Arc<Waiter>, served: bool) {
     let Some(Request { db, command, form, argv }) = waiter.request() else {
         node.replication.forget_wait(waiter);
         return;
@@ -393,13 +473,10 @@ fn leave(node: &Node, waiter: &Waiter, served: bool) {
     }
     for at in keys {
         let wanted = Wanted::key(*db, argv[at], Access::Exclusive);
-        loop {
-            if let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) {
-                let shard = locks.held_mut(*db, wanted.shard);
-                shard.dequeue(argv[at], form.kind(), waiter.ticket);
-                break;
-            }
-            std::thread::yield_now();
-        }
+        let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) else {
+            node.waits.left(waiter);
+            return;
+        };
+        locks.held_mut(*db, wanted.shard).dequeue(argv[at], form.kind(), waiter.ticket);
     }
 }

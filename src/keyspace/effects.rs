@@ -155,6 +155,16 @@ impl Effects {
         self.ready.is_some()
     }
 
+    /// All of them, in their order.
+    pub fn ready(&self) -> Vec<(usize, Box<[u8]>)> {
+        self.ready.iter().flat_map(|ready| ready.order.iter().cloned()).collect()
+    }
+
+    /// Forgets them: somebody else will look at them.
+    pub fn forget_ready(&mut self) {
+        self.ready = None;
+    }
+
     /// Takes the first of them.
     pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
         let next = self.ready.as_mut().and_then(|ready| ready.order.pop_front());

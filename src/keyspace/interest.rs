@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Kind;
 use crate::command::waiting::Form;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waiter::{Ending, Waiter};
 
 /// Set when a watched key changes; EXEC looks at it.

@@ -27,6 +27,7 @@ use crate::keyspace::warm;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
 use crate::observe::stats;
+use crate::patience::Patience;
 use crate::resp::request::Decoded;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
@@ -75,6 +76,8 @@ pub struct Connection<S> {
     waker: Option<Waker>,
     /// The end of the present wait, if it has one.
     timer: Option<Pin<Box<Sleep>>>,
+    /// For how long to leave a busy shard alone.
+    patience: Patience,
 }
 
 /// Why execution of what was read stopped.
@@ -137,17 +140,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             overflown: false,
             waker: None,
             timer: None,
+            patience: Patience::default(),
         }
     }
 
     /// Serves the client until it goes, or until the node stops.
-    pub async fn run(mut self) -> (S, Session, End) {
+    pub async fn run(&mut self) -> End {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
         engine::forget_wait(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
         self.node.tracking.disable(&mut self.session);
-        (self.stream, self.session, end)
+        end
+    }
+
+    /// What is left of a connection that has ended.
+    pub fn into_parts(self) -> (S, Session) {
+        (self.stream, self.session)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
@@ -176,6 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             }
             if self.more {
+                ready!(self.patience.poll(context));
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
                 self.keep(input);
@@ -222,13 +232,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         End::Closed
     }
 
-    /// Yields when a shard was busy; the task is woken at once, behind the others.
+    /// Yields when a shard was busy.
     fn after(&mut self, stop: Stop, context: &mut Context<'_>) -> Poll<()> {
         self.more = !matches!(stop, Stop::Drained | Stop::Waiting);
         if matches!(stop, Stop::Contended) && self.output.is_empty() {
-            context.waker().wake_by_ref();
+            self.patience.disappoint(context);
             return Poll::Pending;
         }
+        self.patience.renew();
         Poll::Ready(())
     }
 

@@ -21,6 +21,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::connection::Connection;
 use super::stream::Stream;
 use crate::config::{ClientAuth, TlsSettings};
 
@@ -109,8 +110,9 @@ impl Tls {
 }
 
 /// Tells the other side that nothing follows, if there is somebody to be told.
-pub async fn farewell(stream: &mut Stream) {
+pub async fn farewell(connection: Box<Connection<Stream>>) {
     use tokio::io::AsyncWriteExt as _;
+    let (mut stream, _) = connection.into_parts();
     if stream.is_tls() {
         // Who does not listen is not waited for.
         let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;

@@ -4,12 +4,12 @@
 //! applied everything before. Each acknowledgement that comes in is held against those who wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::node::{Node, Replication};
 use crate::session::Session;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waiter::{Ending, Goal, Waiter, Waiting};
 
 /// What a leader writes into its log to be told how far its followers are.

@@ -25,6 +25,7 @@ use crate::clients::Client;
 use crate::limits::READ_BYTES;
 use crate::net::stream::Stream;
 use crate::node::Node;
+use crate::patience::Patience;
 use crate::resp::request::Decoded;
 use crate::resp::{RequestDecoder, RequestLimits};
 use crate::session::Session;
@@ -103,9 +104,10 @@ fn describe(request: &Request) -> String {
 
 /// Has the log kept before somebody asks for a part of it.
 async fn activate(node: &Node) {
+    let mut patience = Patience::default();
     while !node.log.is_active() {
         if node.keyspace.standstill(|| node.log.activate()).is_err() {
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 }

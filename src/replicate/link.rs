@@ -27,6 +27,9 @@ use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
 use crate::net::stream::Stream;
 use crate::node::Node;
+use crate::patience::Patience;
+use crate::script::Vm;
+use crate::script::library::{Replace, Set};
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
@@ -270,16 +273,18 @@ impl<'a> Link<'a> {
     async fn install(&mut self) -> Result<Event, Superseded> {
         let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
         let Loading { loader, position, since_ms, bytes } = loading;
-        let mut staged = match loader.finish() {
-            Ok(staged) => staged,
+        let (mut staged, functions) = match loader.finish() {
+            Ok(finished) => finished,
             Err(error) => {
                 tracing::error!("the full copy of {} is not whole: {error}", self.leader);
                 return Ok(Event::InstallFailed);
             }
         };
         let keys = staged.keys();
-        while !self.replace(&mut staged, position)? {
-            tokio::task::yield_now().await;
+        let mut patience = Patience::default();
+        let libraries = self.libraries(&functions);
+        while !self.replace(&mut staged, &libraries, position)? {
+            patience.wait().await;
         }
         self.applier.restart();
         let took = clock::monotonic_ms().saturating_sub(since_ms);
@@ -287,8 +292,26 @@ impl<'a> Link<'a> {
         Ok(Event::Installed)
     }
 
+    /// The function libraries of this code; what cannot be loaded here is left out.
+    fn libraries(&self, functions: &[Vec<u8>]) -> Set {
+        let mut set = Set::default();
+        for code in functions {
+            let added = Vm::library(&self.node.scripts, code)
+                .and_then(|library| set.add(Arc::new(library), Replace::Yes));
+            if let Err(fault) = added {
+                tracing::warn!("a function library of {} is left out: {fault:?}", self.leader);
+            }
+        }
+        set
+    }
+
     /// Tries once to replace the data; answers whether it did.
-    fn replace(&self, staged: &mut Staging, position: Position) -> Result<bool, Superseded> {
+    fn replace(
+        &self,
+        staged: &mut Staging,
+        libraries: &Set,
+        position: Position,
+    ) -> Result<bool, Superseded> {
         let mut term = self.node.replication.term.lock();
         if term.number != self.number {
             return Err(Superseded);
@@ -299,6 +322,9 @@ impl<'a> Link<'a> {
             // Kept from here on, so that others can resume from this node once it leads.
             log.activate();
             self.node.tracking.flush(self.node);
+            let mut change = self.node.scripts.libraries.change();
+            change.set = libraries.clone();
+            change.commit();
         });
         let Ok(garbage) = replaced else { return Ok(false) };
         term.position = Some(position);
@@ -325,13 +351,19 @@ impl<'a> Link<'a> {
     async fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Action<'static>>, Superseded> {
         let mut actions = Vec::new();
         self.applier.push(bytes);
+        let mut patience = Patience::default();
         loop {
             let (applied, stop) = self.applier.run(self.node, self.number)?;
             let now_ms = clock::monotonic_ms();
             self.replica.step(Event::Applied(applied), now_ms);
             match stop {
                 Stop::Drained => return Ok(actions),
-                Stop::Contended => tokio::task::yield_now().await,
+                Stop::Contended => {
+                    if applied > 0 {
+                        patience.renew();
+                    }
+                    patience.wait().await;
+                }
                 Stop::AckRequested => {
                     actions.extend(self.replica.step(Event::AckRequested, now_ms));
                 }

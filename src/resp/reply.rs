@@ -36,6 +36,22 @@ pub trait Reply {
     /// Text for a person to read, such as INFO's.
     fn verbatim(&mut self, text: &str);
 
+    /// Text of `format`, three letters, for a person to read.
+    fn verbatim_as(&mut self, format: &[u8], bytes: &[u8]) {
+        let _ = format;
+        self.bulk(bytes);
+    }
+
+    /// A truth: 1 or 0 where the protocol has none.
+    fn boolean(&mut self, value: bool) {
+        self.integer(value.into());
+    }
+
+    /// A whole number of any size, in digits.
+    fn big_number(&mut self, digits: &str) {
+        self.bulk(digits.as_bytes());
+    }
+
     /// A floating point number in a form of the command's own.
     fn decimal(&mut self, text: &str) {
         self.bulk(text.as_bytes());
@@ -236,17 +252,37 @@ impl Reply for RespReply<'_> {
     }
 
     fn verbatim(&mut self, text: &str) {
+        self.verbatim_as(b"txt", text.as_bytes());
+    }
+
+    fn verbatim_as(&mut self, format: &[u8], bytes: &[u8]) {
         match self.protocol {
-            Protocol::V2 => self.bulk(text.as_bytes()),
+            Protocol::V2 => self.bulk(bytes),
             Protocol::V3 => {
-                if !self.has_room(text.len()) {
+                if !self.has_room(bytes.len()) {
                     return;
                 }
-                self.header(b'=', text.len() + 4);
-                self.out.extend_from_slice(b"txt:");
-                self.out.extend_from_slice(text.as_bytes());
+                // Three letters always: a longer name is cut, a shorter one filled up.
+                let letter = |at: usize| format.get(at).copied().unwrap_or(b' ');
+                self.header(b'=', bytes.len() + 4);
+                self.out.extend_from_slice(&[letter(0), letter(1), letter(2), b':']);
+                self.out.extend_from_slice(bytes);
                 self.out.extend_from_slice(b"\r\n");
             }
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        match self.protocol {
+            Protocol::V2 => self.integer(value.into()),
+            Protocol::V3 => self.out.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+        }
+    }
+
+    fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::V2 => self.bulk(digits.as_bytes()),
+            Protocol::V3 => self.line(b'(', digits),
         }
     }
 
