@@ -75,13 +75,13 @@ async fn serve(config: Config) -> io::Result<()> {
     for notice in notices {
         tracing::warn!("{notice}");
     }
-    let shutdown = server.node().shutdown.clone();
     let node = Arc::clone(server.node());
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             node.reload_certificates();
         }
     });
+    let node = Arc::clone(server.node());
     tokio::spawn(async move {
         // Whoever asks twice does not want to wait.
         for now in [false, true] {

@@ -35,6 +35,9 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
 
+/// A watched key with its database, and whose watch it was.
+pub type Orphan = (usize, Box<[u8]>, WatchFlag);
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Node {
@@ -84,7 +87,7 @@ pub struct Node {
     pub shutdown: CancellationToken,
     /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
     /// the lists of watchers.
-    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
+    pub orphans: Mutex<Vec<Orphan>>,
     /// DEBUG SET-ACTIVE-EXPIRE 0.
     pub sweepless: AtomicBool,
     /// DEBUG PAUSE-CRON 1.

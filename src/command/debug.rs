@@ -331,6 +331,7 @@ fn reply_buffer(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
     Ok(())
 }
 
+#[expect(clippy::approx_constant, reason = "it is what redis-server answers")]
 fn protocol(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let kind = argv[0];
     if is(kind, "string") {

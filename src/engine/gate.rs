@@ -174,7 +174,7 @@ pub(super) fn admit_in_script(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let named = find_both(argv).map_err(|fault| in_script_words(argv, fault))?;
+    let named = find_both(argv).map_err(|fault| in_script_words(argv, &fault))?;
     let (_, command) = named;
     if command.flags.contains(Flags::INTERNAL) {
         return Err(UNKNOWN_IN_SCRIPT);
@@ -231,8 +231,8 @@ pub(super) fn may_call(node: &Node, session: &mut Session, argv: Argv<'_>) -> Op
 const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called from script");
 
 #[cold]
-fn in_script_words(argv: Argv<'_>, fault: Fault) -> Fault {
-    let arity = match &fault {
+fn in_script_words(argv: Argv<'_>, fault: &Fault) -> Fault {
+    let arity = match fault {
         Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
         Fault::Contended | Fault::Wait(_) => false,
     };

@@ -177,7 +177,10 @@ mod tests {
     fn every_folder_has_tests() {
         let names: Vec<String> = files().unwrap().iter().map(|file| name_of(file)).collect();
         for folder in FOLDERS {
-            assert!(names.iter().any(|name| name.starts_with(&format!("{folder}/"))), "{folder} in {names:?}");
+            assert!(
+                names.iter().any(|name| name.starts_with(&format!("{folder}/"))),
+                "{folder} in {names:?}"
+            );
         }
     }
 }
