@@ -61,6 +61,7 @@ pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod tracking;
+pub mod tips;
 pub mod transaction;
 
 use std::collections::HashMap;
