@@ -30,8 +30,7 @@ bitflags! {
 
 impl Rare {
     /// What leaves replies out.
-    pub const SILENT: Rare =
-        Rare::REPLY_OFF.union(Rare::REPLY_SKIP_NEXT).union(Rare::REPLY_SKIP);
+    pub const SILENT: Rare = Rare::REPLY_OFF.union(Rare::REPLY_SKIP_NEXT).union(Rare::REPLY_SKIP);
 }
 
 /// The conditions of the node, which every worker looks at.

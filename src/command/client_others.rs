@@ -72,7 +72,14 @@ pub const REPLY: Command = Command {
 /// See [`INFO`].
 pub const NO_EVICT: Command = Command {
     flags: ADMIN,
-    ..row("no-evict", "ON | OFF", "Sets the client eviction mode of the connection.", "7.0.0", 3, keep)
+    ..row(
+        "no-evict",
+        "ON | OFF",
+        "Sets the client eviction mode of the connection.",
+        "7.0.0",
+        3,
+        keep,
+    )
 };
 /// See [`INFO`].
 pub const NO_TOUCH: Command = Command {
@@ -192,9 +199,7 @@ impl Doomed {
             && self.peer.as_ref().is_none_or(peer)
             && self.local.as_ref().is_none_or(local)
             && self.user.as_ref().is_none_or(|user| *user == client.user())
-            && self
-                .seconds
-                .is_none_or(|seconds| now.saturating_sub(client.since) / 1000 >= seconds)
+            && self.seconds.is_none_or(|seconds| now.saturating_sub(client.since) / 1000 >= seconds)
     }
 }
 

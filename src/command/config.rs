@@ -42,13 +42,7 @@ pub const SUBCOMMANDS: &[Command] = &[
     Command {
         flags: OPERATOR,
         run: Run::Session(rewrite),
-        ..row(
-            "rewrite",
-            "",
-            "Persists the effective configuration to file.",
-            "2.8.0",
-            2,
-        )
+        ..row("rewrite", "", "Persists the effective configuration to file.", "2.8.0", 2)
     },
     Command {
         flags: STATE,

@@ -307,12 +307,7 @@ fn htstats_key(
 }
 
 /// Lists have no such threshold here; what Redis refuses is refused.
-fn packed_threshold(
-    _: &Node,
-    _: &mut Session,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
+fn packed_threshold(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let text = String::from_utf8_lossy(argv[0]);
     let bytes = crate::config::bytes(&text).filter(|bytes| *bytes < 1 << 32);
     if bytes.is_none() {
@@ -343,7 +338,7 @@ fn protocol(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) ->
     } else if is(kind, "integer") {
         reply.integer(12345);
     } else if is(kind, "double") {
-        reply.double(3.141);
+        reply.decimal("3.141");
     } else if is(kind, "bignum") {
         reply.big_number("1234567999999999999999999999999999999");
     } else if is(kind, "null") {

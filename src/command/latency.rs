@@ -256,10 +256,7 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
             ("GRAPH <event>", "Draw the samples of an <event>."),
             ("HISTORY <event>", "Return the samples of an <event>: unix time, milliseconds."),
             ("LATEST", "Return the last sample and the worst time of every event."),
-            (
-                "RESET [<event> ...]",
-                "Forget the samples of one or more events.\n(default: of all)",
-            ),
+            ("RESET [<event> ...]", "Forget the samples of one or more events.\n(default: of all)"),
             (
                 "HISTOGRAM [COMMAND ...]",
                 "Return how many calls took how long, cumulated, for these commands.\n\

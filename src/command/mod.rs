@@ -60,8 +60,8 @@ pub mod string_number;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
-pub mod tracking;
 pub mod tips;
+pub mod tracking;
 pub mod transaction;
 
 use std::collections::HashMap;

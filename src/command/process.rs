@@ -17,7 +17,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         flags: ADMIN.union(Flags::NO_REST),
         run: Run::Session(monitor),
-        ..row("monitor", "", "Listens for all requests received by the server in real-time.", "1.0.0", 1)
+        ..row(
+            "monitor",
+            "",
+            "Listens for all requests received by the server in real-time.",
+            "1.0.0",
+            1,
+        )
     },
     Command {
         flags: ADMIN.union(Flags::NO_MULTI).union(Flags::ALLOW_BUSY).union(Flags::NO_REST),
@@ -39,8 +45,7 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const ADMIN: Flags =
-    Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
+const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
 
 fn monitor(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     if session.executing.is_some() {
@@ -127,7 +132,10 @@ fn lolwut(_: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcom
         Some(5 | 6) => wave(sizes)?,
         _ => String::new(),
     };
-    reply.verbatim(&format!("{art}Redis ver. {REDIS_VERSION}, Eave {}\n", env!("CARGO_PKG_VERSION")));
+    reply.verbatim(&format!(
+        "{art}Redis ver. {REDIS_VERSION}, Eave {}\n",
+        env!("CARGO_PKG_VERSION")
+    ));
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The server: its data as a whole, its settings, its state.
 
 use super::args::is;
-use super::{config, introspect};
 use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::{config, introspect};
 use crate::clock;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};

@@ -28,9 +28,9 @@ use crate::value::limits::Limits;
 
 pub use classes::Classes;
 pub use error::{ConfigError, Origin};
+pub use kind::parse_bytes as bytes;
 pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
-pub use kind::parse_bytes as bytes;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use value::{

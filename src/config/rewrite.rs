@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn what_has_changed_is_said_where_it_was_and_the_rest_at_the_end() {
-        let old = "# mine\nslaveof a 1\ntimeout 7\n# between\ntimeout 8\nsave 60 1\nsave 10 2\nx y\n";
+        let old =
+            "# mine\nslaveof a 1\ntimeout 7\n# between\ntimeout 8\nsave 60 1\nsave 10 2\nx y\n";
         let config = config(&[
             ("timeout", "9"),
             ("save", "5 5"),

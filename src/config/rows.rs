@@ -9,7 +9,9 @@ use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
 };
 use super::table::{Directive, When};
-use super::value::{BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share};
+use super::value::{
+    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share,
+};
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;

@@ -390,7 +390,9 @@ impl Share {
             Some(percent) => {
                 let percent = parse_integer(percent).and_then(|percent| percent.try_into().ok());
                 match percent {
-                    Some(101..) => Err(Reason::Other("percentage argument must be less or equal to 100")),
+                    Some(101..) => {
+                        Err(Reason::Other("percentage argument must be less or equal to 100"))
+                    }
                     Some(percent) => Ok(Self::Percent(percent)),
                     None => Err(Reason::MemoryOrPercent),
                 }

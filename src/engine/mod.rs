@@ -107,8 +107,7 @@ fn run_alone(
                 return Err(watch::hold(session));
             }
             let db = session.db;
-            let around =
-                surroundings(&mut session.config, session.door, session.rare, session.now);
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
             node.begin(effects);
             let mut view = WriteView::new(&mut locks, db, around, effects);

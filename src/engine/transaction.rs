@@ -112,7 +112,8 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut wanted: SmallVec<[Wanted; 8]> =
         keys.iter().map(|key| Wanted::key(db, key, Access::Exclusive)).collect();
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
-    let mut around = super::surroundings(&mut session.config, session.door, session.rare, session.now);
+    let mut around =
+        super::surroundings(&mut session.config, session.door, session.rare, session.now);
     // To watch a key is no use of it.
     around.tick = around.tick.unnoted();
     node.begin(&mut session.effects);
@@ -295,7 +296,8 @@ fn want_all(
 
 /// Whether a watched key has changed since it was watched, its becoming due included.
 fn watched_changed(session: &mut Session, locks: &mut LockSet<'_>, effects: &mut Effects) -> bool {
-    let mut around = super::surroundings(&mut session.config, session.door, session.rare, session.now);
+    let mut around =
+        super::surroundings(&mut session.config, session.door, session.rare, session.now);
     around.tick = around.tick.unnoted();
     for (db, key) in &session.watches.keys {
         WriteView::new(locks, *db, around, effects).exists(key);

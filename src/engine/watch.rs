@@ -61,7 +61,14 @@ fn holds(node: &Node, session: &Session, command: &Command) -> bool {
 /// Whether a command may write, or have replicas do something.
 fn may_replicate(session: &Session, command: &Command) -> bool {
     const MAY: [&str; 9] = [
-        "publish", "spublish", "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro",
+        "publish",
+        "spublish",
+        "eval",
+        "evalsha",
+        "eval_ro",
+        "evalsha_ro",
+        "fcall",
+        "fcall_ro",
         "pfcount",
     ];
     match command.run {
@@ -125,7 +132,13 @@ fn slow(node: &Node, session: &mut Session, number: Number, argv: Argv<'_>, ns: 
 /// Counts an error, and whose it is: of a command that was run, or was refused before; of none,
 /// if there is no such command.
 #[cold]
-pub(super) fn failed(node: &Node, session: &mut Session, text: &str, number: Option<Number>, ran: bool) {
+pub(super) fn failed(
+    node: &Node,
+    session: &mut Session,
+    text: &str,
+    number: Option<Number>,
+    ran: bool,
+) {
     session.tally.errors += 1;
     node.observer.errors.count(text);
     match number {

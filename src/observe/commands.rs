@@ -186,6 +186,7 @@ fn totals() -> Vec<(command::Number, Sums)> {
         }
         (number, sums)
     };
-    let numbers = (0..command::numbers()).filter_map(|number| command::Number::try_from(number).ok());
+    let numbers =
+        (0..command::numbers()).filter_map(|number| command::Number::try_from(number).ok());
     numbers.map(sum).filter(|(_, sums)| !sums.is_empty()).collect()
 }

@@ -285,7 +285,8 @@ fn commandstats(node: &Node, lines: &mut Lines) {
     for (number, sums) in node.observer.commands.all() {
         let (container, command) = numbered(number);
         let micros = sums.nanos / 1000;
-        let each = if sums.calls == 0 { 0.0 } else { sums.nanos as f64 / 1000.0 / sums.calls as f64 };
+        let each =
+            if sums.calls == 0 { 0.0 } else { sums.nanos as f64 / 1000.0 / sums.calls as f64 };
         lines.put(
             &format!("cmdstat_{}", full_name(container, command)),
             format_args!(

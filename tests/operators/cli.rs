@@ -18,8 +18,7 @@ fn cli(talk: &Talk, arguments: &[&str], input: &str) -> String {
         .expect("could not run: redis-cli");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr)
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 fn filled(options: &[&str]) -> Talk {
@@ -80,7 +79,8 @@ fn figures_are_shown() {
         .spawn()
         .expect("could not run: redis-cli");
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut child.stdout.take().expect("a pipe"), &mut text).expect("text");
+    std::io::Read::read_to_string(&mut child.stdout.take().expect("a pipe"), &mut text)
+        .expect("text");
     let _ = child.wait();
     assert!(text.lines().any(|line| line.trim_start().starts_with("306")), "{text}");
     let text = cli(&talk, &["--latency", "--raw", "-i", "1"], "");

@@ -10,7 +10,8 @@ struct Dice(u64);
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
         // Knuth's MMIX.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 
@@ -90,7 +91,8 @@ fn who_may_ask_is_a_setting() {
 
 #[test]
 fn a_sleeper_keeps_nobody_from_working() {
-    let mut talk = Talk::with(Program::Eave, &["--enable-debug-command", "yes", "--io-threads", "1"]);
+    let mut talk =
+        Talk::with(Program::Eave, &["--enable-debug-command", "yes", "--io-threads", "1"]);
     talk.send(1, "DEBUG SLEEP 0.3");
     talk.send(1, "PING");
     assert_eq!(talk.ask(0, "PING"), Reply::Status("PONG".to_owned()));

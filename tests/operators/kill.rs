@@ -82,9 +82,8 @@ fn lines_say_what_clients_do() {
         talk.ask(3, "MONITOR");
         talk.ask(0, "CLIENT NO-EVICT ON");
         let text = talk.ask(0, "CLIENT LIST").text().expect("a text");
-        let has = |words: &[&str]| {
-            text.lines().any(|line| words.iter().all(|word| line.contains(word)))
-        };
+        let has =
+            |words: &[&str]| text.lines().any(|line| words.iter().all(|word| line.contains(word)));
         assert!(has(&[" flags=P ", " sub=2 ", " cmd=subscribe "]), "{text}");
         assert!(has(&[" flags=x ", " multi=1 ", " cmd=set "]), "{text}");
         assert!(has(&[" flags=O ", " cmd=monitor "]), "{text}");

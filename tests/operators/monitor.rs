@@ -88,10 +88,8 @@ fn what_comes_over_rest_is_seen() {
 
 #[test]
 fn who_does_not_read_is_cut() {
-    let mut talk = Talk::with(
-        Program::Eave,
-        &["--client-output-buffer-limit", "normal", "100kb", "0", "0"],
-    );
+    let mut talk =
+        Talk::with(Program::Eave, &["--client-output-buffer-limit", "normal", "100kb", "0", "0"]);
     talk.ask(1, "MONITOR");
     // Unread lines fill the kernel's buffers first, and then ours.
     let word = "x".repeat(90_000);

@@ -5,7 +5,8 @@ use crate::support::server::Program;
 use crate::talk::Talk;
 
 fn entries(program: Program) -> Vec<(i64, Vec<Reply>, String)> {
-    let mut talk = Talk::with(program, &["--slowlog-log-slower-than", "0", "--slowlog-max-len", "9"]);
+    let mut talk =
+        Talk::with(program, &["--slowlog-log-slower-than", "0", "--slowlog-max-len", "9"]);
     talk.ask(0, "CLIENT SETNAME me");
     talk.ask(0, "SLOWLOG RESET");
     let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();
@@ -22,8 +23,14 @@ fn entries(program: Program) -> Vec<(i64, Vec<Reply>, String)> {
     let Reply::Array(entries) = talk.ask(0, "SLOWLOG GET -1") else { panic!("a list") };
     let entry = |reply: Reply| {
         let Reply::Array(parts) = reply else { panic!("an entry") };
-        let [Reply::Integer(id), Reply::Integer(at), Reply::Integer(micros), Reply::Array(argv), _, name] =
-            parts.as_slice()
+        let [
+            Reply::Integer(id),
+            Reply::Integer(at),
+            Reply::Integer(micros),
+            Reply::Array(argv),
+            _,
+            name,
+        ] = parts.as_slice()
         else {
             panic!("{parts:?}")
         };
@@ -57,9 +64,12 @@ fn events_are_sampled() {
     {
         // What takes a while in both: a large answer.
         talk.ask(0, "DEBUG POPULATE 50000");
-        let mut slow = || matches!(talk.ask(0, "LATENCY LATEST"), Reply::Array(all) if !all.is_empty());
+        let mut slow =
+            || matches!(talk.ask(0, "LATENCY LATEST"), Reply::Array(all) if !all.is_empty());
         assert!(slow());
-        let Reply::Array(samples) = talk.ask(0, "LATENCY HISTORY command") else { panic!("a list") };
+        let Reply::Array(samples) = talk.ask(0, "LATENCY HISTORY command") else {
+            panic!("a list")
+        };
         assert!(!samples.is_empty());
         let graph = talk.ask(0, "LATENCY GRAPH command").text().expect("a text");
         assert!(graph.starts_with("command - high "), "{graph}");

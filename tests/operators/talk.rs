@@ -32,8 +32,7 @@ impl Talk {
 
     pub(crate) fn connection(&mut self, who: usize) -> &mut Connection {
         let server = &self.server;
-        self.connections[who]
-            .get_or_insert_with(|| server.connect().expect("the server answers"))
+        self.connections[who].get_or_insert_with(|| server.connect().expect("the server answers"))
     }
 
     /// Sends a command and waits for its reply; words are separated by single blanks.

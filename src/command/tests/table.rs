@@ -56,14 +56,18 @@ fn of_row(container: Option<&Command>, command: &Command) -> Vec<String> {
         format!("keys {first} {last} {step}"),
         format!("flags {:?}", flag_names(command).into_iter().collect::<BTreeSet<_>>()),
         format!("categories {:?}", categories(command).into_iter().collect::<BTreeSet<_>>()),
-        format!("tips {:?}", tips::of(&full_name(container, command)).iter().collect::<BTreeSet<_>>()),
+        format!(
+            "tips {:?}",
+            tips::of(&full_name(container, command)).iter().collect::<BTreeSet<_>>()
+        ),
     ]
 }
 
 /// The same of what redis-server answers; its subcommands come behind it.
 fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
     let Reply::Array(parts) = reply else { return Vec::new() };
-    let [name, arity, flags, first, last, step, categories, tips, _, subcommands] = parts.as_slice()
+    let [name, arity, flags, first, last, step, categories, tips, _, subcommands] =
+        parts.as_slice()
     else {
         panic!("COMMAND INFO has another form: {reply:?}")
     };
