@@ -331,7 +331,6 @@ fn reply_buffer(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
     Ok(())
 }
 
-#[expect(clippy::approx_constant, reason = "it is what redis-server answers")]
 fn protocol(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let kind = argv[0];
     if is(kind, "string") {
@@ -339,7 +338,7 @@ fn protocol(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) ->
     } else if is(kind, "integer") {
         reply.integer(12345);
     } else if is(kind, "double") {
-        reply.double(3.141);
+        reply.decimal("3.141");
     } else if is(kind, "bignum") {
         reply.big_number("1234567999999999999999999999999999999");
     } else if is(kind, "null") {

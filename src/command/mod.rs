@@ -69,6 +69,7 @@ pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod tips;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;

@@ -513,12 +513,6 @@ pub const TABLE: &[Directive] = &[
         |c| c.io_threads.into(),
         |c, v| put(&mut c.io_threads, v),
     ),
-    row(Process, "shutdown-timeout", "Seconds that a stop waits for replicas at most").number(
-        0,
-        INT,
-        |c| c.shutdown_timeout.into(),
-        |c, v| put(&mut c.shutdown_timeout, v),
-    ),
     row(Process, "save", "Snapshot rules; accepted, but persistence is not available yet").words(
         "<seconds> <changes>...",
         |c| join(&c.save),
@@ -530,6 +524,12 @@ pub const TABLE: &[Directive] = &[
             c.save.extend(points);
             Ok(())
         },
+    ),
+    row(Process, "shutdown-timeout", "Seconds that a stop waits for replicas at most").number(
+        0,
+        INT,
+        |c| c.shutdown_timeout.into(),
+        |c, v| put(&mut c.shutdown_timeout, v),
     ),
 ];
 

@@ -196,7 +196,7 @@ mod tests {
     fn graphs_rise() {
         let samples: Vec<Sample> =
             [(0, 10), (99, 20), (100, 30)].map(|(at, ms)| Sample { at, ms }).into();
-        let lines = ["  #", "  |", " _|", "_||", "   ", "110", "mss"];
+        let lines = ["  #", " _|", " ||", "_||", "   ", "110", "mss"];
         assert_eq!(graph(&samples, 100), lines.join("\n") + "\n");
         assert_eq!(graph(&samples[..1], 5), " \n \n \n_\n \n5\ns\n");
         assert_eq!(diagnose(&samples, 100).average, 20);

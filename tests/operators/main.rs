@@ -13,5 +13,6 @@ mod kill;
 mod monitor;
 mod pause;
 mod rewrite;
+mod shutdown;
 mod slowlog;
 mod talk;
