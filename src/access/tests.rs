@@ -68,7 +68,8 @@ proptest! {
 
 #[test]
 fn the_read_only_user_has_all_of_its_rules() {
-    let config = Config { rest_token_readonly: Secret::new("token"), ..Config::default() };
+    let mut config = Config::default();
+    config.rest_token_readonly = Secret::new("token");
     let access = Access::new(&config);
     let users = access.users();
     let user = users.get(READ_ONLY).unwrap();
