@@ -83,6 +83,7 @@ fn number(map: &Reply, name: &str) -> i64 {
 /// Puts a key where a specification says that there is one. Channels are no keys.
 fn place(spec: &Reply, argv: &mut Vec<String>) -> bool {
     if crate::texts(&field(spec, "flags")).iter().any(|flag| flag == "not_key") {
+        argv.resize(argv.len().max(2), "1".to_owned());
         argv[1] = KEY.to_owned();
         return false;
     }

@@ -195,7 +195,7 @@ fn command_rule() -> impl Strategy<Value = String> {
             .prop_map(|(sign, category)| format!("{sign}@{category}")),
         4 => (prop::sample::select(vec!["+", "-"]), command)
             .prop_map(|(sign, command)| format!("{sign}{command}")),
-        1 => prop::sample::select(vec!["allcommands", "nocommands", "reset"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["allcommands", "nocommands"]).prop_map(str::to_owned),
     ]
 }
 
