@@ -86,7 +86,7 @@ fn run<'k>(
 ) -> Outcome {
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
-    let around = surroundings(&mut session.config, session.door, session.now);
+    let around = surroundings(&mut session.config, session.door, session.rare, session.now);
     let outcome = run_on(command, session.db, argv, around, &mut locks, &mut effects, reply);
     effects.settle(session.db, argv);
     node.record(&mut effects);
@@ -112,7 +112,7 @@ fn run<'k>(
 
 /// What a session's present command sees around it.
 pub(super) fn around_of(session: &mut Session) -> Surroundings<'_> {
-    surroundings(&mut session.config, session.door, session.now)
+    surroundings(&mut session.config, session.door, session.rare, session.now)
 }
 
 /// Runs a command on locks that are held.
