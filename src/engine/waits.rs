@@ -127,10 +127,8 @@ fn run_on(
 ) -> Outcome {
     match command.run {
         Run::Read(run) => {
-            let view = ReadView::new(locks, db, around);
-            let outcome = run(&view, argv, reply);
-            effects.events.extend(view.missed());
-            outcome
+            // That keys are missing was told when it was asked for the first time.
+            run(&ReadView::new(locks, db, around), argv, reply)
         }
         Run::Write(run) | Run::Remember(run) => {
             let mut view = WriteView::new(locks, db, around, effects);
