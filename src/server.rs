@@ -48,6 +48,10 @@ impl Server {
     /// # Errors
     /// When an address or a certificate cannot be used.
     pub fn bind(config: Config) -> io::Result<Server> {
+        let node = Node::new(config);
+        load_users(&node)?;
+        let config = node.config.load_full();
+        node.tls.load(&config.tls).map_err(io::Error::other)?;
         let open = |addresses: &[BindAddress], port: u16| match port {
             0 => Ok(Vec::new()),
             port => listener::open(addresses, port, config.tcp_backlog),
@@ -59,10 +63,6 @@ impl Server {
         let (path, mode) = (&config.unixsocket, config.unixsocketperm);
         let unix =
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
-        let tls = config.tls.clone();
-        let node = Node::new(config);
-        load_users(&node)?;
-        node.tls.load(&tls).map_err(io::Error::other)?;
         Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
     }
 

@@ -28,7 +28,7 @@ fn secrets<'a>(argv: Argv<'a>) -> Box<dyn Fn(usize) -> bool + 'a> {
     } else if is(name, "HELLO") || is(name, "MIGRATE") {
         Box::new(move |at| hides_credentials(argv, at))
     } else if is(name, "ACL") {
-        let tells = ["SETUSER", "DELUSER", "GETUSER", "RESTTOKEN", "DRYRUN"];
+        let tells = ["SETUSER", "DELUSER", "GETUSER", "RESTTOKEN", "GENTOKEN", "DRYRUN"];
         let tells = tells.iter().any(|word| is(sub, word));
         Box::new(move |at| tells && at > 1)
     } else if is(name, "RESTTOKEN") || is(name, "GENTOKEN") {
