@@ -24,7 +24,6 @@ use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
 use super::{health, json, path, take};
 use crate::clients::Client;
-use crate::clock;
 use crate::command::Argv;
 use crate::engine;
 use crate::fault::Fault;
@@ -37,6 +36,9 @@ use crate::pubsub::Topic;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Session};
+
+/// Time between two attempts of a command that is held.
+const HELD: Duration = Duration::from_millis(10);
 
 /// The client at the other end of a connection.
 #[derive(Debug)]
@@ -175,6 +177,17 @@ impl Caller {
             if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
                 return answer;
             }
+            self.wait(&mut patience).await;
+        }
+    }
+
+    /// Lets others run before a command is tried again. One that a pause holds is tried a
+    /// hundred times a second: a request over HTTP has nobody to wake it.
+    pub(super) async fn wait(&self, patience: &mut Patience) {
+        let held = std::mem::take(&mut self.desk.lock().session.held);
+        if held {
+            tokio::time::sleep(HELD).await;
+        } else {
             patience.wait().await;
         }
     }
@@ -226,7 +239,7 @@ impl Desk {
 
     /// Makes the session ready for commands of this moment.
     pub(super) fn open(&mut self, node: &Node, sender: &Sender) -> &mut Session {
-        self.session.now = clock::unix_ms();
+        self.session.begin(node);
         sender.take_over(node, &mut self.session);
         &mut self.session
     }
