@@ -24,10 +24,19 @@ pub fn text(server: &Server, token_is_set: bool) -> String {
     let mut text =
         format!("eave {} is ready (pid {})\n", env!("CARGO_PKG_VERSION"), std::process::id());
     // Writing to a String does not fail.
-    if let Some(addresses) = list(&server.resp_addresses()) {
+    if let Some(addresses) = list(&server.resp_addresses(false)) {
         let _ = writeln!(text, "  Redis protocol  {addresses}");
     }
-    let rest = server.rest_addresses();
+    if let Some(addresses) = list(&server.resp_addresses(true)) {
+        let _ = writeln!(text, "    over TLS      {addresses}");
+    }
+    if let Some(path) = server.unix_path() {
+        let _ = writeln!(text, "    on a socket   {}", path.display());
+    }
+    if let Some(addresses) = list(&server.rest_addresses(true)) {
+        let _ = writeln!(text, "  REST over TLS   {addresses}");
+    }
+    let rest = server.rest_addresses(false);
     if let (Some(addresses), Some(first)) = (list(&rest), rest.first()) {
         let note = if token_is_set {
             "set by rest-token"

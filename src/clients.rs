@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpStream;
 
+use crate::access::user::DEFAULT;
 use crate::command::Argv;
 use crate::config::OutputLimit;
 use crate::net::connection::Connection;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::session::Session;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
+use crate::waiter::Waiter;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Client {
     pub last: Mutex<(&'static str, &'static str)>,
     /// What it has said of itself.
     pub words: Mutex<Words>,
+    /// The name of its user.
+    pub user: Mutex<Box<[u8]>>,
     /// Whether it is this node's replica.
     pub follower: AtomicBool,
     /// Channels, patterns and shard channels that it listens to.
@@ -62,6 +66,8 @@ pub struct Client {
     pub tracking: Standing,
     /// Messages that its connection has not taken yet.
     outbox: Mutex<Outbox>,
+    /// What it waits for.
+    waiter: Mutex<Weak<Waiter>>,
     /// Whether there are such messages.
     mail: AtomicBool,
     closing: AtomicBool,
@@ -97,6 +103,16 @@ impl Client {
     /// Wakes the client's task, which then looks what there is to do.
     pub fn wake(&self) {
         self.waker.wake();
+    }
+
+    /// Shows others what it waits for.
+    pub fn waits(&self, waiter: &Arc<Waiter>) {
+        *self.waiter.lock() = Arc::downgrade(waiter);
+    }
+
+    /// What it waits for, as long as it does.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        self.waiter.lock().upgrade().filter(|waiter| waiter.is_waiting())
     }
 
     /// Whether the task has been asked to end.
@@ -135,6 +151,18 @@ impl Client {
         } else {
             output.append(&mut outbox.bytes);
         }
+    }
+
+    /// Bytes that it has not taken yet, of replies and of messages.
+    pub fn unread(&self) -> u64 {
+        let replies = self.output_bytes.load(Ordering::Relaxed);
+        let messages = if self.has_messages() { self.outbox.lock().bytes.len() } else { 0 };
+        replies.saturating_add(messages) as u64
+    }
+
+    /// Whether that is more than `limit` allows.
+    pub fn is_over(&self, unread: u64, limit: OutputLimit, now: u64) -> bool {
+        limit.is_exceeded(unread, &mut self.outbox.lock().over_since, now)
     }
 
     /// Whether there are messages to be taken.
@@ -252,7 +280,7 @@ impl Client {
             usize::from(output > 0),
             self.memory() + arguments,
             if output > 0 { "rw" } else { "r" },
-            self.user(),
+            self.user.lock().escape_ascii(),
             tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
             words.library.escape_ascii(),
@@ -313,10 +341,12 @@ impl Clients {
             output_bytes: AtomicUsize::new(0),
             last: Mutex::default(),
             words: Mutex::default(),
+            user: Mutex::new(DEFAULT.into()),
             follower: AtomicBool::new(false),
             listening: [const { AtomicUsize::new(0) }; 3],
             tracking: Standing::default(),
             outbox: Mutex::default(),
+            waiter: Mutex::default(),
             mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             waker: AtomicWaker::new(),

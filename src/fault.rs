@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::command::waiting::Wait;
 use crate::keyspace::locks::Contended;
 
 /// A command's failure. A handler that fails has changed nothing and answered nothing.
@@ -9,6 +10,8 @@ use crate::keyspace::locks::Contended;
 pub enum Fault {
     /// A shard is busy: yield to the runtime and run the command again. No client sees this.
     Contended,
+    /// There is nothing to give as yet: let the client wait, or tell it so. No client sees this.
+    Wait(Wait),
     /// What the client is told.
     Text(Cow<'static, str>),
 }

@@ -30,6 +30,10 @@ pub fn salt() -> u32 {
 }
 
 fn seed() -> u64 {
+    // A schedule is only repeated when keys lie in the same shards again.
+    if cfg!(feature = "schedules") {
+        return 1;
+    }
     let mut bytes = [0; 8];
     crate::clock::secret_bytes(&mut bytes);
     u64::from_le_bytes(bytes)

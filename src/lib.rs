@@ -15,7 +15,10 @@ pub mod value;
 
 // How a request gets there.
 pub mod engine;
+// Lua.
+pub mod script;
 
+pub mod access;
 pub mod session;
 
 pub mod clients;
@@ -24,11 +27,13 @@ pub mod pause;
 pub mod pubsub;
 pub mod rare;
 pub mod tracking;
+pub mod waiter;
 
 pub mod log;
 
 // The doors, and what they speak.
 pub mod net;
+pub mod patience;
 pub mod resp;
 pub mod rest;
 
@@ -48,3 +53,4 @@ pub mod upkeep;
 // What everything stands on.
 pub mod clock;
 pub mod limits;
+pub mod sync;

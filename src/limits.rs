@@ -34,14 +34,23 @@ pub const FLUSH_BYTES: usize = 256 * 1024;
 
 /// Shards of one database. Many small shards keep a resize, a snapshot step and a sweep short,
 /// and make it unlikely that two clients want the same lock.
-pub const SHARDS: usize = 1024;
+pub const SHARDS: usize = if cfg!(feature = "schedules") { 3 } else { 1024 };
 
 /// Attempts on a busy shard lock before the task gives its worker back to the runtime.
-pub const LOCK_SPINS: u32 = 200;
+pub const LOCK_SPINS: u32 = if cfg!(feature = "schedules") { 2 } else { 200 };
 
 /// Bytes of a glob pattern for KEYS, SCAN and the like; matching costs at most
 /// pattern x subject steps (CVE-2022-36021).
 pub const PATTERN_BYTES: usize = 16 * 1024;
+
+/// Bytes of a key, a channel or a name in ACL LOG: the rest is cut off.
+pub const ACL_LOG_OBJECT_BYTES: usize = 1024;
+
+/// Bytes of a file of users: far beyond any real one.
+pub const ACL_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Addresses whose failed attempts to authenticate are remembered.
+pub const GUESSERS: usize = 16 * 1024;
 
 /// Bytes of a string value after APPEND, SETRANGE or SETBIT, whatever `proto-max-bulk-len`
 /// allows a request to carry. Redis: 512 MiB.
@@ -135,3 +144,32 @@ pub const REST_KEPT_BYTES: usize = 16 * 1024;
 
 /// Commands of one REST pipeline that are run before other connections get their turn.
 pub const REST_TURN: usize = 256;
+
+/// Scripts that are kept of those that came with EVAL. Redis 7.4: 500.
+pub const SCRIPTS_OF_EVAL: usize = 500;
+
+/// Bytes of the texts of all scripts that a node keeps.
+pub const SCRIPT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that the scripts of one worker may use.
+pub const SCRIPT_MEMORY: usize = 256 * 1024 * 1024;
+
+/// Instructions of a script between two looks at the time: some hundred microseconds.
+pub const SCRIPT_STEPS: u32 = 20_000;
+
+/// Compiled scripts that one worker keeps.
+pub const COMPILED_SCRIPTS: usize = 1024;
+
+/// Tables within tables of a script's answer, and of what cjson and cmsgpack read and write.
+/// Redis stops at the end of Lua's stack, or at 1000 in cjson.
+pub const SCRIPT_DEPTH: usize = 1000;
+
+/// How long a script waits for a lock that it did not declare, in milliseconds. Whoever holds
+/// one for longer is another script, or the node is far beyond what it can do.
+pub const SCRIPT_PATIENCE_MS: u64 = 10_000;
+
+/// Bytes of the code of all function libraries.
+pub const LIBRARY_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long the code of a library may take when it is loaded, in milliseconds. Redis: 500.
+pub const LIBRARY_LOAD_MS: u64 = 500;

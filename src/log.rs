@@ -4,8 +4,6 @@
 //! the order of the changes. As long as nobody follows, nothing is kept and only the offset
 //! moves: it names states of the keyspace, whether or not anybody reads the bytes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use eave_replication::{Backlog, Position, ReplicationId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -13,6 +11,7 @@ use tokio::sync::Notify;
 use crate::keyspace::Effects;
 use crate::keyspace::effects::Logging;
 use crate::resp::reply::encode_command;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// See the module's description.
 #[derive(Debug)]

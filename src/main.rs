@@ -16,6 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    if cfg!(feature = "schedules") {
+        eprintln!("built for tests of schedules: its locks work nowhere else");
+        return ExitCode::FAILURE;
+    }
     let mut args: Vec<_> = std::env::args_os().collect();
     // `eave --health [options]` asks the server that those options would start.
     let health = args.get(1).is_some_and(|first| first == "--health");
@@ -53,12 +57,9 @@ fn run(config: Config) -> io::Result<()> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
     };
-    let mut runtime = if workers == 1 {
-        // Nobody to share work with: measured some hundredths cheaper a request.
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
+    // With several workers even if there is but one: a script that takes long hands the others'
+    // tasks to a thread that takes its place.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(workers).thread_name("worker").enable_all().build()?;
     runtime.block_on(serve(config))
 }
@@ -69,11 +70,18 @@ async fn serve(config: Config) -> io::Result<()> {
     let server = Server::bind(config)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     println!("{}", banner::text(&server, token_is_set));
     for notice in notices {
         tracing::warn!("{notice}");
     }
+    let shutdown = server.node().shutdown.clone();
     let node = Arc::clone(server.node());
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            node.reload_certificates();
+        }
+    });
     tokio::spawn(async move {
         // Whoever asks twice does not want to wait.
         for now in [false, true] {

@@ -4,7 +4,6 @@
 //! can be used from every worker at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_replication::leader::{Leader, LeaderConfig};
@@ -14,21 +13,27 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::clients::Clients;
 use crate::clock;
 use crate::config::{self, Config, Secret};
 use crate::keyspace::effects::Logging;
 use crate::keyspace::evict::Evictor;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
+use crate::net::tls::Tls;
 use crate::observe::memory::Memory;
 use crate::observe::{Observer, Stats};
 use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
-use crate::replicate::{Outlets, Term};
+use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::script::Scripts;
 use crate::shutdown::Shutting;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
+use crate::waiter::Waits;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -39,10 +44,18 @@ pub struct Node {
     pub config: Arc<ArcSwap<Config>>,
     /// The effects.
     pub log: Log,
+    /// Who may ask for what.
+    pub access: Access,
     /// Who is connected.
     pub clients: Clients,
     /// Who listens to what.
     pub hub: Hub,
+    /// Who waits.
+    pub waits: Waits,
+    /// Certificates.
+    pub tls: Tls,
+    /// The scripts that clients have sent.
+    pub scripts: Scripts,
     /// Who keeps copies of what.
     pub tracking: Tracking,
     /// What has happened.
@@ -69,6 +82,9 @@ pub struct Node {
     pub run_id: String,
     /// Cancelled when the node stops.
     pub shutdown: CancellationToken,
+    /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
+    /// the lists of watchers.
+    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
     /// DEBUG SET-ACTIVE-EXPIRE 0.
     pub sweepless: AtomicBool,
     /// DEBUG PAUSE-CRON 1.
@@ -84,6 +100,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Who waits for them.
+    pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
@@ -133,6 +151,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
             status: Mutex::new(None),
@@ -142,8 +161,12 @@ impl Node {
         Arc::new(Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
+            access: Access::new(&config),
             clients: Clients::default(),
             hub: Hub::default(),
+            waits: Waits::default(),
+            tls: Tls::default(),
+            scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
             observer: Observer::new(&config),
@@ -157,6 +180,7 @@ impl Node {
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
+            orphans: Mutex::default(),
             sweepless: AtomicBool::new(false),
             cronless: AtomicBool::new(false),
             configuring: Mutex::new(()),
@@ -218,6 +242,14 @@ impl Node {
         self.hub.announce(events, config.notify_keyspace_events, limit, clock::unix_ms());
     }
 
+    /// Reads the files of certificates again, as SIGHUP asks.
+    pub fn reload_certificates(&self) {
+        match self.tls.load(&self.config.load().tls) {
+            Ok(()) => tracing::info!("SIGHUP: certificates are read again"),
+            Err(error) => tracing::warn!("SIGHUP: TLS stays as it was: {error}"),
+        }
+    }
+
     /// Whether due keys are freed though nobody asks for them: DEBUG SET-ACTIVE-EXPIRE.
     pub fn sweeps(&self) -> bool {
         !self.sweepless.load(Ordering::Relaxed)
@@ -232,6 +264,9 @@ impl Node {
         let _configuring = self.configuring.lock();
         let mut next = Config::clone(&self.config.load());
         change(&mut next)?;
+        if next.requirepass != self.config.load().requirepass {
+            self.access.require_password(next.requirepass.reveal());
+        }
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
         self.observer.configure(&next);

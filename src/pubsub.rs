@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -20,6 +19,7 @@ use crate::config::{Classes, OutputLimit};
 use crate::keyspace::Event;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply, RespReply};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::value::glob;
 
 /// What a client can listen to.
@@ -209,6 +209,17 @@ impl Hub {
                 let _ = write!(channel, "{db}__:{name}");
                 self.publish(channel.as_bytes(), &key, limit, now);
             }
+        }
+    }
+
+    /// Shows everyone who listens to something, once for each name.
+    pub fn each(&self, mut show: impl FnMut(Topic, &[u8], &Arc<Client>)) {
+        let topics = self.topics.read();
+        let channels = topics.channels.iter().map(|found| (Topic::Channel, found));
+        let patterns = topics.patterns.iter().map(|found| (Topic::Pattern, found));
+        let shards = topics.shards.iter().map(|found| (Topic::Shard, found));
+        for (topic, (name, listeners)) in channels.chain(patterns).chain(shards) {
+            listeners.values().for_each(|client| show(topic, name, client));
         }
     }
 

@@ -2,17 +2,21 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::clients::Client;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::net::connection::{Connection, End};
-use crate::net::listener;
+use crate::net::stream::Stream;
+use crate::net::tls::{self, TlsDoor};
+use crate::net::{listener, unix};
 use crate::node::Node;
 use crate::observe::stats;
 use crate::pause;
@@ -32,26 +36,34 @@ pub struct Server {
     node: Arc<Node>,
     tasks: TaskTracker,
     resp: Vec<TcpListener>,
+    resp_tls: Vec<TcpListener>,
+    unix: Option<unix::Door>,
     rest: Vec<TcpListener>,
+    rest_tls: Vec<TcpListener>,
 }
 
 impl Server {
     /// Opens the doors; nobody is let in yet.
     ///
     /// # Errors
-    /// When an address cannot be used.
+    /// When an address or a certificate cannot be used.
     pub fn bind(config: Config) -> io::Result<Server> {
-        let resp = if config.port == 0 {
-            Vec::new()
-        } else {
-            listener::open(&config.bind, config.port, config.tcp_backlog)?
+        let open = |addresses: &[BindAddress], port: u16| match port {
+            0 => Ok(Vec::new()),
+            port => listener::open(addresses, port, config.tcp_backlog),
         };
-        let rest = if config.rest_port == 0 {
-            Vec::new()
-        } else {
-            listener::open(config.rest_addresses(), config.rest_port, config.tcp_backlog)?
-        };
-        Ok(Server { node: Node::new(config), tasks: TaskTracker::new(), resp, rest })
+        let resp = open(&config.bind, config.port)?;
+        let resp_tls = open(&config.bind, config.tls.port)?;
+        let rest = open(config.rest_addresses(), config.rest_port)?;
+        let rest_tls = open(config.rest_addresses(), config.tls.rest_port)?;
+        let (path, mode) = (&config.unixsocket, config.unixsocketperm);
+        let unix =
+            if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
+        let tls = config.tls.clone();
+        let node = Node::new(config);
+        load_users(&node)?;
+        node.tls.load(&tls).map_err(io::Error::other)?;
+        Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
     }
 
     /// The node behind the doors.
@@ -59,41 +71,59 @@ impl Server {
         &self.node
     }
 
-    /// Where RESP is answered.
-    pub fn resp_addresses(&self) -> Vec<SocketAddr> {
-        self.resp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// Where RESP is answered, with TLS or without.
+    pub fn resp_addresses(&self, tls: bool) -> Vec<SocketAddr> {
+        addresses(if tls { &self.resp_tls } else { &self.resp })
     }
 
-    /// Where REST is answered.
-    pub fn rest_addresses(&self) -> Vec<SocketAddr> {
-        self.rest.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// Where REST is answered, with TLS or without.
+    pub fn rest_addresses(&self, tls: bool) -> Vec<SocketAddr> {
+        addresses(if tls { &self.rest_tls } else { &self.rest })
+    }
+
+    /// The socket for clients of this machine.
+    pub fn unix_path(&self) -> Option<&Path> {
+        self.unix.as_ref().map(unix::Door::path)
     }
 
     /// Serves until the node's `shutdown` is cancelled, then ends in order: no new
     /// connections, running requests answered, tasks ended.
     pub async fn run(self) {
-        let Server { node, tasks, resp, rest } = self;
+        let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         tasks.spawn(pause::run(Arc::clone(&node)));
         tasks.spawn(shutdown::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
-        for listener in resp {
-            let keepalive = keepalive_of(&node);
+        let plain = resp.into_iter().map(|listener| (listener, false));
+        for (listener, tls) in plain.chain(resp_tls.into_iter().map(|listener| (listener, true))) {
             let serve = {
                 let (node, tasks) = (Arc::clone(&node), tasks.clone());
-                move |stream, peer| admit(&node, &tasks, stream, peer)
+                move |stream, peer| {
+                    let arrival =
+                        if tls { Arrival::Tls(stream, peer) } else { Arrival::Tcp(stream, peer) };
+                    admit(&node, &tasks, arrival);
+                }
             };
-            tasks.spawn(listener::accept(listener, node.shutdown.clone(), keepalive, serve));
+            let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
+            tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
         }
         node.memory.started();
-        let requests = Arc::new(rest::Connections::default());
-        for listener in rest {
-            let keepalive = keepalive_of(&node);
+        if let Some(door) = unix {
             let serve = {
-                let (node, tasks, open) = (Arc::clone(&node), tasks.clone(), Arc::clone(&requests));
-                move |stream, peer| admit_rest(&node, &tasks, &open, stream, peer)
+                let (node, tasks) = (Arc::clone(&node), tasks.clone());
+                move |stream| admit(&node, &tasks, Arrival::Unix(stream))
             };
-            tasks.spawn(listener::accept(listener, node.shutdown.clone(), keepalive, serve));
+            tasks.spawn(door.accept(node.shutdown.clone(), serve));
+        }
+        let open = Arc::new(rest::Connections::default());
+        let plain = rest.into_iter().map(|listener| (listener, false));
+        for (listener, tls) in plain.chain(rest_tls.into_iter().map(|listener| (listener, true))) {
+            let serve = {
+                let (node, tasks, open) = (Arc::clone(&node), tasks.clone(), Arc::clone(&open));
+                move |stream, peer| admit_rest(&node, &tasks, &open, stream, peer, tls)
+            };
+            let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
+            tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
         }
         node.shutdown.cancelled().await;
         for client in node.clients.list() {
@@ -106,6 +136,65 @@ impl Server {
     }
 }
 
+fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+/// A client of the Redis protocol at one of the doors.
+enum Arrival {
+    Tcp(TcpStream, SocketAddr),
+    /// The handshake is to come.
+    Tls(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Arrival {
+    fn is_local(&self) -> bool {
+        match self {
+            Arrival::Tcp(_, peer) | Arrival::Tls(_, peer) => is_local(peer.ip()),
+            Arrival::Unix(_) => true,
+        }
+    }
+
+    /// The addresses of the client and of the door.
+    fn addresses(&self, node: &Node) -> (String, String) {
+        match self {
+            Arrival::Tcp(stream, peer) | Arrival::Tls(stream, peer) => {
+                let local = stream.local_addr().map(|address| address.to_string());
+                (peer.to_string(), local.unwrap_or_default())
+            }
+            Arrival::Unix(_) => {
+                let path = format!("{}:0", node.config.load().unixsocket);
+                (path.clone(), path)
+            }
+        }
+    }
+
+    /// Says a line and no more. A fresh socket takes it at once; if it does not, or if TLS is
+    /// not set up yet, the client learns nothing.
+    fn refuse(&self, line: &str) {
+        let _ = match self {
+            Arrival::Tcp(stream, _) => stream.try_write(line.as_bytes()),
+            Arrival::Unix(stream) => stream.try_write(line.as_bytes()),
+            Arrival::Tls(..) => return,
+        };
+    }
+}
+
+/// Reads the users of `aclfile`.
+fn load_users(node: &Node) -> io::Result<()> {
+    let config = node.config.load();
+    if config.aclfile.is_empty() {
+        return Ok(());
+    }
+    if !config.users.is_empty() {
+        return Err(io::Error::other(
+            "users are either in an aclfile or in user lines of the configuration, not in both",
+        ));
+    }
+    access::file::load(&node.access, &config, Path::new(&config.aclfile)).map_err(io::Error::other)
+}
+
 /// Reads `tcp-keepalive` as it is now.
 fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
     let node = Arc::clone(node);
@@ -113,27 +202,45 @@ fn keepalive_of(node: &Arc<Node>) -> impl Fn() -> u32 + use<> {
 }
 
 /// Lets a connection in, or says why not.
-fn admit(node: &Arc<Node>, tasks: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
+fn admit(node: &Arc<Node>, tasks: &TaskTracker, arrival: Arrival) {
     let config = node.config.load();
     let refusal = if node.clients.len() >= config.maxclients as usize {
         stats::add(&node.stats.rejected, 1);
         Some("-ERR max number of clients reached\r\n")
-    } else if config.protected_mode && config.requirepass.is_empty() && !is_local(peer.ip()) {
+    } else if config.protected_mode
+        && node.access.users().default().no_password
+        && !arrival.is_local()
+    {
+        stats::add(&node.stats.rejected, 1);
         Some(PROTECTED)
     } else {
         None
     };
     if let Some(refusal) = refusal {
-        // A fresh socket takes a line at once; if it does not, it learns nothing.
-        let _ = stream.try_write(refusal.as_bytes());
+        arrival.refuse(refusal);
         return;
     }
     stats::add(&node.stats.connections, 1);
-    let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    let client = node.clients.add(peer.to_string(), local, clock::unix_ms());
+    let (peer, local) = arrival.addresses(node);
+    let client = node.clients.add(peer, local, clock::unix_ms());
     end_if_stopping(node, &client);
-    let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
-    tasks.spawn(serve(Arc::clone(node), stream, session));
+    let session = Session::new(client, Door::Resp, node);
+    let registered = Registered { node: Arc::clone(node), id: session.client.id };
+    match arrival {
+        Arrival::Tcp(stream, _) => {
+            tasks.spawn(serve(registered, open(node, Stream::Tcp(stream), session)))
+        }
+        Arrival::Unix(stream) => {
+            tasks.spawn(serve(registered, open(node, Stream::Unix(stream), session)))
+        }
+        Arrival::Tls(stream, _) => tasks.spawn(serve_secret(registered, stream, session)),
+    };
+}
+
+/// A connection in a place of its own: a task that had it inside would have room for it several
+/// times over, once for each place where it is handed on.
+fn open(node: &Arc<Node>, stream: Stream, session: Session) -> Box<Connection<Stream>> {
+    Box::new(Connection::new(stream, Arc::clone(node), session))
 }
 
 const PROTECTED: &str = "-DENIED Eave is running in protected mode because no password is set \
@@ -160,13 +267,16 @@ fn admit_rest(
     open: &Arc<rest::Connections>,
     stream: TcpStream,
     peer: SocketAddr,
+    tls: bool,
 ) {
     let config = node.config.load();
     let place = open.take_place(config.rest_max_connections as usize);
     let Some(place) = place.filter(|_| node.clients.len() < config.maxclients as usize) else {
         stats::add(&node.stats.rejected, 1);
         // A fresh socket takes a few lines at once; if it does not, it learns nothing.
-        let _ = stream.try_write(rest::FULL.as_bytes());
+        if !tls {
+            let _ = stream.try_write(rest::FULL.as_bytes());
+        }
         return;
     };
     stats::add(&node.stats.connections, 1);
@@ -176,20 +286,41 @@ fn admit_rest(
     tasks.spawn(async move {
         let _place = place;
         let _registered = Registered { node: Arc::clone(&node), id: client.id };
+        let stream = if tls {
+            match Box::pin(node.tls.accept(TlsDoor::Rest, stream)).await {
+                Ok(stream) => stream,
+                Err(error) => return tracing::debug!("client {}: {error}", client.id),
+            }
+        } else {
+            Stream::Tcp(stream)
+        };
         rest::connection::serve(node, stream, client).await;
     });
 }
 
 /// One connection, from its first byte to its last. A panic in it ends it and nothing else.
-async fn serve(node: Arc<Node>, stream: TcpStream, session: Session) {
-    let id = session.client.id;
-    let _registered = Registered { node: Arc::clone(&node), id };
-    let connection = Connection::new(stream, Arc::clone(&node), session);
-    let (stream, session, end) = connection.run().await;
-    match end {
-        End::Closed => {}
-        End::Follow(rest) => replicate::follower::serve(node, stream, session, rest).await,
-        End::Io(error) => tracing::debug!("client {id}: {error}"),
+async fn serve(registered: Registered, mut connection: Box<Connection<Stream>>) {
+    // What few connections come to is boxed, so that the others have no room for it.
+    match connection.run().await {
+        End::Closed => Box::pin(tls::farewell(connection)).await,
+        End::Follow(rest) => {
+            let node = Arc::clone(&registered.node);
+            let (stream, session) = connection.into_parts();
+            Box::pin(replicate::follower::serve(node, stream, session, rest)).await;
+        }
+        End::Io(error) => tracing::debug!("client {}: {error}", registered.id),
+    }
+}
+
+/// Likewise, with the handshake of TLS before it. What that takes of memory is given back before
+/// the connection is served.
+async fn serve_secret(registered: Registered, stream: TcpStream, session: Session) {
+    match Box::pin(registered.node.tls.accept(TlsDoor::Resp, stream)).await {
+        Ok(stream) => {
+            let connection = open(&registered.node, stream, session);
+            serve(registered, connection).await;
+        }
+        Err(error) => tracing::debug!("client {}: TLS: {error}", registered.id),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What one client has: its database, its protocol, its transaction, its name.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use eave_replication::wire::{Replconf, Request};
 
+use crate::access::User;
+use crate::access::identity::{Identity, Standing};
 use crate::clients::Client;
 use crate::clock;
 use crate::command::{Command, Number};
@@ -19,7 +20,9 @@ use crate::observe::monitors::Monitors;
 use crate::pubsub::Subscriptions;
 use crate::rare::Rare;
 use crate::resp::reply::Protocol;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Interest;
+use crate::waiter::Waiting;
 
 /// By which door a session came in: it decides what it may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +33,6 @@ pub enum Door {
     Rest,
     /// The stream of this replica's leader: it may write, and nothing expires for it.
     Leader,
-}
-
-/// What a session may ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rights {
-    /// Everything.
-    #[default]
-    All,
-    /// What only reads, and does not walk the whole keyspace: a read-only token.
-    Read,
 }
 
 /// See the module's description.
@@ -53,10 +46,10 @@ pub struct Session {
     pub db: usize,
     /// How it is answered.
     pub protocol: Protocol,
-    /// Whether it has said who it is, or need not.
+    /// Who it is, and with that what it may ask.
+    pub identity: Identity,
+    /// Whether it has said who it is, or need not: as of the last request.
     pub authenticated: bool,
-    /// What it may ask.
-    pub rights: Rights,
     /// The time of the present command, in unix milliseconds.
     pub now: u64,
     /// The last command, with its container if it is a subcommand.
@@ -81,6 +74,8 @@ pub struct Session {
     pub executing: Option<usize>,
     /// Watched keys.
     pub watches: Watches,
+    /// What it waits for: nothing more is executed until that has come.
+    pub waiting: Option<Waiting>,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it keeps copies of, if anything.
@@ -181,9 +176,9 @@ impl Tally {
 
 impl Session {
     /// A new client's session.
-    pub fn new(client: Arc<Client>, door: Door, config: Arc<ArcSwap<Config>>) -> Session {
-        let mut config = Cache::new(config);
-        let open = config.load().requirepass.is_empty();
+    pub fn new(client: Arc<Client>, door: Door, node: &Node) -> Session {
+        let mut identity = Identity::new(&node.access, door);
+        let standing = identity.refresh(&node.access);
         let mut effects = Effects::default();
         effects.author = client.id;
         Session {
@@ -191,8 +186,8 @@ impl Session {
             door,
             db: 0,
             protocol: Protocol::V2,
-            authenticated: open || door != Door::Resp,
-            rights: Rights::All,
+            identity,
+            authenticated: standing == Standing::Known,
             now: 0,
             last: None,
             number: 0,
@@ -205,14 +200,29 @@ impl Session {
             queue: None,
             executing: None,
             watches: Watches::default(),
+            waiting: None,
             subscriptions: None,
             tracking: None,
             closing: false,
             introduction: None,
             tally: Tally::default(),
             effects,
-            config,
+            config: Cache::new(Arc::clone(&node.config)),
         }
+    }
+
+    /// Makes it another user, who has said a password or a token.
+    pub fn become_user(&mut self, user: Arc<User>) {
+        *self.client.user.lock() = user.name.clone();
+        self.identity.become_user(user);
+        self.authenticated = true;
+    }
+
+    /// Makes it what it was when it came.
+    pub fn forget_user(&mut self, node: &Node) {
+        self.identity.reset(&node.access);
+        self.authenticated = self.identity.refresh(&node.access) == Standing::Known;
+        *self.client.user.lock() = self.identity.name().into();
     }
 
     /// Starts to run what was read at this moment.

@@ -11,6 +11,7 @@ use crate::engine;
 use crate::engine::room::{self, Room};
 use crate::keyspace::Entry;
 use crate::keyspace::sweep::{Sweep, Swept};
+use crate::net::output;
 use crate::node::Node;
 use crate::observe::latency::Happening;
 use crate::observe::stats;
@@ -18,6 +19,9 @@ use crate::pause::Pause;
 
 /// Time between two rounds.
 const PERIOD: Duration = Duration::from_millis(100);
+
+/// Rounds of a second.
+const ROUNDS_A_SECOND: u32 = 10;
 
 /// The longest that the sweep works before it lets others work.
 const SLICE: Duration = Duration::from_micros(500);
@@ -32,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Runs until the node stops.
 pub async fn run(node: Arc<Node>) {
     let mut sweep = Sweep::default();
+    let mut round = 0u32;
     loop {
         tokio::select! {
             biased;
@@ -44,6 +49,12 @@ pub async fn run(node: Arc<Node>) {
         measure(&node);
         look_around(&node);
         close_idle(&node);
+        round = round.wrapping_add(1);
+        if round.is_multiple_of(ROUNDS_A_SECOND) {
+            output::close_slow(&node);
+        }
+        engine::forget_orphans(&node);
+        engine::serve_late(&node);
         evict_clients(&node);
         // A pause holds what the node does by itself, too.
         if Pause::lasts(&node) {
@@ -169,7 +180,8 @@ fn close_idle(node: &Node) {
     let now = clock::unix_ms();
     for client in node.clients.list() {
         let idle = now.saturating_sub(client.active.load(Ordering::Relaxed));
-        if idle > timeout && !client.follower.load(Ordering::Relaxed) {
+        let is_excused = || client.follower.load(Ordering::Relaxed) || client.waiter().is_some();
+        if idle > timeout && !is_excused() {
             client.close();
         }
     }

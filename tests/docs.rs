@@ -10,7 +10,7 @@ use eave::command::{self, Command, Flags, Group};
 const PATH: &str = "docs/commands.md";
 
 /// The groups in the order of the page, each with its heading.
-const GROUPS: [(Group, &str); 15] = [
+const GROUPS: [(Group, &str); 16] = [
     (Group::String, "Strings"),
     (Group::Bitmap, "Bitmaps"),
     (Group::HyperLogLog, "HyperLogLogs"),
@@ -23,6 +23,7 @@ const GROUPS: [(Group, &str); 15] = [
     (Group::Generic, "Keys"),
     (Group::RateLimit, "Rate limits"),
     (Group::PubSub, "Publish and subscribe"),
+    (Group::Scripting, "Scripts"),
     (Group::Transactions, "Transactions"),
     (Group::Connection, "Connection"),
     (Group::Server, "Server and replication"),

@@ -11,7 +11,7 @@
 //! The backlog comes in as an argument because writers append to it under its own lock. Take
 //! the leader's lock first, then the backlog's.
 //!
-//! Left out on purpose: WAIT, failover and epochs, and the pings of a chain's middle (a node
+//! Left out on purpose: who waits for acknowledgements, failover and epochs, and the pings of a chain's middle (a node
 //! that follows another must not log pings of its own).
 
 use std::collections::BTreeMap;
@@ -308,6 +308,14 @@ impl Leader {
     /// Whether anybody follows, so that `min-replicas-to-write` and pings make sense.
     pub fn has_followers(&self) -> bool {
         self.followers.values().any(|follower| follower.state != FollowerState::Handshaking)
+    }
+
+    /// How many followers have said that they applied the log up to `offset` (WAIT).
+    pub fn acknowledged(&self, offset: u64) -> usize {
+        let has = |follower: &&Follower| {
+            follower.state == FollowerState::Streaming && follower.acked >= offset
+        };
+        self.followers.values().filter(has).count()
     }
 
     fn request(

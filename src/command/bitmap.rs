@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::args::{integer, is};
 use super::string::{string_of, with_bytes};
-use super::{Argv, Command, Flags, Group, Keys, Run, bitfield};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, bitfield};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, StrRef, Value, WriteView};
@@ -23,7 +23,7 @@ use crate::value::number::parse_integer;
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1)",
-        ..row(
+        ..BITMAP.row(
             "setbit",
             "key offset value",
             "Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
@@ -35,7 +35,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1)",
-        ..row(
+        ..BITMAP.row(
             "getbit",
             "key offset",
             "Returns a bit value by offset.",
@@ -45,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Read(getbit),
         )
     },
-    row(
+    BITMAP.row(
         "bitcount",
         "key [start end [BYTE | BIT]]",
         "Counts the number of set bits (population counting) in a string.",
@@ -54,7 +54,7 @@ pub const COMMANDS: &[Command] = &[
         Flags::empty(),
         Run::Read(bitcount),
     ),
-    row(
+    BITMAP.row(
         "bitpos",
         "key bit [start [end [BYTE | BIT]]]",
         "Finds the first set (1) or clear (0) bit in a string.",
@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         keys: Keys::At { first: 2, last: -1, step: 1 },
-        ..row(
+        ..BITMAP.row(
             "bitop",
             "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]",
             "Performs bitwise operations on multiple strings, and stores the result.",
@@ -77,7 +77,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: PER_SUBCOMMAND,
-        ..row(
+        ..BITMAP.row(
             "bitfield",
             "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
             "Performs arbitrary bitfield integer operations on strings.",
@@ -89,7 +89,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: PER_SUBCOMMAND,
-        ..row(
+        ..BITMAP.row(
             "bitfield_ro",
             "key [GET encoding offset [GET encoding offset ...]]",
             "Performs arbitrary read-only bitfield integer operations on strings.",
@@ -103,29 +103,8 @@ pub const COMMANDS: &[Command] = &[
 
 const PER_SUBCOMMAND: &str = "O(1) for each subcommand specified";
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(N)",
-        group: Group::Bitmap,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+const BITMAP: Family = Family { group: Group::Bitmap, complexity: "O(N)" };
 
 const OFFSET: Fault = Fault::new("ERR bit offset is not an integer or out of range");
 

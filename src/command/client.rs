@@ -1,6 +1,6 @@
 //! CLIENT: what is known of connections.
 
-use super::args::is;
+use super::args::{integer, is};
 use super::connection::row;
 use super::{Argv, Command, Flags, client_others, help, tracking};
 use crate::fault::{Fault, Outcome, shown};
@@ -8,6 +8,7 @@ use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
+use crate::waiter::Ending;
 
 /// The subcommands.
 pub const SUBCOMMANDS: &[Command] = &[
@@ -46,6 +47,18 @@ pub const SUBCOMMANDS: &[Command] = &[
     tracking::GETREDIR,
     tracking::TRACKING,
     tracking::TRACKINGINFO,
+    Command {
+        flags: OWN.union(Flags::ADMIN),
+        complexity: "O(log N) where N is the number of client connections",
+        ..row(
+            "unblock",
+            "client-id [TIMEOUT | ERROR]",
+            "Unblocks a client that waits in a blocking command.",
+            "5.0.0",
+            -3,
+            unblock,
+        )
+    },
     Command {
         flags: Flags::LOADING.union(Flags::STALE),
         ..row(
@@ -127,6 +140,26 @@ fn setinfo(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
     Ok(())
 }
 
+fn unblock(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let ending = match &argv[3..] {
+        [] => Ending::TimedOut,
+        [reason] if is(reason, "TIMEOUT") => Ending::TimedOut,
+        [reason] if is(reason, "ERROR") => Ending::Unblocked,
+        [_] => return Err(Fault::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        _ => {
+            let word = shown(argv[1], 128);
+            return Err(Fault::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP."
+            )));
+        }
+    };
+    let client = u64::try_from(integer(argv[2])?).ok().and_then(|id| node.clients.get(id));
+    let waiter = client.and_then(|client| client.waiter());
+    let ended = waiter.is_some_and(|waiter| waiter.end(ending));
+    reply.integer(i64::from(ended));
+    Ok(())
+}
+
 fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     help(
         "CLIENT",
@@ -155,6 +188,10 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
             ("REPLY (ON|OFF|SKIP)", "Leave out replies of this connection."),
             ("SETINFO <option> <value>", "Say what library this is: LIB-NAME, LIB-VER."),
             ("SETNAME <name>", "Name this connection."),
+            (
+                "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+                "Unblock the specified blocked client, with its timeout's answer or with an error.",
+            ),
             ("UNPAUSE", "End the pause."),
         ],
         reply,

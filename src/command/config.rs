@@ -2,7 +2,8 @@
 
 use super::server::row;
 use super::{Argv, Command, Flags, Run, help};
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Outcome, shown};
+use crate::net::tls::TlsError;
 use crate::node::Node;
 use crate::resp::Reply;
 use crate::session::Session;
@@ -70,10 +71,31 @@ fn set(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> O
         return Err(Fault::SYNTAX);
     }
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
-    node.configure(|config| config.set_many(&pairs))
-        .map_err(|error| Fault::text(error.to_string()))?;
+    // The same name again is how certificates are read anew.
+    let tls = pairs.iter().find(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with(b"tls-") || name.starts_with(b"rest-tls-")
+    });
+    node.configure(|config| {
+        config.set_many(&pairs).map_err(|error| Fault::text(error.to_string()))?;
+        match tls {
+            Some((name, _)) => node.tls.load(&config.tls).map_err(|error| refused(name, &error)),
+            None => Ok(()),
+        }
+    })?;
     reply.ok();
     Ok(())
+}
+
+/// Why certificates were not taken: the files are named in the log, as by Redis.
+#[cold]
+fn refused(name: &[u8], error: &TlsError) -> Fault {
+    tracing::warn!("TLS stays as it was: {error}");
+    Fault::text(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{}') - Unable to update TLS \
+         configuration. Check server logs.",
+        shown(name, usize::MAX)
+    ))
 }
 
 fn resetstat(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

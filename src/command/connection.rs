@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use super::args::{self, integer, is};
-use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, client};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, SessionRun, client};
+use crate::access::door::{authenticate, identify};
+use crate::access::user::DEFAULT;
 use crate::engine;
 use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
-use crate::observe::stats;
 use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
@@ -75,19 +76,9 @@ pub const fn row(
     arity: isize,
     run: SessionRun,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Connection,
-        arity,
-        keys: Keys::None,
-        flags: Flags::empty(),
-        run: Run::Session(run),
-        subcommands: &[],
-    }
+    let (family, flags) = (Family::new(Group::Connection), Flags::empty());
+    let row = family.row(name, syntax, summary, since, arity, flags, Run::Session(run));
+    Command { keys: Keys::None, ..row }
 }
 
 fn ping(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -125,40 +116,19 @@ fn select(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Re
     Ok(())
 }
 
-const WRONG_PASS: Fault =
-    Fault::new("WRONGPASS invalid username-password pair or user is disabled.");
-
-/// Lets a session in, or says why not. The password of `default` is `requirepass`, and the
-/// REST token as well: one credential opens both doors.
-fn authenticate(
-    node: &Node,
-    session: &mut Session,
-    user: &[u8],
-    password: &[u8],
-) -> Result<(), Fault> {
-    let required = &session.config().requirepass;
-    let open = required.is_empty();
-    let right = required.matches(password) | node.token.matches(password);
-    if user == b"default" && (right || open) {
-        session.authenticated = true;
-        return Ok(());
-    }
-    stats::add(&node.stats.auth_failures, 1);
-    Err(WRONG_PASS)
-}
-
 fn auth(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     match argv {
-        [_, password] => {
-            if session.config().requirepass.is_empty() && !node.token.matches(password) {
+        [word, password] => {
+            let open = node.access.users().default().no_password;
+            if open && !node.token.matches(password) {
                 return Err(Fault::new(
                     "ERR AUTH <password> called without any password configured for the default \
                      user. Are you sure your configuration is correct?",
                 ));
             }
-            authenticate(node, session, b"default", password)?;
+            authenticate(node, session, word, DEFAULT, password)?;
         }
-        [_, user, password] => authenticate(node, session, user, password)?,
+        [word, user, password] => authenticate(node, session, word, user, password)?,
         _ => return Err(Fault::SYNTAX),
     }
     reply.ok();
@@ -182,7 +152,7 @@ fn hello(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
     while let [word, tail @ ..] = rest {
         rest = match tail {
             [user, password, tail @ ..] if is(word, "AUTH") => {
-                authenticate(node, session, user, password)?;
+                authenticate(node, session, argv[0], user, password)?;
                 tail
             }
             [value, tail @ ..] if is(word, "SETNAME") => {
@@ -195,7 +165,7 @@ fn hello(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
             }
         };
     }
-    if !session.authenticated {
+    if identify(node, session).is_err() {
         return Err(Fault::new(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO AUTH <user> <pass> option can be used to authenticate the client and \
@@ -248,7 +218,7 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     node.tracking.disable(session);
     session.db = 0;
     session.protocol = Protocol::V2;
-    session.authenticated = session.config().requirepass.is_empty();
+    session.forget_user(node);
     session.client.words.lock().name.clear();
     session.client.protocol.store(2, Ordering::Relaxed);
     reply.set_protocol(Protocol::V2);

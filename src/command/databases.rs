@@ -1,7 +1,7 @@
 //! Keys that change their database: MOVE and SWAPDB.
 
 use super::args::{database, integer};
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Group, Keys, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
@@ -12,7 +12,7 @@ use crate::resp::Reply;
 pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Across { last: 1, other: move_database },
-        ..row(
+        ..GENERIC.row(
             "move",
             "key db",
             "Moves a key to another database.",
@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::Databases(swapped),
         group: Group::Server,
         complexity: "O(N) where N is the number of keys that are watched in the two databases, and a constant for each of their shards.",
-        ..row(
+        ..GENERIC.row(
             "swapdb",
             "index1 index2",
             "Swaps two databases.",

@@ -3,7 +3,7 @@
 //! What a payload looks like is `rdb::dump`'s business, which value it becomes is `archive`'s.
 
 use super::args::{integer, is, next};
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Run};
 use crate::archive::{self, Sink};
 use crate::config::Classes;
@@ -18,7 +18,7 @@ use crate::value::limits::Limits as Encodings;
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of elements and M their average size. For small string values thus O(1).",
-        ..row(
+        ..GENERIC.row(
             "dump",
             "key",
             "Returns a serialized representation of the value stored at a key.",
@@ -30,7 +30,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of elements and M their average size. For sorted sets O(N*M*log(N)), because inserting into them is O(log(N)).",
-        ..row(
+        ..GENERIC.row(
             "restore",
             "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
             "Creates a key from the serialized representation of a value.",

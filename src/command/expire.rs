@@ -5,7 +5,7 @@
 //! a time past: the leader has decided that.
 
 use super::args::{Moment, integer, is};
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome, shown};
@@ -19,44 +19,51 @@ pub const COMMANDS: &[Command] = &[
         "key seconds [NX | XX | GT | LT]",
         "Sets the expiration time of a key in seconds.",
         "1.0.0",
-        expire,
+        |view, argv, reply| set_expiry(view, argv, Moment::InSeconds, "expire", reply),
     ),
     set(
         "pexpire",
         "key milliseconds [NX | XX | GT | LT]",
         "Sets the expiration time of a key in milliseconds.",
         "2.6.0",
-        pexpire,
+        |view, argv, reply| set_expiry(view, argv, Moment::InMillis, "pexpire", reply),
     ),
     set(
         "expireat",
         "key unix-time-seconds [NX | XX | GT | LT]",
         "Sets the expiration time of a key to a Unix timestamp.",
         "1.2.0",
-        expireat,
+        |view, argv, reply| set_expiry(view, argv, Moment::AtSeconds, "expireat", reply),
     ),
     set(
         "pexpireat",
         "key unix-time-milliseconds [NX | XX | GT | LT]",
         "Sets the expiration time of a key to a Unix milliseconds timestamp.",
         "2.6.0",
-        pexpireat,
+        |view, argv, reply| set_expiry(view, argv, Moment::AtMillis, "pexpireat", reply),
     ),
-    get("ttl", "Returns the expiration time in seconds of a key.", "1.0.0", ttl),
-    get("pttl", "Returns the expiration time in milliseconds of a key.", "2.6.0", pttl),
+    get("ttl", "Returns the expiration time in seconds of a key.", "1.0.0", |view, argv, reply| {
+        answer_expiry(view, argv, reply, |now, at| seconds(at.saturating_sub(now)))
+    }),
+    get(
+        "pttl",
+        "Returns the expiration time in milliseconds of a key.",
+        "2.6.0",
+        |view, argv, reply| answer_expiry(view, argv, reply, |now, at| at.saturating_sub(now)),
+    ),
     get(
         "expiretime",
         "Returns the expiration time of a key as a Unix timestamp.",
         "7.0.0",
-        expiretime,
+        |view, argv, reply| answer_expiry(view, argv, reply, |_, at| seconds(at)),
     ),
     get(
         "pexpiretime",
         "Returns the expiration time of a key as a Unix milliseconds timestamp.",
         "7.0.0",
-        pexpiretime,
+        |view, argv, reply| answer_expiry(view, argv, reply, |_, at| at),
     ),
-    row(
+    GENERIC.row(
         "persist",
         "key",
         "Removes the expiration time of a key.",
@@ -74,7 +81,7 @@ const fn set(
     since: &'static str,
     run: super::WriteRun,
 ) -> Command {
-    row(name, syntax, summary, since, -3, Flags::FAST, Run::Write(run))
+    GENERIC.row(name, syntax, summary, since, -3, Flags::FAST, Run::Write(run))
 }
 
 const fn get(
@@ -83,23 +90,7 @@ const fn get(
     since: &'static str,
     run: super::ReadRun,
 ) -> Command {
-    row(name, "key", summary, since, 2, Flags::FAST, Run::Read(run))
-}
-
-fn expire(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::InSeconds, "expire", reply)
-}
-
-fn pexpire(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::InMillis, "pexpire", reply)
-}
-
-fn expireat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::AtSeconds, "expireat", reply)
-}
-
-fn pexpireat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::AtMillis, "pexpireat", reply)
+    GENERIC.row(name, "key", summary, since, 2, Flags::FAST, Run::Read(run))
 }
 
 /// On which keys an expiry is set.
@@ -193,38 +184,22 @@ fn set_expiry(
     Ok(())
 }
 
-fn ttl(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| seconds(at.saturating_sub(view.around.now)))
-}
-
-fn pttl(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| at.saturating_sub(view.around.now))
-}
-
-fn expiretime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, seconds)
-}
-
-fn pexpiretime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| at)
-}
-
 /// To the nearest second, as Redis rounds.
 fn seconds(millis: u64) -> u64 {
     millis.saturating_add(500) / 1000
 }
 
-/// Answers -2 for no key, -1 for no expiry, or what `say` makes of the expiry.
+/// Answers -2 for no key, -1 for no expiry, or what `say` makes of the present and the expiry.
 fn answer_expiry(
     view: &ReadView<'_, '_>,
     argv: Argv<'_>,
     reply: &mut dyn Reply,
-    say: impl FnOnce(u64) -> u64,
+    say: impl FnOnce(u64, u64) -> u64,
 ) -> Outcome {
     reply.integer(match view.peek(argv[1]).map(Entry::expires_at) {
         None => -2,
         Some(NEVER) => -1,
-        Some(at) => i64::try_from(say(at)).unwrap_or(i64::MAX),
+        Some(at) => i64::try_from(say(view.around.now, at)).unwrap_or(i64::MAX),
     });
     Ok(())
 }

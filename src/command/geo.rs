@@ -3,8 +3,9 @@
 //! Whatever ZADD can store is a place here. What searches is in `geo_search`.
 
 use super::args::is;
-use super::sorted_set::{self, Conditions};
-use super::{Argv, Command, Flags, Group, Keys, Positions, Run, geo_search};
+use super::geo_search::{Asker, read, read_or_store};
+use super::sorted_set_add::{Conditions, add};
+use super::{Argv, Command, Family, Flags, Group, Keys, Positions, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
@@ -16,7 +17,7 @@ use crate::value::sorted_set::{Members, SortedSetRef};
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
-        ..row(
+        ..GEO.row(
             "geoadd",
             "key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
             "Adds one or more members to a geospatial index. The key is created if it doesn't exist.",
@@ -28,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each member requested.",
-        ..row(
+        ..GEO.row(
             "geopos",
             "key [member [member ...]]",
             "Returns the longitude and latitude of members from a geospatial index.",
@@ -40,7 +41,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1)",
-        ..row(
+        ..GEO.row(
             "geodist",
             "key member1 member2 [M | KM | FT | MI]",
             "Returns the distance between two members of a geospatial index.",
@@ -52,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each member requested.",
-        ..row(
+        ..GEO.row(
             "geohash",
             "key [member [member ...]]",
             "Returns members from a geospatial index as geohash strings.",
@@ -62,94 +63,76 @@ pub const COMMANDS: &[Command] = &[
             Run::Read(geohash),
         )
     },
-    row(
+    GEO.row(
         "geosearch",
         "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         "Queries a geospatial index for members inside an area of a box or a circle.",
         "6.2.0",
         -7,
         Flags::empty(),
-        Run::Read(geo_search::geosearch),
+        Run::Read(|view, argv, reply| read(view, argv, Asker::Search, reply)),
     ),
     Command {
         keys: Keys::TWO,
-        ..row(
+        ..GEO.row(
             "geosearchstore",
             "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
             "Queries a geospatial index for members inside an area of a box or a circle, and stores the result.",
             "6.2.0",
             -8,
             Flags::DENYOOM,
-            Run::Write(geo_search::geosearchstore),
+            Run::Write(|view, argv, reply| read_or_store(view, argv, argv[2], Asker::SearchStore, reply)),
         )
     },
     Command {
         keys: Keys::Found { range: (1, 1, 1), find: |argv| stored(argv, 6) },
-        ..row(
+        ..GEO.row(
             "georadius",
             "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
             "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
             "3.2.0",
             -6,
             Flags::DENYOOM.union(Flags::MOVABLE_KEYS),
-            Run::Write(geo_search::georadius),
+            Run::Write(|view, argv, reply| read_or_store(view, argv, argv[1], Asker::Radius, reply)),
         )
     },
-    row(
+    GEO.row(
         "georadius_ro",
         "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
         "Returns members from a geospatial index that are within a distance from a coordinate.",
         "3.2.10",
         -6,
         Flags::empty(),
-        Run::Read(geo_search::georadius_ro),
+        Run::Read(|view, argv, reply| read(view, argv, Asker::Radius, reply)),
     ),
     Command {
         keys: Keys::Found { range: (1, 1, 1), find: |argv| stored(argv, 5) },
-        ..row(
+        ..GEO.row(
             "georadiusbymember",
             "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
             "Queries a geospatial index for members within a distance from a member, optionally stores the result.",
             "3.2.0",
             -5,
             Flags::DENYOOM.union(Flags::MOVABLE_KEYS),
-            Run::Write(geo_search::georadiusbymember),
+            Run::Write(|view, argv, reply| read_or_store(view, argv, argv[1], Asker::RadiusByMember, reply)),
         )
     },
-    row(
+    GEO.row(
         "georadiusbymember_ro",
         "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
         "Returns members from a geospatial index that are within a distance from a member.",
         "3.2.10",
         -5,
         Flags::empty(),
-        Run::Read(geo_search::georadiusbymember_ro),
+        Run::Read(|view, argv, reply| read(view, argv, Asker::RadiusByMember, reply)),
     ),
 ];
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
-        group: Group::Geo,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+const GEO: Family = Family {
+    group: Group::Geo,
+    complexity: "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
+};
 
 /// The key that is searched, and those behind STORE and STOREDIST among the options, which
 /// begin at `first`.
@@ -225,7 +208,7 @@ fn geoadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
     let scored: Vec<(u64, &[u8])> = scored.collect::<Result<_, Fault>>()?;
     let pairs: Vec<(f64, &[u8])> =
         scored.iter().map(|(score, member)| (*score as f64, *member)).collect();
-    let done = sorted_set::add(view, key, conditions, &pairs)?;
+    let done = add(view, key, conditions, &pairs)?;
     if done.added + done.updated > 0 && view.effects.is_written() {
         log(view, key, &argv[2..first], &scored);
     }

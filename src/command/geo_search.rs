@@ -24,7 +24,7 @@ const LOGGED: usize = 1000;
 
 /// Which command asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asker {
+pub(super) enum Asker {
     /// GEORADIUS and GEORADIUS_RO.
     Radius,
     /// GEORADIUSBYMEMBER and GEORADIUSBYMEMBER_RO.
@@ -351,7 +351,16 @@ fn gather(set: SortedSetRef<'_>, search: &Search, most: usize) -> Vec<Found> {
     found
 }
 
-fn read(view: &ReadView<'_, '_>, argv: Argv<'_>, asker: Asker, reply: &mut dyn Reply) -> Outcome {
+/// Searches the first key.
+///
+/// # Errors
+/// What is wrong with the arguments, or `WRONGTYPE`.
+pub(super) fn read(
+    view: &ReadView<'_, '_>,
+    argv: Argv<'_>,
+    asker: Asker,
+    reply: &mut dyn Reply,
+) -> Outcome {
     let set = view.collection::<Members>(argv[1])?;
     let request = Request::parse(argv, asker, false, set)?;
     request.answer(&set.map(|set| request.find(set)).unwrap_or_default(), reply);
@@ -359,7 +368,10 @@ fn read(view: &ReadView<'_, '_>, argv: Argv<'_>, asker: Asker, reply: &mut dyn R
 }
 
 /// Searches `source`, and stores what is found if that is asked for.
-fn read_or_store(
+///
+/// # Errors
+/// What is wrong with the arguments, or `WRONGTYPE`.
+pub(super) fn read_or_store(
     view: &mut WriteView<'_, '_>,
     argv: Argv<'_>,
     source: &[u8],
@@ -422,48 +434,4 @@ fn log(view: &mut WriteView<'_, '_>, key: &[u8], was_there: bool, pairs: &[(Box<
         }
         view.reword(&words);
     }
-}
-
-pub(super) fn geosearch(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    read(view, argv, Asker::Search, reply)
-}
-
-pub(super) fn geosearchstore(
-    view: &mut WriteView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    read_or_store(view, argv, argv[2], Asker::SearchStore, reply)
-}
-
-pub(super) fn georadius(
-    view: &mut WriteView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    read_or_store(view, argv, argv[1], Asker::Radius, reply)
-}
-
-pub(super) fn georadius_ro(
-    view: &ReadView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    read(view, argv, Asker::Radius, reply)
-}
-
-pub(super) fn georadiusbymember(
-    view: &mut WriteView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    read_or_store(view, argv, argv[1], Asker::RadiusByMember, reply)
-}
-
-pub(super) fn georadiusbymember_ro(
-    view: &ReadView<'_, '_>,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    read(view, argv, Asker::RadiusByMember, reply)
 }

@@ -7,7 +7,7 @@
 
 use super::args::integer;
 use super::scan::{self, Options, Subject};
-use super::{Argv, Command, Flags, Group, Keys, Run, hash_expire, hash_random};
+use super::{Argv, Command, Family, Flags, Group, Run, hash_expire, hash_random};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{NEVER, ReadView, WriteView};
@@ -20,7 +20,7 @@ use crate::value::number::parse_integer;
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is called with multiple field/value pairs.",
-        ..row(
+        ..HASH.row(
             "hset",
             "key field value [field value ...]",
             "Creates or modifies the value of a field in a hash.",
@@ -30,7 +30,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(hset),
         )
     },
-    row(
+    HASH.row(
         "hsetnx",
         "key field value",
         "Sets the value of a field in a hash only when the field doesn't exist.",
@@ -39,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
         GROW,
         Run::Write(hsetnx),
     ),
-    row(
+    HASH.row(
         "hget",
         "key field",
         "Returns the value of a field in a hash.",
@@ -50,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: "O(N) where N is the number of fields being set.",
-        ..row(
+        ..HASH.row(
             "hmset",
             "key field value [field value ...]",
             "Sets the values of multiple fields.",
@@ -62,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) where N is the number of fields being requested.",
-        ..row(
+        ..HASH.row(
             "hmget",
             "key field [field ...]",
             "Returns the values of all fields in a hash.",
@@ -74,7 +74,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: WHOLE,
-        ..row(
+        ..HASH.row(
             "hgetall",
             "key",
             "Returns all fields and values in a hash.",
@@ -86,7 +86,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) where N is the number of fields to be removed.",
-        ..row(
+        ..HASH.row(
             "hdel",
             "key field [field ...]",
             "Deletes one or more fields and their values from a hash. Deletes the hash if no fields remain.",
@@ -96,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(hdel),
         )
     },
-    row(
+    HASH.row(
         "hlen",
         "key",
         "Returns the number of fields in a hash.",
@@ -105,7 +105,7 @@ pub const COMMANDS: &[Command] = &[
         Flags::FAST,
         Run::Read(hlen),
     ),
-    row(
+    HASH.row(
         "hexists",
         "key field",
         "Determines whether a field exists in a hash.",
@@ -116,7 +116,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: WHOLE,
-        ..row(
+        ..HASH.row(
             "hkeys",
             "key",
             "Returns all fields in a hash.",
@@ -128,7 +128,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: WHOLE,
-        ..row(
+        ..HASH.row(
             "hvals",
             "key",
             "Returns all values in a hash.",
@@ -138,7 +138,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Read(hvals),
         )
     },
-    row(
+    HASH.row(
         "hstrlen",
         "key field",
         "Returns the length of the value of a field.",
@@ -147,7 +147,7 @@ pub const COMMANDS: &[Command] = &[
         Flags::FAST,
         Run::Read(hstrlen),
     ),
-    row(
+    HASH.row(
         "hincrby",
         "key field increment",
         "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if the field doesn't exist.",
@@ -156,7 +156,7 @@ pub const COMMANDS: &[Command] = &[
         GROW,
         Run::Write(hincrby),
     ),
-    row(
+    HASH.row(
         "hincrbyfloat",
         "key field increment",
         "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
@@ -167,7 +167,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: "O(N) where N is the number of fields returned",
-        ..row(
+        ..HASH.row(
             "hrandfield",
             "key [count [WITHVALUES]]",
             "Returns one or more random fields from a hash.",
@@ -179,7 +179,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
-        ..row(
+        ..HASH.row(
             "hscan",
             "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
             "Iterates over fields and values of a hash.",
@@ -194,29 +194,8 @@ pub const COMMANDS: &[Command] = &[
 const GROW: Flags = Flags::DENYOOM.union(Flags::FAST);
 const WHOLE: &str = "O(N) where N is the size of the hash.";
 
-pub(super) const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Hash,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+pub(super) const HASH: Family = Family::new(Group::Hash);
 
 fn hset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let created = set_pairs(view, argv, "hset")?;

@@ -5,8 +5,8 @@
 //! has the right values too: it keeps a field until it is told that it is gone.
 
 use super::args::{Moment, integer, is};
-use super::hash::{live, row};
-use super::{Argv, Command, Flags, Run};
+use super::hash::{HASH, live};
+use super::{Argv, Command, Flags, Run, WriteRun};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{NEVER, ReadView, WriteView};
@@ -20,37 +20,49 @@ pub const COMMANDS: &[Command] = &[
         "hexpire",
         "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
         "Set expiry for hash field using relative time to expire (seconds)",
-        Run::Write(hexpire),
+        |view, argv, reply| set_expiry(view, argv, Moment::InSeconds, "hexpire", reply),
     ),
     setter(
         "hpexpire",
         "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
         "Set expiry for hash field using relative time to expire (milliseconds)",
-        Run::Write(hpexpire),
+        |view, argv, reply| set_expiry(view, argv, Moment::InMillis, "hpexpire", reply),
     ),
     setter(
         "hexpireat",
         "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
         "Set expiry for hash field using an absolute Unix timestamp (seconds)",
-        Run::Write(hexpireat),
+        |view, argv, reply| set_expiry(view, argv, Moment::AtSeconds, "hexpireat", reply),
     ),
     setter(
         "hpexpireat",
         "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
         "Set expiry for hash field using an absolute Unix timestamp (milliseconds)",
-        Run::Write(hpexpireat),
+        |view, argv, reply| set_expiry(view, argv, Moment::AtMillis, "hpexpireat", reply),
     ),
-    getter("httl", "Returns the TTL in seconds of a hash field.", Run::Read(httl)),
-    getter("hpttl", "Returns the TTL in milliseconds of a hash field.", Run::Read(hpttl)),
+    getter(
+        "httl",
+        "Returns the TTL in seconds of a hash field.",
+        Run::Read(|view, argv, reply| {
+            answer_expiry(view, argv, reply, |now, at| seconds(at.saturating_sub(now)))
+        }),
+    ),
+    getter(
+        "hpttl",
+        "Returns the TTL in milliseconds of a hash field.",
+        Run::Read(|view, argv, reply| {
+            answer_expiry(view, argv, reply, |now, at| at.saturating_sub(now))
+        }),
+    ),
     getter(
         "hexpiretime",
         "Returns the expiration time of a hash field as a Unix timestamp, in seconds.",
-        Run::Read(hexpiretime),
+        Run::Read(|view, argv, reply| answer_expiry(view, argv, reply, |_, at| seconds(at))),
     ),
     getter(
         "hpexpiretime",
         "Returns the expiration time of a hash field as a Unix timestamp, in msec.",
-        Run::Read(hpexpiretime),
+        Run::Read(|view, argv, reply| answer_expiry(view, argv, reply, |_, at| at)),
     ),
     getter(
         "hpersist",
@@ -69,14 +81,17 @@ const fn setter(
     name: &'static str,
     syntax: &'static str,
     summary: &'static str,
-    run: Run,
+    run: WriteRun,
 ) -> Command {
-    let flags = Flags::DENYOOM.union(Flags::FAST);
-    Command { complexity: PER_FIELD, ..row(name, syntax, summary, "7.4.0", -6, flags, run) }
+    let (flags, run) = (Flags::DENYOOM.union(Flags::FAST), Run::Write(run));
+    Command { complexity: PER_FIELD, ..HASH.row(name, syntax, summary, "7.4.0", -6, flags, run) }
 }
 
 const fn getter(name: &'static str, summary: &'static str, run: Run) -> Command {
-    Command { complexity: PER_FIELD, ..row(name, FIELDS, summary, "7.4.0", -5, Flags::FAST, run) }
+    Command {
+        complexity: PER_FIELD,
+        ..HASH.row(name, FIELDS, summary, "7.4.0", -5, Flags::FAST, run)
+    }
 }
 
 /// What a command answers of a field that is not there.
@@ -155,22 +170,6 @@ pub(super) fn moment(moment: Moment, value: &[u8], now: u64, name: &str) -> Resu
     }
     let at = moment.at(value, now).filter(|at| *at <= LAST_MOMENT);
     at.and_then(|at| u64::try_from(at).ok()).ok_or_else(|| Fault::expiry(name))
-}
-
-fn hexpire(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::InSeconds, "hexpire", reply)
-}
-
-fn hpexpire(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::InMillis, "hpexpire", reply)
-}
-
-fn hexpireat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::AtSeconds, "hexpireat", reply)
-}
-
-fn hpexpireat(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    set_expiry(view, argv, Moment::AtMillis, "hpexpireat", reply)
 }
 
 fn set_expiry(
@@ -271,22 +270,6 @@ fn reword_fields(view: &mut WriteView<'_, '_>, words: Argv<'_>, fields: Argv<'_>
     view.reword(&words);
 }
 
-fn httl(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| seconds(at.saturating_sub(view.around.now)))
-}
-
-fn hpttl(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| at.saturating_sub(view.around.now))
-}
-
-fn hexpiretime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, seconds)
-}
-
-fn hpexpiretime(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    answer_expiry(view, argv, reply, |at| at)
-}
-
 /// To the next full second, as Redis rounds for fields (not for keys).
 fn seconds(millis: u64) -> u64 {
     millis.div_ceil(1000)
@@ -296,7 +279,7 @@ fn answer_expiry(
     view: &ReadView<'_, '_>,
     argv: Argv<'_>,
     reply: &mut dyn Reply,
-    say: impl Fn(u64) -> u64,
+    say: impl Fn(u64, u64) -> u64,
 ) -> Outcome {
     let hash = live(view, argv[1])?;
     let fields = fields(argv, 2, NOT_POSITIVE)?;
@@ -305,7 +288,7 @@ fn answer_expiry(
         reply.integer(match hash.and_then(|hash| hash.get_with_expiry(field)) {
             None => NO_FIELD,
             Some((_, NEVER)) => NO_EXPIRY,
-            Some((_, at)) => i64::try_from(say(at)).unwrap_or(i64::MAX),
+            Some((_, at)) => i64::try_from(say(view.around.now, at)).unwrap_or(i64::MAX),
         });
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Values of fields together with their expiry, or with their removal: HGETDEL, HGETEX, HSETEX.
 
 use super::args::{Moment, is};
-use super::hash::{live, row};
+use super::hash::{HASH, live};
 use super::hash_expire::{
     Change, FIELDS, NOT_POSITIVE, PER_FIELD, REMOVED, expire, fields, moment, reword_expiry, say,
 };
@@ -17,7 +17,7 @@ use crate::value::number::parse_integer;
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: PER_FIELD,
-        ..row(
+        ..HASH.row(
             "hgetdel",
             FIELDS,
             "Returns the value of a field and deletes it from the hash.",
@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: PER_FIELD,
-        ..row(
+        ..HASH.row(
             "hgetex",
             "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] FIELDS numfields field [field ...]",
             "Get the value of one or more fields of a given hash key, and optionally set their expiration.",
@@ -41,7 +41,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) where N is the number of fields being set.",
-        ..row(
+        ..HASH.row(
             "hsetex",
             "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]",
             "Set the value of one or more fields of a given hash key, and optionally set their expiration.",

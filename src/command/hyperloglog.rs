@@ -5,7 +5,7 @@
 
 use super::args::is;
 use super::string::string_of;
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, StrRef, Value, WriteView};
@@ -18,7 +18,7 @@ use crate::value::hyperloglog::{self, Corrupted, Disagreement, Encoding, Registe
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) to add every element.",
-        ..row(
+        ..HYPERLOGLOG.row(
             "pfadd",
             "key [element [element ...]]",
             "Adds elements to a HyperLogLog key. Creates the key if it doesn't exist.",
@@ -31,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.",
         keys: Keys::ALL,
-        ..row(
+        ..HYPERLOGLOG.row(
             "pfcount",
             "key [key ...]",
             "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
@@ -44,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(N) to merge N HyperLogLogs, but with high constant times.",
         keys: Keys::ALL,
-        ..row(
+        ..HYPERLOGLOG.row(
             "pfmerge",
             "destkey [sourcekey [sourcekey ...]]",
             "Merges one or more HyperLogLog values into a single key.",
@@ -56,7 +56,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         keys: Keys::At { first: 2, last: 2, step: 1 },
-        ..row(
+        ..HYPERLOGLOG.row(
             "pfdebug",
             "<GETREG | DECODE | ENCODING | TODENSE> key",
             "Internal commands for debugging HyperLogLog values.",
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         keys: Keys::None,
-        ..row(
+        ..HYPERLOGLOG.row(
             "pfselftest",
             "",
             "An internal command for testing HyperLogLog values.",
@@ -80,29 +80,8 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "N/A",
-        group: Group::HyperLogLog,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+const HYPERLOGLOG: Family = Family { group: Group::HyperLogLog, complexity: "N/A" };
 
 const NOT_ONE: Fault = Fault::new("WRONGTYPE Key is not a valid HyperLogLog string value.");
 

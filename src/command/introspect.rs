@@ -1,6 +1,7 @@
 //! COMMAND: the table, as clients ask for it.
 
 use super::args::is;
+use super::key_specs::{self, Begin, Find, Touched, Use};
 use super::server::row;
 use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup, tips};
 use crate::fault::{Fault, Outcome};
@@ -43,6 +44,14 @@ pub const SUBCOMMANDS: &[Command] = &[
         "2.8.13",
         -4,
         Run::Session(getkeys),
+    ),
+    sub(
+        "getkeysandflags",
+        "command [arg [arg ...]]",
+        "Extracts the key names and access flags for an arbitrary command.",
+        "7.0.0",
+        -4,
+        Run::Session(getkeysandflags),
     ),
     sub(
         "help",
@@ -127,7 +136,7 @@ fn describe(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
     let tips = tips::of(&full_name(container, command));
     reply.array(tips.len());
     tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
-    key_specifications(command, reply);
+    key_specifications(container, command, reply);
     reply.array(command.subcommands.len());
     for sub in command.subcommands {
         describe(Some(command), sub, reply);
@@ -152,6 +161,7 @@ pub(super) fn flag_names(command: &Command) -> Vec<&'static str> {
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::ALLOW_BUSY, "allow_busy"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     ];
     let kind = command.writes().then_some("write").or(command.reads().then_some("readonly"));
     let flags = named.into_iter().filter(|(flag, _)| command.flags.contains(*flag));
@@ -166,6 +176,8 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     if flags.contains(Flags::COLLECTIONS) {
         let kinds = [Group::List, Group::Set, Group::SortedSet];
         categories.extend(kinds.into_iter().filter_map(Group::category));
+    } else if flags.contains(Flags::CONNECTION) && command.group == Group::Generic {
+        // WAIT is about no key.
     } else if !matches!(command.run, Run::Container) {
         categories.extend(command.group.category());
     }
@@ -174,7 +186,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         (flags.contains(Flags::KEYSPACE), "@keyspace"),
         (flags.contains(Flags::CONNECTION), "@connection"),
         (command.writes(), "@write"),
-        (command.reads(), "@read"),
+        (command.reads() && command.group != Group::Scripting, "@read"),
         (admin, "@admin"),
         (admin || flags.contains(Flags::DANGEROUS), "@dangerous"),
         (flags.contains(Flags::PUBSUB), "@pubsub"),
@@ -186,40 +198,64 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     categories
 }
 
-/// Where the keys are, in the form that Redis 7 added beside first, last and step.
-fn key_specifications(command: &Command, reply: &mut dyn Reply) {
-    let (first, last, step) = command.keys.range();
-    if first == 0 {
-        reply.array(0);
-        return;
+/// Where the keys are, and what is done to them, in the form that Redis 7 added beside first,
+/// last and step.
+fn key_specifications(container: Option<&Command>, command: &Command, reply: &mut dyn Reply) {
+    let specs = key_specs::of(&full_name(container, command));
+    reply.array(specs.len());
+    for spec in specs {
+        reply.map(3);
+        reply.bulk(b"flags");
+        flags(spec.uses, reply);
+        reply.bulk(b"begin_search");
+        match spec.begin {
+            Begin::Index(index) => part("index", &[("index", index as i64)], reply),
+            Begin::Unknown => part("unknown", &[], reply),
+            Begin::Keyword(word, from) => {
+                typed("keyword", 2, reply);
+                reply.bulk(b"keyword");
+                reply.bulk(word.as_bytes());
+                reply.bulk(b"startfrom");
+                reply.integer(from as i64);
+            }
+        }
+        reply.bulk(b"find_keys");
+        match spec.find {
+            Find::Range { last, step, limit } => {
+                let fields =
+                    [("lastkey", last as i64), ("keystep", step as i64), ("limit", limit as i64)];
+                part("range", &fields, reply);
+            }
+            Find::Counted { step } => {
+                let fields = [("keynumidx", 0), ("firstkey", 1), ("keystep", step as i64)];
+                part("keynum", &fields, reply);
+            }
+            Find::Unknown => part("unknown", &[], reply),
+        }
     }
-    reply.array(1);
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(2);
-    reply.status(if command.writes() { "RW" } else { "RO" });
-    reply.status("ACCESS");
-    reply.bulk(b"begin_search");
+}
+
+/// What is done to a key, in words.
+fn flags(uses: Use, reply: &mut dyn Reply) {
+    reply.set(uses.names().count());
+    uses.names().for_each(|name| reply.status(name));
+}
+
+/// The head of one of the two parts of a key specification.
+fn typed(kind: &str, fields: usize, reply: &mut dyn Reply) {
     reply.map(2);
     reply.bulk(b"type");
-    reply.bulk(b"index");
+    reply.bulk(kind.as_bytes());
     reply.bulk(b"spec");
-    reply.map(1);
-    reply.bulk(b"index");
-    reply.integer(first as i64);
-    reply.bulk(b"find_keys");
-    reply.map(2);
-    reply.bulk(b"type");
-    reply.bulk(b"range");
-    reply.bulk(b"spec");
-    reply.map(3);
-    reply.bulk(b"lastkey");
-    // Counted from the first key, not from the name.
-    reply.integer(if last < 0 { last as i64 } else { last as i64 - first as i64 });
-    reply.bulk(b"keystep");
-    reply.integer(step as i64);
-    reply.bulk(b"limit");
-    reply.integer(0);
+    reply.map(fields);
+}
+
+fn part(kind: &str, fields: &[(&str, i64)], reply: &mut dyn Reply) {
+    typed(kind, fields.len(), reply);
+    for (name, value) in fields {
+        reply.bulk(name.as_bytes());
+        reply.integer(*value);
+    }
 }
 
 fn docs(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -291,22 +327,41 @@ fn list(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 }
 
 fn getkeys(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let inner = &argv[2..];
-    let Some((_, mut command)) = find(inner[0]) else {
-        return Err(Fault::new("ERR Invalid command specified"));
-    };
-    if let Some(sub) = inner.get(1).and_then(|word| super::subcommand(command, word)) {
-        command = sub;
-    }
-    if command.keys.is_none() {
-        return Err(Fault::new("ERR The command has no key arguments"));
-    }
-    if !command.takes(inner.len()) {
-        return Err(Fault::new("ERR Invalid number of arguments specified for command"));
-    }
-    let keys: Vec<&[u8]> = command.keys.positions(inner).map(|at| inner[at]).collect();
+    let keys = keys_of(&argv[2..])?;
+    let keys: Vec<&[u8]> = keys.iter().map(|(at, _)| argv[at + 2]).collect();
     reply.bulks(&keys);
     Ok(())
+}
+
+fn getkeysandflags(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    let keys = keys_of(&argv[2..])?;
+    reply.array(keys.len());
+    for (at, uses) in keys {
+        reply.array(2);
+        reply.bulk(argv[at + 2]);
+        flags(uses, reply);
+    }
+    Ok(())
+}
+
+/// The keys of a whole command, and what it does to each.
+fn keys_of(argv: Argv<'_>) -> Result<Touched, Fault> {
+    let invalid = Fault::new("ERR Invalid command specified");
+    let Some((mut container, mut command)) = find(argv[0]) else { return Err(invalid) };
+    if let Some(sub) = argv.get(1).and_then(|word| super::subcommand(command, word)) {
+        (container, command) = (Some(command), sub);
+    }
+    let specs = key_specs::of(&full_name(container, command));
+    if command.keys.is_none() || specs.iter().all(|spec| spec.uses.contains(Use::NOT_KEY)) {
+        return Err(Fault::new("ERR The command has no key arguments"));
+    }
+    if !command.takes(argv.len()) {
+        return Err(Fault::new("ERR Invalid number of arguments specified for command"));
+    }
+    if !key_specs::is_readable(specs, argv) {
+        return Err(Fault::new("ERR Invalid arguments specified for command"));
+    }
+    Ok(key_specs::touched(specs, command, argv))
 }
 
 fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -317,6 +372,10 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
             ("COUNT", "Return the total number of commands in this server."),
             ("DOCS [<command-name> ...]", "Return documentation details about multiple commands."),
             ("GETKEYS <full-command>", "Return the keys from a full command."),
+            (
+                "GETKEYSANDFLAGS <full-command>",
+                "Return the keys from a full command, and what it does to each.",
+            ),
             ("INFO [<command-name> ...]", "Return details about multiple commands."),
             (
                 "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",

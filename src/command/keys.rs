@@ -3,7 +3,7 @@
 //! What looks at all keys is in `all_keys`, what concerns their expiry in `expire`.
 
 use super::args::{integer, is, next};
-use super::{Argv, Command, Flags, Group, Keys, Run, all_keys, object};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, all_keys, object};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
@@ -14,7 +14,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: "O(N) where N is the number of keys that will be removed. A large value is freed in the background.",
-        ..row(
+        ..GENERIC.row(
             "del",
             "key [key ...]",
             "Deletes one or more keys.",
@@ -27,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: "O(1) for each key removed regardless of its size. A large value is freed in the background.",
-        ..row(
+        ..GENERIC.row(
             "unlink",
             "key [key ...]",
             "Asynchronously deletes one or more keys.",
@@ -40,7 +40,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: "O(N) where N is the number of keys to check.",
-        ..row(
+        ..GENERIC.row(
             "exists",
             "key [key ...]",
             "Determines whether one or more keys exist.",
@@ -53,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: "O(N) where N is the number of keys that will be touched.",
-        ..row(
+        ..GENERIC.row(
             "touch",
             "key [key ...]",
             "Returns the number of existing keys out of those specified after updating the time they were last accessed.",
@@ -63,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Read(touch),
         )
     },
-    row(
+    GENERIC.row(
         "type",
         "key",
         "Determines the type of value stored at a key.",
@@ -74,7 +74,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         keys: Keys::TWO,
-        ..row(
+        ..GENERIC.row(
             "rename",
             "key newkey",
             "Renames a key and overwrites the destination.",
@@ -86,7 +86,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         keys: Keys::TWO,
-        ..row(
+        ..GENERIC.row(
             "renamenx",
             "key newkey",
             "Renames a key only when the target key name doesn't exist.",
@@ -99,7 +99,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Across { last: 2, other: copy_database },
         complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
-        ..row(
+        ..GENERIC.row(
             "copy",
             "source destination [DB destination-db] [REPLACE]",
             "Copies the value of a key to a new key.",
@@ -113,7 +113,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::Database,
         complexity: "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
         flags: Flags::DANGEROUS,
-        ..row(
+        ..GENERIC.row(
             "keys",
             "pattern",
             "Returns all key names that match a pattern.",
@@ -126,7 +126,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Roaming,
         complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
-        ..row(
+        ..GENERIC.row(
             "scan",
             "cursor [MATCH pattern] [COUNT count] [TYPE type] [WITHTYPE]",
             "Iterates over the key names in the database.",
@@ -138,7 +138,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         keys: Keys::Roaming,
-        ..row(
+        ..GENERIC.row(
             "randomkey",
             "",
             "Returns a random key name from the database.",
@@ -152,7 +152,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::None,
         complexity: "Depends on subcommand.",
         subcommands: object::SUBCOMMANDS,
-        ..row(
+        ..GENERIC.row(
             "object",
             "",
             "A container for object introspection commands.",
@@ -164,29 +164,8 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-pub(super) const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Generic,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+pub(super) const GENERIC: Family = Family::new(Group::Generic);
 
 fn del(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let mut removed = 0;

@@ -12,7 +12,7 @@ use eave_ratelimit::{Change, Outcome as Verdict, Rule, RuleError, StateError};
 use smallvec::SmallVec;
 
 use super::args::{integer, is};
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, WriteView};
@@ -75,19 +75,7 @@ const fn row(
     flags: Flags,
     run: Run,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since: "0.1.0",
-        complexity: "O(1)",
-        group: Group::RateLimit,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
+    Family::new(Group::RateLimit).row(name, syntax, summary, "0.1.0", arity, flags, run)
 }
 
 /// Bytes of a rule that an error shows.

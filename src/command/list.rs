@@ -3,10 +3,13 @@
 //! A list is made by its first element and goes away with its last one. Taking elements off the
 //! ends is in `list_pop` and `list_move`, with the forms that wait; LPOS is in `list_position`.
 
-use super::args::{integer, is};
-use super::{Argv, Command, Flags, Group, Keys, Run, counted, list_move, list_pop, list_position};
+use super::args::integer;
+use super::{
+    Argv, Command, Family, Flags, Group, Keys, Run, counted, list_change, list_move, list_pop,
+    list_position,
+};
 use crate::config::Classes;
-use crate::fault::{Fault, Outcome};
+use crate::fault::Outcome;
 use crate::keyspace::{ReadView, WriteView};
 use crate::resp::Reply;
 use crate::value::list::{Chain, End, List, ListRef};
@@ -101,7 +104,7 @@ pub const COMMANDS: &[Command] = &[
         4,
         Flags::DENYOOM,
         "O(N) where N is the length of the list. Setting either the first or the last element of the list is O(1).",
-        Run::Write(lset),
+        Run::Write(list_change::lset),
     ),
     row(
         "linsert",
@@ -111,7 +114,7 @@ pub const COMMANDS: &[Command] = &[
         5,
         Flags::DENYOOM,
         "O(N) where N is the number of elements to traverse before seeing the value pivot. This means that inserting somewhere on the left end on the list (head) can be considered O(1) and inserting somewhere on the right end (tail) is O(N).",
-        Run::Write(linsert),
+        Run::Write(list_change::linsert),
     ),
     row(
         "lrange",
@@ -131,7 +134,7 @@ pub const COMMANDS: &[Command] = &[
         4,
         Flags::empty(),
         "O(N+M) where N is the length of the list and M is the number of elements removed.",
-        Run::Write(lrem),
+        Run::Write(list_change::lrem),
     ),
     row(
         "ltrim",
@@ -141,7 +144,7 @@ pub const COMMANDS: &[Command] = &[
         4,
         Flags::empty(),
         "O(N) where N is the number of elements to be removed by the operation.",
-        Run::Write(ltrim),
+        Run::Write(list_change::ltrim),
     ),
     row(
         "lpos",
@@ -259,6 +262,9 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// What the rows of this family have in common.
+const LIST: Family = Family::new(Group::List);
+
 const PUSH: Flags = Flags::DENYOOM.union(Flags::FAST);
 const WAIT: Flags = Flags::BLOCKING.union(Flags::NOSCRIPT);
 const BEFORE_TIMEOUT: Keys = Keys::At { first: 1, last: -2, step: 1 };
@@ -279,19 +285,8 @@ const fn row(
     complexity: &'static str,
     run: Run,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity,
-        group: Group::List,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
+    let row = LIST.row(name, syntax, summary, since, arity, flags, run);
+    Command { complexity, ..row }
 }
 
 fn lpush(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -375,7 +370,7 @@ fn lindex(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 
 /// The element that an index means in a list of `len`, if there is one; a negative index counts
 /// from the end.
-fn at(index: i64, len: usize) -> Option<usize> {
+pub(super) fn at(index: i64, len: usize) -> Option<usize> {
     let index = match usize::try_from(index) {
         Ok(index) => index,
         Err(_) => len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
@@ -383,52 +378,9 @@ fn at(index: i64, len: usize) -> Option<usize> {
     (index < len).then_some(index)
 }
 
-fn lset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let key = argv[1];
-    let limits = view.around.config.encodings.list;
-    let edited = view.edit_present(key, |list: &mut List| {
-        let index = at(integer(argv[2])?, list.as_ref().len());
-        list.set(index.ok_or(Fault::new("ERR index out of range"))?, argv[3], limits);
-        Ok(())
-    })?;
-    edited.ok_or(Fault::NO_KEY)?;
-    view.modified(key);
-    view.notify(Classes::LIST, "lset", key);
-    reply.ok();
-    Ok(())
-}
-
-fn linsert(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let [_, key, side, pivot, element] = argv else { return Err(Fault::arity("linsert")) };
-    let behind = match () {
-        () if is(side, "BEFORE") => 0,
-        () if is(side, "AFTER") => 1,
-        () => return Err(Fault::SYNTAX),
-    };
-    let limits = view.around.config.encodings.list;
-    let edited = view.edit_present(key, |list: &mut List| {
-        let found = list.as_ref().positions(pivot, End::Front, usize::MAX).next();
-        Ok(found.map(|index| {
-            list.insert(index + behind, element, limits);
-            list.as_ref().len()
-        }))
-    })?;
-    let length = match edited.map(|edited| edited.result) {
-        None => 0,
-        Some(None) => -1,
-        Some(Some(length)) => {
-            view.modified(key);
-            view.notify(Classes::LIST, "linsert", key);
-            length as i64
-        }
-    };
-    reply.integer(length);
-    Ok(())
-}
-
 /// The elements from `start` to `stop`, both included, of a list of `len`: the first of them,
 /// and how many; negative indexes count from the end, and what lies outside is cut off.
-fn range(start: i64, stop: i64, len: usize) -> (usize, usize) {
+pub(super) fn range(start: i64, stop: i64, len: usize) -> (usize, usize) {
     let from_end = |index: i64| {
         let distance = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
         if index < 0 { len.checked_sub(distance) } else { Some(distance) }
@@ -447,55 +399,6 @@ fn lrange(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
     let (first, count) = range(start, stop, list.len());
     reply.array(count);
     list.forward(first).take(count).for_each(|element| reply.bulk(&element.text()));
-    Ok(())
-}
-
-fn lrem(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let (key, element) = (argv[1], argv[3]);
-    let (from, most) = match integer(argv[2])? {
-        0 => (End::Front, usize::MAX),
-        count => {
-            let most = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-            (if count < 0 { End::Back } else { End::Front }, most)
-        }
-    };
-    let edited =
-        view.edit_present(key, |list: &mut List| Ok(list.remove_equal(from, element, most)))?;
-    let mut removed = 0;
-    if let Some(edited) = edited.filter(|edited| edited.result > 0) {
-        removed = edited.result;
-        taken(view, key, "lrem", edited.emptied);
-    }
-    reply.integer(removed as i64);
-    Ok(())
-}
-
-fn ltrim(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let key = argv[1];
-    let (start, stop) = (integer(argv[2])?, integer(argv[3])?);
-    let edited = view.edit_present(key, |list: &mut List| {
-        let len = list.as_ref().len();
-        let (first, count) = range(start, stop, len);
-        // What is to be emptied is taken away as a whole, below.
-        if count > 0 {
-            list.cut(End::Back, len - first - count);
-            list.cut(End::Front, first);
-        }
-        Ok((count, len))
-    })?;
-    match edited.map(|edited| edited.result) {
-        None => {}
-        Some((0, _)) => {
-            view.discard(key);
-            taken(view, key, "ltrim", true);
-        }
-        Some((count, len)) if count < len => taken(view, key, "ltrim", false),
-        Some(_) => {
-            view.touch(key);
-            view.notify(Classes::LIST, "ltrim", key);
-        }
-    }
-    reply.ok();
     Ok(())
 }
 

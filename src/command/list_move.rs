@@ -1,8 +1,7 @@
 //! One element from a list to another, or to the other end of the same: LMOVE, RPOPLPUSH, and
 //! the forms that wait.
 //!
-//! BLMOVE and BRPOPLPUSH serve at once or answer that there is nothing; [`serve`] is what one
-//! who waits calls again once the source has something. Left out as yet: the waiting.
+//! Left out on purpose: the waiting itself, see `waiting`.
 
 use smallvec::SmallVec;
 
@@ -10,6 +9,7 @@ use super::Argv;
 use super::args::timeout;
 use super::list::{pushed, taken};
 use super::list_pop::{name, side_end};
+use super::waiting::{Form, Wait};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::WriteView;
 use crate::resp::Reply;
@@ -58,16 +58,20 @@ pub fn serve(
     Ok(true)
 }
 
-fn serve_or_null(
-    view: &mut WriteView<'_, '_>,
-    way: Way<'_>,
-    reply: &mut dyn Reply,
-) -> Result<bool, Fault> {
-    let served = serve(view, way, reply)?;
-    if !served {
+fn serve_or_null(view: &mut WriteView<'_, '_>, way: Way<'_>, reply: &mut dyn Reply) -> Outcome {
+    if !serve(view, way, reply)? {
         reply.null();
     }
-    Ok(served)
+    Ok(())
+}
+
+fn serve_or_wait(
+    view: &mut WriteView<'_, '_>,
+    way: Way<'_>,
+    until: u64,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    if serve(view, way, reply)? { Ok(()) } else { Err(Wait::fault(until, Form::Move)) }
 }
 
 /// The way that LMOVE and BLMOVE are given.
@@ -88,7 +92,7 @@ pub(super) fn lmove(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let way = way(argv)?;
-    serve_or_null(view, way, reply).map(drop)
+    serve_or_null(view, way, reply)
 }
 
 /// RPOPLPUSH.
@@ -97,7 +101,7 @@ pub(super) fn rpoplpush(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    serve_or_null(view, back_to_front(argv), reply).map(drop)
+    serve_or_null(view, back_to_front(argv), reply)
 }
 
 /// BLMOVE.
@@ -107,10 +111,9 @@ pub(super) fn blmove(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let way = way(argv)?;
-    timeout(argv[5], view.around.now)?;
-    if serve_or_null(view, way, reply)? {
-        view.reword(&[b"LMOVE", argv[1], argv[2], argv[3], argv[4]]);
-    }
+    let until = timeout(argv[5], view.around.now)?;
+    serve_or_wait(view, way, until, reply)?;
+    view.reword(&[b"LMOVE", argv[1], argv[2], argv[3], argv[4]]);
     Ok(())
 }
 
@@ -120,9 +123,8 @@ pub(super) fn brpoplpush(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    timeout(argv[3], view.around.now)?;
-    if serve_or_null(view, back_to_front(argv), reply)? {
-        view.reword(&[b"RPOPLPUSH", argv[1], argv[2]]);
-    }
+    let until = timeout(argv[3], view.around.now)?;
+    serve_or_wait(view, back_to_front(argv), until, reply)?;
+    view.reword(&[b"RPOPLPUSH", argv[1], argv[2]]);
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Elements taken off the ends of lists: LPOP, RPOP, LMPOP, and the forms that wait.
 //!
-//! BLPOP, BRPOP and BLMPOP serve at once or answer that there is nothing; [`serve`] is what one
-//! who waits calls again once a key has something. Left out as yet: the waiting.
+//! Left out on purpose: the waiting itself, see `waiting`.
 
 use super::args::{at_least, is, timeout};
 use super::list::taken;
+use super::waiting::{Form, Wait};
 use super::{Argv, counted};
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::WriteView;
+use crate::keyspace::{Kind, WriteView};
 use crate::resp::Reply;
 use crate::value::list::{End, List, ListRef};
 
@@ -128,19 +128,29 @@ pub fn serve(
     Ok(true)
 }
 
+/// Serves from the first key that has something; answers whether one had.
 fn serve_first(
     view: &mut WriteView<'_, '_>,
     keys: Argv<'_>,
     wanted: Wanted,
     reply: &mut dyn Reply,
-) -> Outcome {
+) -> Result<bool, Fault> {
     for key in keys {
         if serve(view, key, wanted, reply)? {
-            return Ok(());
+            return Ok(true);
         }
     }
-    reply.null_array();
-    Ok(())
+    Ok(false)
+}
+
+fn serve_or_wait(
+    view: &mut WriteView<'_, '_>,
+    keys: Argv<'_>,
+    wanted: Wanted,
+    wait: Wait,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    if serve_first(view, keys, wanted, reply)? { Ok(()) } else { Err(Fault::Wait(wait)) }
 }
 
 /// LMPOP.
@@ -151,7 +161,10 @@ pub(super) fn lmpop(
 ) -> Outcome {
     let wanted = several(argv, 1)?;
     let keys: Vec<&[u8]> = counted(argv, 1).iter().map(|at| argv[*at]).collect();
-    serve_first(view, &keys, wanted, reply)
+    if !serve_first(view, &keys, wanted, reply)? {
+        reply.null_array();
+    }
+    Ok(())
 }
 
 /// What stands behind the keys of LMPOP and BLMPOP, whose number stands at `at`.
@@ -210,8 +223,9 @@ fn pop_or_wait(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let [_, keys @ .., until] = argv else { return Err(Fault::arity("blpop")) };
-    timeout(until, view.around.now)?;
-    serve_first(view, keys, Wanted { end, most: None }, reply)
+    let until = timeout(until, view.around.now)?;
+    let wait = Wait { until, form: Form::Pop(Kind::List) };
+    serve_or_wait(view, keys, Wanted { end, most: None }, wait, reply)
 }
 
 /// BLMPOP.
@@ -221,7 +235,8 @@ pub(super) fn blmpop(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let wanted = several(argv, 2)?;
-    timeout(argv[1], view.around.now)?;
+    let until = timeout(argv[1], view.around.now)?;
     let keys: Vec<&[u8]> = counted(argv, 2).iter().map(|at| argv[*at]).collect();
-    serve_first(view, &keys, wanted, reply)
+    let wait = Wait { until, form: Form::SeveralPop(Kind::List) };
+    serve_or_wait(view, &keys, wanted, wait, reply)
 }

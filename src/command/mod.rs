@@ -8,6 +8,7 @@
 //! To add a command: a row and a handler in one file here, and a script in `tests/commands`.
 //! *Invariant*: a handler that fails has changed nothing and answered nothing.
 
+pub mod acl;
 pub mod all_keys;
 pub mod args;
 pub mod bitfield;
@@ -20,6 +21,8 @@ pub mod databases;
 pub mod debug;
 pub mod dump;
 pub mod expire;
+mod family;
+pub mod function;
 pub mod geo;
 pub mod geo_search;
 pub mod hash;
@@ -28,10 +31,12 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod key_specs;
 pub mod keys;
 pub mod latency;
 pub mod limiter;
 pub mod list;
+pub mod list_change;
 pub mod list_move;
 pub mod list_pop;
 pub mod list_position;
@@ -42,6 +47,7 @@ pub mod pubsub;
 pub mod random;
 pub mod replication;
 pub mod scan;
+pub mod script;
 pub mod server;
 pub mod set;
 pub mod set_algebra;
@@ -49,6 +55,7 @@ pub mod set_random;
 pub mod slowlog;
 pub mod sort;
 pub mod sorted_set;
+pub mod sorted_set_add;
 pub mod sorted_set_combine;
 pub mod sorted_set_pop;
 pub mod sorted_set_random;
@@ -56,13 +63,18 @@ pub mod sorted_set_range;
 pub mod stream;
 pub mod string;
 pub mod string_compare;
+pub mod string_lcs;
 pub mod string_number;
+pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
 pub mod tips;
 pub mod tracking;
 pub mod transaction;
+pub mod waiting;
+
+pub use family::Family;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -113,10 +125,32 @@ pub enum Run {
     Remember(WriteRun),
     /// See the connection and the server.
     Session(SessionRun),
+    /// Run a script, which calls commands: the engine does these.
+    Script(Script),
     /// Steer the transaction of the connection: the engine does these.
     Transaction(Control),
     /// Nothing of its own: it has subcommands.
     Container,
+}
+
+/// The commands that run scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// What the first argument is.
+    pub by: ScriptBy,
+    /// Whether the script may not write.
+    pub read_only: bool,
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptBy {
+    /// By its text: EVAL.
+    Text,
+    /// By the digest of its text: EVALSHA.
+    Digest,
+    /// By the name of a function: FCALL.
+    Function,
 }
 
 /// The commands that steer a transaction.
@@ -272,6 +306,10 @@ bitflags! {
         const COLLECTIONS = 1 << 28;
         /// Run at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 17;
+        /// Its keys, given by their number, may be none.
+        const NO_MANDATORY_KEYS = 1 << 22;
+        /// Changes something that is no key, and that replicas have too.
+        const WRITES = 1 << 23;
         /// Only in the log, from a leader to its replicas: to clients it is no command.
         const INTERNAL = 1 << 20;
     }
@@ -308,6 +346,8 @@ pub enum Group {
     Server,
     /// Transactions.
     Transactions,
+    /// Scripts and functions.
+    Scripting,
     /// Rate limits: Eave's own.
     RateLimit,
 }
@@ -330,6 +370,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
             Group::RateLimit => "ratelimit",
         }
     }
@@ -351,6 +392,7 @@ impl Group {
             // The flag of its commands gives it.
             Group::PubSub | Group::Server => None,
             Group::Transactions => Some("@transaction"),
+            Group::Scripting => Some("@scripting"),
             Group::RateLimit => Some("@ratelimit"),
         }
     }
@@ -387,19 +429,24 @@ pub struct Command {
 impl Command {
     /// Whether it may change keys.
     pub fn writes(&self) -> bool {
-        matches!(self.run, Run::Write(_))
+        matches!(self.run, Run::Write(_)) || self.flags.contains(Flags::WRITES)
     }
 
     /// Whether it only reads keys.
     pub fn reads(&self) -> bool {
-        matches!(self.run, Run::Read(_) | Run::Remember(_))
+        matches!(
+            self.run,
+            Run::Read(_) | Run::Remember(_) | Run::Script(Script { read_only: true, .. })
+        )
     }
 
     /// How its keys are locked.
     #[inline]
     pub fn access(&self) -> Access {
         match self.run {
-            Run::Write(_) | Run::Remember(_) => Access::Exclusive,
+            Run::Write(_) | Run::Remember(_) | Run::Script(Script { read_only: false, .. }) => {
+                Access::Exclusive
+            }
             _ => Access::Shared,
         }
     }
@@ -439,10 +486,13 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     limiter::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
+    function::COMMANDS,
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
+    acl::COMMANDS,
     slowlog::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,

@@ -3,7 +3,7 @@
 //! Values are not shared here, but REFCOUNT says so of the small numbers that Redis shares.
 //! To ask is no use of the key.
 
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Keys, Run, help};
 use crate::config::Config;
 use crate::fault::{Fault, Outcome};
@@ -43,7 +43,7 @@ const fn sub(
     run: super::ReadRun,
 ) -> Command {
     let keys = Keys::At { first: 2, last: 2, step: 1 };
-    Command { keys, ..row(name, "key", summary, since, 3, Flags::empty(), Run::Read(run)) }
+    Command { keys, ..GENERIC.row(name, "key", summary, since, 3, Flags::empty(), Run::Read(run)) }
 }
 
 /// Answers what `say` says of the entry, or null when there is no key.

@@ -4,7 +4,8 @@
 //! the log, so that those who listen on a replica hear it too.
 
 use super::args::is;
-use super::{Argv, Command, Flags, Group, Keys, Run, SessionRun, help, scan};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, SessionRun, help, scan};
+use crate::access;
 use crate::fault::{Fault, Outcome};
 use crate::limits::{SUBSCRIBED_BYTES, SUBSCRIPTIONS};
 use crate::node::Node;
@@ -158,19 +159,10 @@ const fn row(
     arity: isize,
     run: SessionRun,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::PubSub,
-        arity,
-        keys: Keys::None,
-        flags: Flags::PUBSUB.union(Flags::LOADING).union(Flags::STALE),
-        run: Run::Session(run),
-        subcommands: &[],
-    }
+    let flags = Flags::PUBSUB.union(Flags::LOADING).union(Flags::STALE);
+    let family = Family::new(Group::PubSub);
+    let row = family.row(name, syntax, summary, since, arity, flags, Run::Session(run));
+    Command { keys: Keys::None, ..row }
 }
 
 const fn listen(
@@ -236,6 +228,9 @@ fn begin(
     for name in names {
         node.hub.subscribe(&session.client, mine, topic, name);
         answer(word, Some(name), mine.count(topic), reply);
+    }
+    if session.identity.is_old(&node.access) {
+        access::door::check_listener(node, session);
     }
     Ok(())
 }

@@ -4,15 +4,17 @@ use std::sync::atomic::Ordering;
 
 use eave_replication::wire::{Replconf, Request};
 
-use super::args::is;
+use super::args::{integer, is};
 use super::server::row;
-use super::{Argv, Command, Flags, Run, SessionRun};
+use super::stream::read::block;
+use super::{Argv, Command, Flags, Group, Run, SessionRun};
 use crate::config::Leader;
 use crate::fault::{Fault, Outcome};
+use crate::keyspace::NEVER;
 use crate::node::Node;
-use crate::replicate;
+use crate::replicate::{self, acknowledgements};
 use crate::resp::Reply;
-use crate::session::Session;
+use crate::session::{Door, Session};
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
@@ -47,6 +49,18 @@ pub const COMMANDS: &[Command] = &[
         psync,
     ),
     joining("sync", "", "An internal command used in replication.", "1.0.0", 1, sync),
+    Command {
+        flags: Flags::NOSCRIPT.union(Flags::CONNECTION),
+        group: Group::Generic,
+        run: Run::Session(wait),
+        ..row(
+            "wait",
+            "numreplicas timeout",
+            "Waits until so many replicas have acknowledged the writes so far, and answers how many have.",
+            "3.0.0",
+            3,
+        )
+    },
 ];
 
 const OPERATOR: Flags = Flags::ADMIN.union(Flags::NOSCRIPT);
@@ -146,6 +160,29 @@ fn psync(node: &Node, session: &mut Session, argv: Argv<'_>, _: &mut dyn Reply) 
 
 fn sync(node: &Node, session: &mut Session, argv: Argv<'_>, _: &mut dyn Reply) -> Outcome {
     join(node, session, argv)
+}
+
+fn wait(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    if node.replication.is_replica() {
+        return Err(Fault::new(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.",
+        ));
+    }
+    let count = usize::try_from(integer(argv[1])?).unwrap_or(0);
+    let until = match block(argv[2])? {
+        0 => NEVER,
+        millis => session.now.saturating_add(millis),
+    };
+    let may_wait = session.door == Door::Resp && session.executing.is_none();
+    let acknowledged = if may_wait {
+        acknowledgements::wait(node, session, count, until)
+    } else {
+        Some(node.replication.acknowledged(node.log.offset()))
+    };
+    if let Some(acknowledged) = acknowledged {
+        reply.integer(acknowledged as i64);
+    }
+    Ok(())
 }
 
 /// Turns the connection into a follower's: it has no answer but the stream.

@@ -1,7 +1,7 @@
 //! The server: its data as a whole, its settings, its state.
 
 use super::args::is;
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run};
 use super::{config, introspect};
 use crate::clock;
 use crate::fault::{Fault, Outcome};
@@ -69,19 +69,9 @@ pub const fn row(
     since: &'static str,
     arity: isize,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Server,
-        arity,
-        keys: Keys::None,
-        flags: Flags::empty(),
-        run: Run::Container,
-        subcommands: &[],
-    }
+    let (family, flags) = (Family::new(Group::Server), Flags::empty());
+    let row = family.row(name, syntax, summary, since, arity, flags, Run::Container);
+    Command { keys: Keys::None, ..row }
 }
 
 const fn flush(name: &'static str, summary: &'static str) -> Command {

@@ -3,7 +3,7 @@
 //! A set is made by its first member and goes away with its last one.
 
 use super::scan::{self, Options, Subject};
-use super::{Argv, Command, Flags, Group, Keys, Run, counted, set_algebra, set_random};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, counted, set_algebra, set_random};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{ReadView, WriteView};
@@ -14,7 +14,7 @@ use crate::value::set::{Members, Set, SetRef};
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
-        ..row(
+        ..SET.row(
             "sadd",
             "key member [member ...]",
             "Adds one or more members to a set. Creates the key if it doesn't exist.",
@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) where N is the number of members to be removed.",
-        ..row(
+        ..SET.row(
             "srem",
             "key member [member ...]",
             "Removes one or more members from a set. Deletes the set if the last member was removed.",
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(srem),
         )
     },
-    row(
+    SET.row(
         "sismember",
         "key member",
         "Determines whether a member belongs to a set.",
@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: "O(N) where N is the number of elements being checked for membership",
-        ..row(
+        ..SET.row(
             "smismember",
             "key member [member ...]",
             "Determines whether multiple members belong to a set.",
@@ -57,7 +57,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Read(smismember),
         )
     },
-    row(
+    SET.row(
         "scard",
         "key",
         "Returns the number of members in a set.",
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: "O(N) where N is the set cardinality.",
-        ..row(
+        ..SET.row(
             "smembers",
             "key",
             "Returns all members of a set.",
@@ -80,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         keys: Keys::TWO,
-        ..row(
+        ..SET.row(
             "smove",
             "source destination member",
             "Moves a member from one set to another.",
@@ -92,7 +92,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
-        ..row(
+        ..SET.row(
             "sscan",
             "key cursor [MATCH pattern] [COUNT count]",
             "Iterates over members of a set.",
@@ -104,7 +104,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
-        ..row(
+        ..SET.row(
             "spop",
             "key [count]",
             "Returns one or more random members from a set after removing them. Deletes the set if the last member was popped.",
@@ -116,7 +116,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
-        ..row(
+        ..SET.row(
             "srandmember",
             "key [count]",
             "Get one or multiple random members from a set",
@@ -129,7 +129,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: INTERSECTION,
-        ..row(
+        ..SET.row(
             "sinter",
             "key [key ...]",
             "Returns the intersect of multiple sets.",
@@ -142,7 +142,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 1) },
         complexity: INTERSECTION,
-        ..row(
+        ..SET.row(
             "sintercard",
             "numkeys key [key ...] [LIMIT limit]",
             "Returns the number of members of the intersect of multiple sets.",
@@ -155,7 +155,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: INTERSECTION,
-        ..row(
+        ..SET.row(
             "sinterstore",
             "destination key [key ...]",
             "Stores the intersect of multiple sets in a key.",
@@ -168,7 +168,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: ALL_MEMBERS,
-        ..row(
+        ..SET.row(
             "sunion",
             "key [key ...]",
             "Returns the union of multiple sets.",
@@ -181,7 +181,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: ALL_MEMBERS,
-        ..row(
+        ..SET.row(
             "sunionstore",
             "destination key [key ...]",
             "Stores the union of multiple sets in a key.",
@@ -194,7 +194,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: ALL_MEMBERS,
-        ..row(
+        ..SET.row(
             "sdiff",
             "key [key ...]",
             "Returns the difference of multiple sets.",
@@ -207,7 +207,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: ALL_MEMBERS,
-        ..row(
+        ..SET.row(
             "sdiffstore",
             "destination key [key ...]",
             "Stores the difference of multiple sets in a key.",
@@ -223,29 +223,8 @@ const INTERSECTION: &str =
     "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.";
 const ALL_MEMBERS: &str = "O(N) where N is the total number of elements in all given sets.";
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Set,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+const SET: Family = Family::new(Group::Set);
 
 fn sadd(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (key, members) = (argv[1], &argv[2..]);

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::args::{integer, is, next};
-use super::keys::row;
+use super::keys::GENERIC;
 use super::{Argv, Command, Flags, Keys, Positions, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Reaching { range: (1, 1, 1), find: named_with_store, beyond: has_pattern },
         complexity: COMPLEXITY,
-        ..row(
+        ..GENERIC.row(
             "sort",
             "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
             "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Reaching { range: (1, 1, 1), find: named, beyond: has_pattern },
         complexity: COMPLEXITY,
-        ..row(
+        ..GENERIC.row(
             "sort_ro",
             "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
             "Returns the sorted elements of a list, a set, or a sorted set.",
@@ -84,9 +84,28 @@ fn named(argv: Argv<'_>) -> Positions {
 /// That one, and the last that STORE names.
 fn named_with_store(argv: Argv<'_>) -> Positions {
     let mut found = named(argv);
-    let stores = options(argv).filter(|(option, at)| is(option, "STORE") && *at < argv.len());
-    found.extend(stores.last().map(|(_, at)| at));
+    found.extend(stores_at(argv));
     found
+}
+
+/// The position of the key that STORE names.
+pub fn stores_at(argv: Argv<'_>) -> Option<usize> {
+    options(argv)
+        .filter(|(option, at)| is(option, "STORE") && *at < argv.len())
+        .last()
+        .map(|(_, at)| at)
+}
+
+/// The first option that reads other keys than those named, BY or GET, if there is one.
+pub fn reaches(argv: Argv<'_>) -> Option<&'static str> {
+    options(argv).find_map(|(option, at)| {
+        let word = argv.get(at)?;
+        match () {
+            () if is(option, "BY") && word.contains(&b'*') => Some("BY"),
+            () if is(option, "GET") => Some("GET"),
+            () => None,
+        }
+    })
 }
 
 /// Whether other keys may be read.

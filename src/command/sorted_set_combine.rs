@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use super::args::{at_least, integer, is};
-use super::sorted_set::{Parts, row};
+use super::sorted_set::{Parts, SORTED_SET};
 use super::sorted_set_range::store;
 use super::{Argv, Command, Flags, Keys, Positions, Run, counted};
 use crate::fault::{Fault, Outcome};
@@ -23,7 +23,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: UNION,
         keys: COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zunion",
             "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]",
             "Returns the union of multiple sorted sets.",
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: INTERSECTION,
         keys: COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zinter",
             "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]",
             "Returns the intersect of multiple sorted sets.",
@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(N*K) worst case with N being the smallest input sorted set, K being the number of input sorted sets.",
         keys: COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zintercard",
             "numkeys key [key ...] [LIMIT limit]",
             "Returns the number of members of the intersect of multiple sorted sets.",
@@ -62,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: DIFFERENCE,
         keys: COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zdiff",
             "numkeys key [key ...] [WITHSCORES]",
             "Returns the difference between multiple sorted sets.",
@@ -75,7 +75,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         keys: TARGET_AND_COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zunionstore",
             "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]",
             "Stores the union of multiple sorted sets in a key.",
@@ -88,7 +88,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: INTERSECTION,
         keys: TARGET_AND_COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zinterstore",
             "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]",
             "Stores the intersect of multiple sorted sets in a key.",
@@ -101,7 +101,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: DIFFERENCE,
         keys: TARGET_AND_COUNTED,
-        ..row(
+        ..SORTED_SET.row(
             "zdiffstore",
             "destination numkeys key [key ...]",
             "Stores the difference of multiple sorted sets in a key.",

@@ -1,14 +1,14 @@
 //! What takes the lowest or highest members out of sorted sets and answers them.
 //!
-//! The blocking forms behave as they do inside MULTI: they serve at once or answer null.
-//! `serve` is the part that one who waits will call.
+//! Left out on purpose: the waiting itself, see `waiting`.
 
 use super::args::{at_least, is, timeout};
-use super::sorted_set::{Parts, row};
+use super::sorted_set::{Parts, SORTED_SET};
+use super::waiting::{Form, Wait};
 use super::{Argv, Command, Flags, Keys, Run, counted};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
-use crate::keyspace::WriteView;
+use crate::keyspace::{Kind, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::value::sorted_set::{Direction, SortedSet};
@@ -17,7 +17,7 @@ use crate::value::sorted_set::{Direction, SortedSet};
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: POPPED,
-        ..row(
+        ..SORTED_SET.row(
             "zpopmin",
             "key [count]",
             "Returns the lowest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped.",
@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: POPPED,
-        ..row(
+        ..SORTED_SET.row(
             "zpopmax",
             "key [count]",
             "Returns the highest-scoring members from a sorted set after removing them. Deletes the sorted set if the last member was popped.",
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 1) },
-        ..row(
+        ..SORTED_SET.row(
             "zmpop",
             "numkeys key [key ...] MIN | MAX [COUNT count]",
             "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped.",
@@ -55,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)) with N being the number of elements in the sorted set.",
         keys: BEFORE_TIMEOUT,
-        ..row(
+        ..SORTED_SET.row(
             "bzpopmin",
             "key [key ...] timeout",
             "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)) with N being the number of elements in the sorted set.",
         keys: BEFORE_TIMEOUT,
-        ..row(
+        ..SORTED_SET.row(
             "bzpopmax",
             "key [key ...] timeout",
             "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
@@ -81,7 +81,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 2) },
-        ..row(
+        ..SORTED_SET.row(
             "bzmpop",
             "timeout numkeys key [key ...] MIN | MAX [COUNT count]",
             "Removes and returns members by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
@@ -213,7 +213,10 @@ fn pop_one_key(
 }
 
 fn zmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    Several::parse(&argv[1..])?.pop(view, reply)
+    if !Several::parse(&argv[1..])?.pop(view, reply)? {
+        reply.null_array();
+    }
+    Ok(())
 }
 
 /// What ZMPOP asks for, from the number of keys on.
@@ -241,17 +244,17 @@ impl<'a> Several<'a> {
         if more.is_empty() { Ok(Several { keys, end, count }) } else { Err(Fault::SYNTAX) }
     }
 
-    fn pop(&self, view: &mut WriteView<'_, '_>, reply: &mut dyn Reply) -> Outcome {
+    /// Pops, and answers whether there was something.
+    fn pop(&self, view: &mut WriteView<'_, '_>, reply: &mut dyn Reply) -> Result<bool, Fault> {
         let Some((key, popped)) = serve(view, self.keys, self.end, self.count)? else {
-            reply.null_array();
-            return Ok(());
+            return Ok(false);
         };
         reply.array(2);
         reply.bulk(key);
         // Pairs in both protocols, since this command was made after RESP3.
         reply.array(popped.len());
         answer_pairs(&popped, reply);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -278,13 +281,12 @@ fn pop_before_timeout(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let last = argv.len() - 1;
-    timeout(argv[last], view.around.now)?;
+    let until = timeout(argv[last], view.around.now)?;
     let served = serve(view, &argv[1..last], end, 1)?;
     let Some((key, [(member, score)])) =
         served.as_ref().map(|(key, popped)| (key, popped.as_slice()))
     else {
-        reply.null_array();
-        return Ok(());
+        return Err(Wait::fault(until, Form::Pop(Kind::SortedSet)));
     };
     reply.array(3);
     reply.bulk(key);
@@ -295,6 +297,9 @@ fn pop_before_timeout(
 
 fn bzmpop(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let several = Several::parse(&argv[2..])?;
-    timeout(argv[1], view.around.now)?;
-    several.pop(view, reply)
+    let until = timeout(argv[1], view.around.now)?;
+    if several.pop(view, reply)? {
+        return Ok(());
+    }
+    Err(Wait::fault(until, Form::SeveralPop(Kind::SortedSet)))
 }

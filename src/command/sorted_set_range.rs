@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::args::{integer, is};
-use super::sorted_set::{Parts, lex_range, remove, row, score_range};
+use super::sorted_set::{Parts, SORTED_SET, lex_range, remove, score_range};
 use super::{Argv, Command, Flags, Keys, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
@@ -15,7 +15,7 @@ use crate::value::sorted_set::{Direction, LexRange, Members, ScoreRange, SortedS
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned.",
-        ..row(
+        ..SORTED_SET.row(
             "zrange",
             "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
             "Returns members in a sorted set within a range of indexes.",
@@ -28,7 +28,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored into the destination key.",
         keys: Keys::TWO,
-        ..row(
+        ..SORTED_SET.row(
             "zrangestore",
             "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
             "Stores a range of members from sorted set in a key.",
@@ -40,7 +40,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned.",
-        ..row(
+        ..SORTED_SET.row(
             "zrevrange",
             "key start stop [WITHSCORES]",
             "Returns members in a sorted set within a range of indexes in reverse order.",
@@ -52,7 +52,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: LIMITED,
-        ..row(
+        ..SORTED_SET.row(
             "zrangebyscore",
             "key min max [WITHSCORES] [LIMIT offset count]",
             "Returns members in a sorted set within a range of scores.",
@@ -64,7 +64,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: LIMITED,
-        ..row(
+        ..SORTED_SET.row(
             "zrevrangebyscore",
             "key max min [WITHSCORES] [LIMIT offset count]",
             "Returns members in a sorted set within a range of scores in reverse order.",
@@ -76,7 +76,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: LIMITED,
-        ..row(
+        ..SORTED_SET.row(
             "zrangebylex",
             "key min max [LIMIT offset count]",
             "Returns members in a sorted set within a lexicographical range.",
@@ -88,7 +88,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: LIMITED,
-        ..row(
+        ..SORTED_SET.row(
             "zrevrangebylex",
             "key max min [LIMIT offset count]",
             "Returns members in a sorted set within a lexicographical range in reverse order.",
@@ -100,7 +100,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: REMOVED,
-        ..row(
+        ..SORTED_SET.row(
             "zremrangebyrank",
             "key start stop",
             "Removes members in a sorted set within a range of indexes. Deletes the sorted set if all members were removed.",
@@ -112,7 +112,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: REMOVED,
-        ..row(
+        ..SORTED_SET.row(
             "zremrangebyscore",
             "key min max",
             "Removes members in a sorted set within a range of scores. Deletes the sorted set if all members were removed.",
@@ -124,7 +124,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: REMOVED,
-        ..row(
+        ..SORTED_SET.row(
             "zremrangebylex",
             "key min max",
             "Removes members in a sorted set within a lexicographical range. Deletes the sorted set if all members were removed.",

@@ -16,7 +16,7 @@ pub mod pending;
 pub mod read;
 
 use super::args::{integer, is, next};
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{self, NEVER, ReadView, Value, WriteView};
@@ -27,7 +27,7 @@ use crate::value::stream::{Entry, Id, Past, Stream};
 pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
-        ..row(
+        ..STREAM.row(
             "xadd",
             "key [NOMKSTREAM] [KEEPREF|DELREF|ACKED] [MAXLEN|MINID [=|~] threshold [LIMIT count]] *|id field value [field value ...]",
             "Appends a new entry to a stream",
@@ -39,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
-        ..row(
+        ..STREAM.row(
             "xtrim",
             "key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]",
             "Trims the stream to (approximately if '~' is passed) a certain size",
@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(add::xtrim),
         )
     },
-    row(
+    STREAM.row(
         "xlen",
         "key",
         "Return the number of entries in a stream",
@@ -60,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         complexity: RANGE,
-        ..row(
+        ..STREAM.row(
             "xrange",
             "key start end [COUNT count]",
             "Return a range of elements in a stream, with IDs matching the specified IDs interval",
@@ -72,7 +72,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: RANGE,
-        ..row(
+        ..STREAM.row(
             "xrevrange",
             "key end start [COUNT count]",
             "Return a range of elements in a stream, with IDs matching the specified IDs interval, in reverse order (from greater to smaller IDs) compared to XRANGE",
@@ -84,7 +84,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each single item to delete in the stream, regardless of the stream size.",
-        ..row(
+        ..STREAM.row(
             "xdel",
             "key id [id ...]",
             "Removes the specified entries from the stream. Returns the number of items actually deleted, that may be different from the number of IDs passed in case certain IDs do not exist.",
@@ -96,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each single item to delete in the stream, regardless of the stream size.",
-        ..row(
+        ..STREAM.row(
             "xdelex",
             "key [KEEPREF|DELREF|ACKED] IDS numids id [id ...]",
             "Deletes one or multiple entries from the stream, and says of each what has become of it.",
@@ -106,7 +106,7 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(delete::xdelex),
         )
     },
-    row(
+    STREAM.row(
         "xsetid",
         "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]",
         "An internal command for replicating stream values",
@@ -118,7 +118,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "For each stream mentioned: O(N) with N being the number of elements being returned, it means that XREAD-ing with a fixed COUNT is O(1). Note that when the BLOCK option is used, XADD will pay O(M) time in order to serve the M clients blocked on the stream getting new data.",
         keys: STREAMS,
-        ..row(
+        ..STREAM.row(
             "xread",
             "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
             "Return never seen elements in multiple streams, with IDs greater than the ones reported by the caller for each stream. Can block.",
@@ -131,7 +131,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
         keys: STREAMS,
-        ..row(
+        ..STREAM.row(
             "xreadgroup",
             "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]",
             "Return new entries from a stream using a consumer group, or access the history of the pending entries for a given consumer. Can block.",
@@ -145,7 +145,7 @@ pub const COMMANDS: &[Command] = &[
         complexity: "Depends on subcommand.",
         keys: Keys::None,
         subcommands: group::SUBCOMMANDS,
-        ..row(
+        ..STREAM.row(
             "xgroup",
             "",
             "A container for consumer groups commands",
@@ -157,7 +157,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each message ID processed.",
-        ..row(
+        ..STREAM.row(
             "xack",
             "key group id [id ...]",
             "Marks a pending message as correctly processed, effectively removing it from the pending entries list of the consumer group. Return value of the command is the number of messages successfully acknowledged, that is, the IDs we were actually able to resolve in the PEL.",
@@ -169,7 +169,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for each message ID processed.",
-        ..row(
+        ..STREAM.row(
             "xackdel",
             "key group [KEEPREF|DELREF|ACKED] IDS numids id [id ...]",
             "Acknowledges and deletes one or multiple messages for a stream consumer group.",
@@ -181,7 +181,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
-        ..row(
+        ..STREAM.row(
             "xpending",
             "key group [[IDLE min-idle-time] start end count [consumer]]",
             "Return information and entries from a stream consumer group pending entries list, that are messages fetched but never acknowledged.",
@@ -193,7 +193,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(log N) with N being the number of messages in the PEL of the consumer group.",
-        ..row(
+        ..STREAM.row(
             "xclaim",
             "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
             "Changes (or acquires) ownership of a message in a consumer group, as if the message was delivered to the specified consumer.",
@@ -205,7 +205,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) if COUNT is small.",
-        ..row(
+        ..STREAM.row(
             "xautoclaim",
             "key group consumer min-idle-time start [COUNT count] [JUSTID]",
             "Changes (or acquires) ownership of messages in a consumer group, as if the messages were delivered to the specified consumer.",
@@ -219,7 +219,7 @@ pub const COMMANDS: &[Command] = &[
         complexity: "Depends on subcommand.",
         keys: Keys::None,
         subcommands: info::SUBCOMMANDS,
-        ..row(
+        ..STREAM.row(
             "xinfo",
             "",
             "A container for stream introspection commands",
@@ -236,29 +236,8 @@ const WAIT: Flags = Flags::BLOCKING.union(Flags::MOVABLE_KEYS);
 const STREAMS: Keys = Keys::Found { range: (0, 0, 0), find: read::keys };
 const RANGE: &str = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).";
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Stream,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+const STREAM: Family = Family::new(Group::Stream);
 
 /// A subcommand on the key behind its name.
 const fn sub(
@@ -271,7 +250,7 @@ const fn sub(
     run: Run,
 ) -> Command {
     let keys = Keys::At { first: 2, last: 2, step: 1 };
-    Command { keys, ..row(name, syntax, summary, since, arity, flags, run) }
+    Command { keys, ..STREAM.row(name, syntax, summary, since, arity, flags, run) }
 }
 
 const INVALID_ID: Fault = Fault::new("ERR Invalid stream ID specified as stream command argument");

@@ -1,18 +1,20 @@
 //! Strings: SET, GET and what they grew into.
 
-use super::args::{self, Moment, expiry_option, integer, is, next};
+use super::args::{Moment, expiry_option, is, next};
 use super::string_set::{self, Expiry};
-use super::{Argv, Command, Flags, Group, Keys, Positions, Run, counted, string_compare};
+use super::{
+    Argv, Command, Family, Flags, Group, Keys, Positions, Run, counted, string_compare, string_lcs,
+    string_range,
+};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, StrRef, WriteView};
 use crate::resp::Reply;
-use crate::value::lcs;
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
-    row("get", "key", "Returns the string value of a key.", "1.0.0", 2, READ, Run::Read(get)),
-    row(
+    STRING.row("get", "key", "Returns the string value of a key.", "1.0.0", 2, READ, Run::Read(get)),
+    STRING.row(
         "set",
         "key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
         "Sets the string value of a key, ignoring its type.",
@@ -21,7 +23,7 @@ pub const COMMANDS: &[Command] = &[
         GROW.difference(Flags::FAST),
         Run::Write(string_set::set),
     ),
-    row(
+    STRING.row(
         "setnx",
         "key value",
         "Sets the string value of a key only when the key doesn't exist.",
@@ -30,7 +32,7 @@ pub const COMMANDS: &[Command] = &[
         GROW,
         Run::Write(setnx),
     ),
-    row(
+    STRING.row(
         "setex",
         "key seconds value",
         "Sets the string value and expiration time of a key.",
@@ -39,7 +41,7 @@ pub const COMMANDS: &[Command] = &[
         GROW.difference(Flags::FAST),
         Run::Write(setex),
     ),
-    row(
+    STRING.row(
         "psetex",
         "key milliseconds value",
         "Sets both string value and expiration time in milliseconds of a key.",
@@ -48,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
         GROW.difference(Flags::FAST),
         Run::Write(psetex),
     ),
-    row(
+    STRING.row(
         "getset",
         "key value",
         "Returns the previous string value of a key after setting it to a new value.",
@@ -57,7 +59,7 @@ pub const COMMANDS: &[Command] = &[
         GROW,
         Run::Write(getset),
     ),
-    row(
+    STRING.row(
         "getdel",
         "key",
         "Returns the string value of a key after deleting the key.",
@@ -66,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
         Flags::FAST,
         Run::Write(getdel),
     ),
-    row(
+    STRING.row(
         "getex",
         "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
         "Returns the string value of a key after setting its expiration time.",
@@ -78,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::ALL,
         complexity: "O(N) where N is the number of keys to retrieve.",
-        ..row(
+        ..STRING.row(
             "mget",
             "key [key ...]",
             "Atomically returns the string values of one or more keys.",
@@ -91,7 +93,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::PAIRS,
         complexity: "O(N) where N is the number of keys to set.",
-        ..row(
+        ..STRING.row(
             "mset",
             "key value [key value ...]",
             "Atomically creates or modifies the string values of one or more keys.",
@@ -104,7 +106,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::PAIRS,
         complexity: "O(N) where N is the number of keys to set.",
-        ..row(
+        ..STRING.row(
             "msetnx",
             "key value [key value ...]",
             "Atomically modifies the string values of one or more keys only when all keys don't exist.",
@@ -117,7 +119,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         keys: Keys::Found { range: (0, 0, 0), find: counted_pairs },
         complexity: "O(N) where N is the number of keys to set.",
-        ..row(
+        ..STRING.row(
             "msetex",
             "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
             "Atomically sets multiple string keys with an optional shared expiration in a single operation.",
@@ -129,7 +131,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(N) where N is the length of the string value.",
-        ..row(
+        ..STRING.row(
             "digest",
             "key",
             "Returns the XXH3 hash of a string value.",
@@ -141,7 +143,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         complexity: "O(1) for IFEQ/IFNE, O(N) for IFDEQ/IFDNE where N is the length of the string value.",
-        ..row(
+        ..STRING.row(
             "delex",
             "key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]",
             "Conditionally removes the specified key based on value or digest comparison.",
@@ -151,62 +153,62 @@ pub const COMMANDS: &[Command] = &[
             Run::Write(string_compare::delex),
         )
     },
-    row(
+    STRING.row(
         "strlen",
         "key",
         "Returns the length of a string value.",
         "2.2.0",
         2,
         READ,
-        Run::Read(strlen),
+        Run::Read(string_range::strlen),
     ),
-    row(
+    STRING.row(
         "append",
         "key value",
         "Appends a string to the value of a key. Creates the key if it doesn't exist.",
         "2.0.0",
         3,
         GROW,
-        Run::Write(append),
+        Run::Write(string_range::append),
     ),
-    row(
+    STRING.row(
         "getrange",
         "key start end",
         "Returns a substring of the string stored at a key.",
         "2.4.0",
         4,
         Flags::empty(),
-        Run::Read(getrange),
+        Run::Read(string_range::getrange),
     ),
-    row(
+    STRING.row(
         "substr",
         "key start end",
         "Returns a substring from a string value.",
         "1.0.0",
         4,
         Flags::empty(),
-        Run::Read(getrange),
+        Run::Read(string_range::getrange),
     ),
-    row(
+    STRING.row(
         "setrange",
         "key offset value",
         "Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist.",
         "2.2.0",
         4,
         GROW.difference(Flags::FAST),
-        Run::Write(setrange),
+        Run::Write(string_range::setrange),
     ),
     Command {
         keys: Keys::TWO,
         complexity: "O(N*M) where N and M are the lengths of s1 and s2, respectively",
-        ..row(
+        ..STRING.row(
             "lcs",
             "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
             "Finds the longest common substring.",
             "7.0.0",
             -3,
             Flags::empty(),
-            Run::Read(lcs),
+            Run::Read(string_lcs::lcs),
         )
     },
 ];
@@ -214,29 +216,8 @@ pub const COMMANDS: &[Command] = &[
 const READ: Flags = Flags::FAST;
 const GROW: Flags = Flags::DENYOOM.union(Flags::FAST);
 
-const fn row(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    since: &'static str,
-    arity: isize,
-    flags: Flags,
-    run: Run,
-) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::String,
-        arity,
-        keys: Keys::FIRST,
-        flags,
-        run,
-        subcommands: &[],
-    }
-}
+/// What the rows of this family have in common.
+pub(super) const STRING: Family = Family::new(Group::String);
 
 /// The positions of keys that each have a value behind them, with their number in front.
 fn counted_pairs(argv: Argv<'_>) -> Positions {
@@ -447,171 +428,5 @@ fn put_pairs(view: &mut WriteView<'_, '_>, argv: Argv<'_>, name: &str) -> Outcom
     for pair in argv[1..].chunks_exact(2) {
         store(view, pair[0], pair[1], NEVER);
     }
-    Ok(())
-}
-
-fn strlen(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let length = match view.get(argv[1]) {
-        Some(entry) => with_bytes(string_of(entry)?, <[u8]>::len),
-        None => 0,
-    };
-    reply.integer(length as i64);
-    Ok(())
-}
-
-fn append(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let (key, tail) = (argv[1], argv[2]);
-    let Some(old) = view.get(key) else {
-        view.put_string(key, tail, NEVER);
-        view.modified(key);
-        view.notify(Classes::STRING, "append", key);
-        reply.integer(tail.len() as i64);
-        return Ok(());
-    };
-    let length = with_bytes(string_of(old)?, <[u8]>::len) + tail.len();
-    if length > view.around.config.string_bytes() {
-        return Err(Fault::STRING_TOO_LONG);
-    }
-    view.change(key, |entry| entry.string_mut().extend_from_slice(tail));
-    view.modified(key);
-    view.notify(Classes::STRING, "append", key);
-    reply.integer(length as i64);
-    Ok(())
-}
-
-/// The part of `length` elements that `start` and `end` name, negative ones from the end.
-pub fn range(start: i64, end: i64, length: usize) -> std::ops::Range<usize> {
-    let total = i64::try_from(length).unwrap_or(i64::MAX);
-    let from_end = |at: i64| if at < 0 { at.saturating_add(total).max(0) } else { at };
-    let past = (start < 0 && end < 0 && start > end) || total == 0;
-    let (start, end) = (from_end(start), from_end(end).min(total - 1));
-    if past || start > end {
-        return 0..0;
-    }
-    // Both lie within the length now.
-    start as usize..end as usize + 1
-}
-
-fn getrange(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let (start, end) = (integer(argv[2])?, integer(argv[3])?);
-    match view.get(argv[1]) {
-        Some(entry) => {
-            with_bytes(string_of(entry)?, |bytes| {
-                reply.bulk(&bytes[range(start, end, bytes.len())]);
-            });
-        }
-        None => reply.bulk(b""),
-    }
-    Ok(())
-}
-
-fn setrange(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let (key, value) = (argv[1], argv[3]);
-    let offset = usize::try_from(integer(argv[2])?).map_err(|_| Fault::OFFSET)?;
-    let length = match view.get(key) {
-        Some(entry) => with_bytes(string_of(entry)?, <[u8]>::len),
-        None => 0,
-    };
-    if value.is_empty() {
-        reply.integer(length as i64);
-        return Ok(());
-    }
-    let end =
-        offset.checked_add(value.len()).filter(|end| *end <= view.around.config.string_bytes());
-    let Some(end) = end else { return Err(Fault::STRING_TOO_LONG) };
-    if !view.exists(key) {
-        view.insert(key, Entry::string(key, b"", NEVER));
-    }
-    view.change(key, |entry| {
-        let bytes = entry.string_mut();
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        bytes[offset..end].copy_from_slice(value);
-    });
-    view.modified(key);
-    view.notify(Classes::STRING, "setrange", key);
-    reply.integer(length.max(end) as i64);
-    Ok(())
-}
-
-struct LcsOptions {
-    length: bool,
-    indexes: bool,
-    shortest: usize,
-    match_lengths: bool,
-}
-
-fn lcs(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let mut options =
-        LcsOptions { length: false, indexes: false, shortest: 0, match_lengths: false };
-    let strings = [lcs_text(view, argv[1])?, lcs_text(view, argv[2])?];
-    let mut at = 3;
-    while let Some(word) = argv.get(at) {
-        if is(word, "IDX") {
-            options.indexes = true;
-        } else if is(word, "LEN") {
-            options.length = true;
-        } else if is(word, "WITHMATCHLEN") {
-            options.match_lengths = true;
-        } else if is(word, "MINMATCHLEN") {
-            let shortest = args::integer(next(argv, &mut at)?)?;
-            options.shortest = usize::try_from(shortest).unwrap_or(0);
-        } else {
-            return Err(Fault::SYNTAX);
-        }
-        at += 1;
-    }
-    if options.length && options.indexes {
-        return Err(Fault::new(
-            "ERR If you want both the length and indexes, please just use IDX.",
-        ));
-    }
-    answer_lcs(&strings[0], &strings[1], &options, view.around.config.string_bytes(), reply)
-}
-
-fn lcs_text(view: &ReadView<'_, '_>, key: &[u8]) -> Result<Vec<u8>, Fault> {
-    match view.get(key).map(Entry::as_string) {
-        None => Ok(Vec::new()),
-        Some(Some(value)) => Ok(with_bytes(value, <[u8]>::to_vec)),
-        Some(None) => Err(Fault::new("ERR The specified keys must contain string values")),
-    }
-}
-
-fn answer_lcs(
-    a: &[u8],
-    b: &[u8],
-    options: &LcsOptions,
-    limit: usize,
-    reply: &mut dyn Reply,
-) -> Outcome {
-    let limit = limit as u64;
-    let fault = |error: lcs::LcsError| Fault::text(error.to_string());
-    if options.length {
-        reply.integer(lcs::length(a, b, limit).map_err(fault)? as i64);
-        return Ok(());
-    }
-    if !options.indexes {
-        reply.bulk(&lcs::sequence(a, b, limit).map_err(fault)?);
-        return Ok(());
-    }
-    let (mut matches, total) = lcs::matches(a, b, limit).map_err(fault)?;
-    matches.retain(|found| found.len >= options.shortest);
-    reply.map(2);
-    reply.bulk(b"matches");
-    reply.array(matches.len());
-    for found in matches {
-        reply.array(if options.match_lengths { 3 } else { 2 });
-        for (start, end) in [found.a, found.b] {
-            reply.array(2);
-            reply.integer(start as i64);
-            reply.integer(end as i64);
-        }
-        if options.match_lengths {
-            reply.integer(found.len as i64);
-        }
-    }
-    reply.bulk(b"len");
-    reply.integer(total as i64);
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Strings that are numbers: INCR and its kin.
 
 use super::args::integer;
-use super::string::string_of;
-use super::{Argv, Command, Flags, Group, Keys, Run};
+use super::string::{STRING, string_of};
+use super::{Argv, Command, Flags, Run};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, StrRef, WriteView};
@@ -61,19 +61,8 @@ const fn row(
     arity: isize,
     run: super::WriteRun,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::String,
-        arity,
-        keys: Keys::FIRST,
-        flags: Flags::DENYOOM.union(Flags::FAST),
-        run: Run::Write(run),
-        subcommands: &[],
-    }
+    let flags = Flags::DENYOOM.union(Flags::FAST);
+    STRING.row(name, syntax, summary, since, arity, flags, Run::Write(run))
 }
 
 fn incr(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

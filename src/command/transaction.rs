@@ -1,6 +1,6 @@
 //! Transactions: the rows. The engine does what they say, since it holds the locks.
 
-use super::{Command, Control, Flags, Group, Keys, Run};
+use super::{Command, Control, Family, Flags, Group, Keys, Run};
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
@@ -57,17 +57,7 @@ const fn row(
     arity: isize,
     control: Control,
 ) -> Command {
-    Command {
-        name,
-        syntax,
-        summary,
-        since,
-        complexity: "O(1)",
-        group: Group::Transactions,
-        arity,
-        keys: Keys::None,
-        flags: flags(),
-        run: Run::Transaction(control),
-        subcommands: &[],
-    }
+    let family = Family::new(Group::Transactions);
+    let run = Run::Transaction(control);
+    Command { keys: Keys::None, ..family.row(name, syntax, summary, since, arity, flags(), run) }
 }

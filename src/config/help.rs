@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use super::Config;
 use super::kind::Kind;
-use super::rows::{INERT, TABLE};
-use super::table::{Directive, When};
+use super::rows::INERT;
+use super::table::{Directive, When, acting};
 
 /// Columns of the text.
 const WIDTH: usize = 100;
@@ -44,7 +44,7 @@ pub(super) fn help() -> String {
     );
     let defaults = Config::default();
     let mut group = None;
-    for directive in TABLE {
+    for directive in acting() {
         if group.replace(directive.group) != Some(directive.group) {
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "\n{}:", directive.group.title());

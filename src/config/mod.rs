@@ -17,11 +17,16 @@ mod rewrite;
 mod rows;
 mod source;
 mod table;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use eave_ratelimit::{Algorithm, Rule};
+
+use crate::access::file::UserLine;
+use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
 use crate::value::limits::Limits;
@@ -33,6 +38,7 @@ pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
+pub use tls::{ClientAuth, TlsSettings};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
     SavePoint, Secret, Share,
@@ -62,6 +68,13 @@ pub struct Config {
     /// Connected clients, both doors together.
     pub maxclients: u32,
 
+    /// Path of a socket for clients of this machine; empty = none.
+    pub unixsocket: String,
+    /// Permissions of that socket; 0 = as the umask says.
+    pub unixsocketperm: u32,
+    /// The doors with TLS.
+    pub tls: TlsSettings,
+
     /// TCP port of the REST door; 0 = off.
     pub rest_port: u16,
     /// Addresses of the REST door; none = those of `bind`. See [`Config::rest_addresses`].
@@ -87,6 +100,16 @@ pub struct Config {
     pub protected_mode: bool,
     /// Password of the default user; empty = none.
     pub requirepass: Secret,
+    /// File of users; empty = none.
+    pub aclfile: String,
+    /// Users of the configuration itself.
+    pub users: Vec<UserLine>,
+    /// What channels new users have.
+    pub acl_pubsub_default: NewChannels,
+    /// Entries of ACL LOG.
+    pub acllog_max_len: u64,
+    /// How many failed attempts to authenticate an address has; `None` = any number.
+    pub auth_failures: Option<Rule>,
     /// Who may use DEBUG.
     pub enable_debug_command: DebugAccess,
 
@@ -115,6 +138,8 @@ pub struct Config {
     pub maxmemory_clients: Share,
     /// What happens at `maxmemory`.
     pub maxmemory_policy: EvictionPolicy,
+    /// Milliseconds after which those who wait for a script are told so; 0 = never.
+    pub busy_reply_threshold: u64,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -187,6 +212,9 @@ impl Default for Config {
             timeout: 0,
             io_threads: 0,
             maxclients: 10_000,
+            unixsocket: String::new(),
+            unixsocketperm: 0,
+            tls: TlsSettings::default(),
 
             rest_port: 8079,
             rest_bind: Vec::new(),
@@ -203,6 +231,12 @@ impl Default for Config {
 
             protected_mode: true,
             requirepass: Secret::default(),
+            aclfile: String::new(),
+            users: Vec::new(),
+            acl_pubsub_default: NewChannels::None,
+            acllog_max_len: 128,
+            // Far more than a person or a misconfigured fleet needs, far less than guessing does.
+            auth_failures: Rule::new(600, 60_000, Algorithm::Gcra, Some(300)).ok(),
             enable_debug_command: DebugAccess::No,
 
             replicaof: None,
@@ -218,6 +252,7 @@ impl Default for Config {
             maxmemory: 0,
             maxmemory_clients: Share::Bytes(0),
             maxmemory_policy: EvictionPolicy::NoEviction,
+            busy_reply_threshold: 5000,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

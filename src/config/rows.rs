@@ -1,6 +1,13 @@
 //! The rows of the table.
 //!
+//! Those of TLS are in `tls`.
+//!
 //! Left out on purpose: defaults, which stand in [`Config::default`] with their reasons.
+
+mod tls;
+
+use eave_ratelimit::Rule;
+pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
@@ -12,6 +19,7 @@ use super::table::{Directive, When};
 use super::value::{
     BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share,
 };
+use crate::access::user::NewChannels;
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;
@@ -61,11 +69,22 @@ pub const TABLE: &[Directive] = &[
         |c| c.timeout.into(),
         |c, v| put(&mut c.timeout, v),
     ),
-    row(Network, "tls-port", "TCP port for TLS; not available yet")
-        .fixed("0", "TLS is not available yet"),
-    row(Network, "unixsocket", "Path of a Unix socket; not available yet")
+    row(Network, "unixsocket", "Path of a socket for clients of this machine; empty = none")
         .at_start()
-        .fixed("", "Unix sockets are not available yet"),
+        .text(|c| &c.unixsocket, |c, v| c.unixsocket = v),
+    row(Network, "unixsocketperm", "Permissions of that socket, octal; 0 = as the umask says")
+        .at_start()
+        .words(
+            "<octal>",
+            |c| format!("{:o}", c.unixsocketperm),
+            |c, words, _| {
+                let [word] = words else { return Err(Reason::Count(words.len())) };
+                let mode = u32::from_str_radix(word, 8).ok().filter(|mode| *mode <= 0o777);
+                c.unixsocketperm =
+                    mode.ok_or(Reason::Other("argument must be an octal number up to 777"))?;
+                Ok(())
+            },
+        ),
     row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
         "<address>...",
         |c| join(&c.rest_bind),
@@ -115,9 +134,42 @@ pub const TABLE: &[Directive] = &[
     row(Rest, "rest-token-readonly", "Token for REST that may only read; empty = none")
         .at_start()
         .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
-    row(Access, "aclfile", "File of users; not available yet")
+    row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
+        &["allchannels", "resetchannels"],
+        |c| usize::from(c.acl_pubsub_default == NewChannels::None),
+        |c, index| {
+            c.acl_pubsub_default = if index == 0 { NewChannels::All } else { NewChannels::None };
+        },
+    ),
+    row(Access, "aclfile", "File of users, for ACL LOAD and ACL SAVE; read at start")
         .at_start()
-        .fixed("", "ACL users are not available yet"),
+        .text(|c| &c.aclfile, |c, v| c.aclfile = v),
+    row(Access, "acllog-max-len", "Entries of ACL LOG").number(
+        0,
+        LONG,
+        |c| wide(c.acllog_max_len, LONG),
+        |c, v| put(&mut c.acllog_max_len, v),
+    ),
+    row(
+        Access,
+        "auth-failures",
+        "Failed attempts to authenticate an address has; off = any number",
+    )
+    .words(
+        "<rule>, or off",
+        |c| c.auth_failures.map_or("off".to_owned(), |rule| rule.to_string()),
+        |c, words, _| {
+            c.auth_failures = match words {
+                [off] if off.eq_ignore_ascii_case("off") => None,
+                [rule] => Some(
+                    Rule::parse(rule.as_bytes())
+                        .map_err(|_| Reason::Shape("a rule such as 100/60s, or off"))?,
+                ),
+                _ => return Err(Reason::Count(words.len())),
+            };
+            Ok(())
+        },
+    ),
     row(Access, "enable-debug-command", "Who may use DEBUG, which is not available yet")
         .at_start()
         .choice(
@@ -246,7 +298,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Limits,
         "client-output-buffer-limit",
-        "Unsent replies: class hard soft seconds; only hard, of normal and replica, acts yet",
+        "Unsent replies: class hard soft seconds, for normal, replica and pubsub",
     )
     .words(
         "<class> <hard> <soft> <seconds>...",
@@ -258,6 +310,18 @@ pub const TABLE: &[Directive] = &[
         BYTES,
         |c| c.client_query_buffer_limit,
         |c, v| put(&mut c.client_query_buffer_limit, v),
+    ),
+    row(
+        Limits,
+        "busy-reply-threshold",
+        "Milliseconds of a script after which who waits for it is told BUSY; 0 = never",
+    )
+    .alias(&["lua-time-limit"])
+    .number(
+        0,
+        LONG,
+        |c| wide(c.busy_reply_threshold, LONG),
+        |c, v| put(&mut c.busy_reply_threshold, v),
     ),
     row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
         MIB,
@@ -472,10 +536,8 @@ pub const TABLE: &[Directive] = &[
 /// The directives that Redis has and that change nothing here, sorted by name.
 ///
 /// They are accepted, and their values kept for CONFIG GET, so that a redis.conf or a tool that
-/// sets them does not break. What would break a promise when silently lost (persistence, TLS, ACL
-/// files) is not among them: those are fixed rows of [`TABLE`].
+/// sets them does not break. What would break a promise when silently lost (persistence, ACL files) is not among them: those are fixed rows of [`TABLE`].
 pub(super) const INERT: &[Directive] = &[
-    inert("acllog-max-len", &[], "128"),
     inert("active-defrag-cycle-max", &[], "25"),
     inert("active-defrag-cycle-min", &[], "1"),
     inert("active-defrag-ignore-bytes", &[], "104857600"),
@@ -495,7 +557,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("appendfsync", &[], "everysec"),
     inert("auto-aof-rewrite-min-size", &[], "67108864"),
     inert("auto-aof-rewrite-percentage", &[], "100"),
-    inert("busy-reply-threshold", &["lua-time-limit"], "5000"),
     inert("crash-log-enabled", &[], "yes"),
     inert("crash-memcheck-enabled", &[], "yes"),
     inert("disable-thp", &[], "yes"),
@@ -542,7 +603,8 @@ pub(super) const INERT: &[Directive] = &[
     inert("syslog-enabled", &[], "no"),
     inert("syslog-facility", &[], "local0"),
     inert("syslog-ident", &[], "eave"),
-    inert("unixsocketperm", &[], "0"),
+    inert("tls-dh-params-file", &[], ""),
+    inert("tls-session-cache-timeout", &[], "300"),
 ];
 
 /// A row before it is said what it holds.

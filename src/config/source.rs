@@ -13,6 +13,7 @@ use super::error::{ConfigError, Origin, printable};
 use super::help;
 use super::kind::{Kind, Reason, Stage};
 use super::table::{Directive, find, nearest};
+use crate::access::file::UserLine;
 
 /// How deep files may include each other; a file that includes itself ends here.
 const INCLUDE_DEPTH: usize = 16;
@@ -268,6 +269,9 @@ fn apply(
             }),
         };
     }
+    if name.eq_ignore_ascii_case(b"user") {
+        return user(config, words, origin);
+    }
     let text = String::from_utf8_lossy(name);
     let Some(directive) = find(&text) else {
         return Err(ConfigError::Unknown {
@@ -281,6 +285,23 @@ fn apply(
         shown: shown(directive, name, words),
         reason: reason.plain(),
     })
+}
+
+/// Adds a user. It is no directive, since there is one for each user; CONFIG does not show it.
+fn user(config: &mut Config, words: &[Vec<u8>], origin: Origin) -> Result<(), ConfigError> {
+    let name = words.first().map_or(&b""[..], Vec::as_slice);
+    let refuse = |reason: &str| ConfigError::Value {
+        origin,
+        // Its rules may be passwords.
+        shown: printable(&[b"user ", name].concat()),
+        reason: reason.to_owned(),
+    };
+    if config.users.iter().any(|known| known.name == name) {
+        return Err(refuse("there is a user of this name already"));
+    }
+    let line = UserLine::parse(words).map_err(refuse)?;
+    config.users.push(line);
+    Ok(())
 }
 
 /// A directive and its values for an error, without what a secret holds.

@@ -5,7 +5,7 @@
 
 use super::Config;
 use super::kind::{Kind, Reason, Stage};
-use super::rows::{INERT, TABLE};
+use super::rows::{INERT, TABLE, TLS};
 use super::source::split_words;
 
 /// One directive.
@@ -46,6 +46,8 @@ pub enum Group {
     Observation,
     /// Process and files.
     Process,
+    /// The doors with TLS.
+    Tls,
     /// Known to Redis, without effect here.
     Inert,
 }
@@ -63,6 +65,7 @@ impl Group {
             Self::Data => "Databases and data types",
             Self::Observation => "Logs and measurements",
             Self::Process => "Process and files",
+            Self::Tls => "TLS",
             Self::Inert => "Accepted without effect",
         }
     }
@@ -116,9 +119,14 @@ pub fn find(name: &str) -> Option<&'static Directive> {
     names().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, directive)| directive)
 }
 
+/// The directives that act.
+pub(super) fn acting() -> impl Iterator<Item = &'static Directive> {
+    TABLE.iter().chain(TLS)
+}
+
 /// Every directive.
 pub(super) fn directives() -> impl Iterator<Item = &'static Directive> {
-    TABLE.iter().chain(INERT)
+    acting().chain(INERT)
 }
 
 /// Every name and alias with its directive.

@@ -5,17 +5,19 @@
 use std::fmt::Write as _;
 
 use super::room::{self, Room};
-use crate::command::{self, Argv, Command, Flags, Group, Keys, Number, Run};
+use crate::access;
+use crate::command::{self, Argv, Command, Flags, Number};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
-use crate::session::{Door, Named, Rights, Session};
+use crate::session::{Door, Named, Session};
 
-const NO_AUTH: Fault = Fault::new("NOAUTH Authentication required.");
 const NO_MULTI: Fault = Fault::new("ERR Command not allowed inside a transaction");
-const OUT_OF_MEMORY: Fault = Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
-const READ_ONLY: Fault = Fault::new("READONLY You can't write against a read only replica.");
-const STALE: Fault =
+pub(super) const OUT_OF_MEMORY: Fault =
+    Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
+pub(super) const READ_ONLY: Fault =
+    Fault::new("READONLY You can't write against a read only replica.");
+pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
 /// Finds the row of a request, and asks whether it may be run.
@@ -33,8 +35,8 @@ pub(super) fn admit(
         Some((None, last)) if is_again(last, argv) => last,
         _ => look_up(session, argv)?,
     };
-    if !session.authenticated && !command.flags.contains(Flags::NO_AUTH) {
-        return Err(NO_AUTH);
+    if !session.identity.is_free(node.access.generation()) {
+        admit_user(node, session, command, argv)?;
     }
     if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
         return Err(NO_MULTI);
@@ -45,9 +47,6 @@ pub(super) fn admit(
     if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
         return Err(not_over_rest(argv));
     }
-    if session.rights == Rights::Read && !only_reads(command) {
-        return Err(no_permission(argv));
-    }
     if session.door != Door::Leader {
         if command.flags.contains(Flags::INTERNAL) {
             return Err(unknown(argv));
@@ -55,6 +54,44 @@ pub(super) fn admit(
         admit_now(node, session, command)?;
     }
     Ok(command)
+}
+
+/// Asks who may not do everything, or has not been asked since users have changed. What Redis
+/// asks in between is asked here too.
+#[cold]
+fn admit_user(
+    node: &Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+) -> Result<(), Fault> {
+    let known = access::door::identify(node, session);
+    if !command.flags.contains(Flags::NO_AUTH) {
+        known?;
+    }
+    if session.queue.is_some() && command.flags.contains(Flags::NO_MULTI) {
+        return Err(NO_MULTI);
+    }
+    if session.door == Door::Rest && command.flags.contains(Flags::NO_REST) {
+        return Err(not_over_rest(argv));
+    }
+    if !session.authenticated || session.identity.is_free(node.access.generation()) {
+        return Ok(());
+    }
+    // A row that was found by its name alone has no container.
+    let container = session.last.and_then(|(container, _)| container);
+    access::door::admit(node, session, (container, command), argv)
+}
+
+/// Asks again, at EXEC, whether a command may be run that was queued.
+#[cold]
+pub(super) fn admit_queued(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<(), Fault> {
+    let named = find_both(argv)?;
+    access::door::admit_at_exec(node, session, named, argv)
 }
 
 /// Finds the row of a request that is another than the last.
@@ -128,6 +165,83 @@ fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Re
     Ok(())
 }
 
+/// Finds the row of a command that a script calls, and asks whether it may.
+///
+/// # Errors
+/// What the script is told if not, in words of its own.
+pub(super) fn admit_in_script(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<&'static Command, Fault> {
+    let named = find_both(argv).map_err(|fault| in_script_words(argv, fault))?;
+    let (_, command) = named;
+    if command.flags.contains(Flags::INTERNAL) {
+        return Err(UNKNOWN_IN_SCRIPT);
+    }
+    if command.flags.contains(Flags::NOSCRIPT) {
+        return Err(Fault::new("ERR This Redis command is not allowed from script"));
+    }
+    if matches!(command.name, "xread" | "xreadgroup") && waits(argv) {
+        let name = command.name;
+        return Err(Fault::text(format!(
+            "ERR {name} command is not allowed with BLOCK option from scripts"
+        )));
+    }
+    access::door::admit_in_script(node, session, named, argv)?;
+    if node.replication.is_replica()
+        && session.door != Door::Leader
+        && !session.config().replica_serve_stale_data
+        && !command.flags.contains(Flags::STALE)
+        && !node.replication.is_connected()
+    {
+        return Err(Fault::new("ERR Can not execute the command on a stale replica"));
+    }
+    Ok(command)
+}
+
+/// Whether a read of streams has the option to wait.
+fn waits(argv: Argv<'_>) -> bool {
+    let mut options = argv.iter().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
+    options.any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
+}
+
+/// Asks whether a script may write here.
+///
+/// # Errors
+/// When this is a replica that takes no writes.
+pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    let replica = node.replication.is_replica() && session.door != Door::Leader;
+    if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
+}
+
+/// Whether a command tells other nodes something though it writes nothing: a script that only
+/// reads may not call it.
+pub(super) fn may_replicate(command: &Command) -> bool {
+    matches!(command.run, command::Run::Remember(_))
+        || matches!(command.name, "publish" | "spublish")
+}
+
+/// Whether a script of this session would be let run this; nothing if it is no command.
+pub(super) fn may_call(node: &Node, session: &mut Session, argv: Argv<'_>) -> Option<bool> {
+    let named = find_both(argv).ok()?;
+    Some(access::door::would_admit(node, session, named, argv))
+}
+
+const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called from script");
+
+#[cold]
+fn in_script_words(argv: Argv<'_>, fault: Fault) -> Fault {
+    let arity = match &fault {
+        Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
+        Fault::Contended | Fault::Wait(_) => false,
+    };
+    if arity && command::lookup(argv[0]).is_some() {
+        return Fault::new("ERR Wrong number of args calling Redis command from script");
+    }
+    UNKNOWN_IN_SCRIPT
+}
+
 /// Whether `argv` names `command`, which has no subcommands, with a fitting arity.
 #[inline]
 fn is_again(command: &Command, argv: Argv<'_>) -> bool {
@@ -136,34 +250,25 @@ fn is_again(command: &Command, argv: Argv<'_>) -> bool {
         && command.takes(argv.len())
 }
 
-/// Whether a read-only token may ask for this. Reads of given keys, and what says something of
-/// the connection only; not what walks all keys, and not what tells of the server or of others.
-fn only_reads(command: &Command) -> bool {
-    if command.flags.intersects(Flags::ADMIN.union(Flags::DANGEROUS).union(Flags::OPERATORS)) {
-        return false;
-    }
-    match command.run {
-        Run::Read(_) | Run::Remember(_) => {
-            !matches!(command.keys, Keys::Roaming | Keys::Database | Keys::Everything)
-        }
-        Run::Session(_) => {
-            command.group == Group::Connection || command.flags.contains(Flags::CONNECTION)
-        }
-        _ => false,
-    }
-}
-
 /// Finds the row that `argv` names, down to the subcommand, and checks its arity.
 ///
 /// # Errors
 /// Unknown command, unknown subcommand, wrong number of arguments.
 #[inline]
 pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
+    find_both(argv).map(|(_, command)| command)
+}
+
+/// Finds the row that `argv` names, with its container, and checks its arity.
+///
+/// # Errors
+/// As [`find`].
+fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
     let ((container, command), _) = find_numbered(argv)?;
-    if !command.takes(argv.len()) {
-        return Err(Fault::arity(&command::full_name(container, command)));
+    if command.takes(argv.len()) {
+        return Ok((container, command));
     }
-    Ok(command)
+    Err(Fault::arity(&command::full_name(container, command)))
 }
 
 /// Finds the row that `argv` names, down to the subcommand, with its container and its number.
@@ -226,14 +331,6 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
             shown(name, 128)
         )),
     }
-}
-
-#[cold]
-fn no_permission(argv: Argv<'_>) -> Fault {
-    let name = shown(argv[0], 128).to_ascii_lowercase();
-    Fault::text(format!(
-        "NOPERM this user has no permissions to run the '{name}' command or its subcommand"
-    ))
 }
 
 #[cold]

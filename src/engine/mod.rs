@@ -7,8 +7,12 @@
 
 mod gate;
 pub mod room;
+mod script;
 mod transaction;
+mod waits;
 mod watch;
+
+use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
@@ -21,10 +25,11 @@ use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteVi
 use crate::node::Node;
 use crate::rare::Rare;
 use crate::resp::Reply;
-use crate::session::{Door, Session, Settings};
+use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
 
-pub use transaction::{execute_all, forget_watches};
+pub use transaction::{execute_all, forget_orphans, forget_watches};
+pub use waits::{forget_wait, resume, serve_late};
 
 /// Executes one request and writes its answer into `reply`.
 ///
@@ -46,10 +51,14 @@ pub fn execute(
         Ok(command) => watch::run(node, session, command, argv, reply),
         Err(fault) => Err(transaction::refused(node, session, argv, fault)),
     };
+    let outcome = match outcome {
+        Err(Fault::Wait(wait)) => waits::wait(node, session, argv, wait, reply),
+        outcome => outcome,
+    };
     match outcome {
-        Ok(()) => {}
-        Err(Fault::Contended) => return Err(Contended),
-        Err(Fault::Text(text)) => {
+        Ok(()) | Err(Fault::Wait(_)) => {}
+        Err(fault) => {
+            let Some(text) = told(node, session, argv, fault) else { return Err(Contended) };
             let number = session.last.is_some().then_some(session.number);
             watch::failed(node, session, &text, number, ran);
             reply.error(&text);
@@ -57,6 +66,33 @@ pub fn execute(
     }
     session.tally.commands += 1;
     Ok(())
+}
+
+/// What a client is told of a failure; nothing if it is to ask again.
+#[cold]
+fn told(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+    fault: Fault,
+) -> Option<Cow<'static, str>> {
+    let fault = match fault {
+        Fault::Contended => transaction::refused(node, session, argv, busy(node, session)?),
+        fault => fault,
+    };
+    match fault {
+        Fault::Text(text) => Some(text),
+        Fault::Contended | Fault::Wait(_) => None,
+    }
+}
+
+/// Why a client does not get what it wants, if a script has held it for too long.
+#[cold]
+fn busy(node: &Node, session: &Session) -> Option<Fault> {
+    let reason = node.scripts.busy.reason()?;
+    let patient = |(_, command): Named| command.flags.contains(Flags::ALLOW_BUSY);
+    let waits = session.door == Door::Leader || session.last.is_some_and(patient);
+    (!waits).then_some(reason)
 }
 
 #[inline]
@@ -106,6 +142,9 @@ fn run_alone(
             if node.rare.get().contains(Rare::HOLDS_WRITES) {
                 return Err(watch::hold(session));
             }
+            if locks.is_awaited() {
+                return waits::write_awaited(node, session, command, argv, locks, reply);
+            }
             let db = session.db;
             let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
@@ -123,6 +162,7 @@ fn run_alone(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => script::run(node, session, script, argv, reply),
         Run::Transaction(control) => transaction::control(node, session, control, argv, reply),
         // The gate names subcommands, so this is a container without one.
         Run::Container => Err(Fault::arity(command.name)),
@@ -279,7 +319,7 @@ fn run_locked(
     effects: &mut Effects,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    match command.run {
+    let outcome = match command.run {
         Run::Read(run) => {
             let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let view = ReadView::new(locks, session.db, around);
@@ -302,10 +342,21 @@ fn run_locked(
             outcome
         }
         Run::Session(run) => run(node, session, argv, reply),
+        Run::Script(script) => {
+            script::run_within(node, session, script, argv, locks, effects, reply)
+        }
         Run::Transaction(Control::Unwatch) => {
             reply.ok();
             Ok(())
         }
         Run::Transaction(_) | Run::Container => Err(Fault::SYNTAX),
+    };
+    match outcome {
+        // Nobody waits in the middle of a transaction.
+        Err(Fault::Wait(wait)) => {
+            wait.form.answer_nothing(reply);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }

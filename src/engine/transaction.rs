@@ -4,20 +4,21 @@
 //! a watched key has changed, and runs them one after the other under those locks: nobody sees
 //! a part of it.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
-use super::{finish, gate, run_locked, want, watch};
+use super::{finish, gate, run_locked, waits, want, watch};
 use crate::command::args::is;
 use crate::command::{self, Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
+use crate::keyspace::locks::Contended;
+use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
+use crate::sync::atomic::Ordering;
 
 /// Does what a transaction command says.
 pub(super) fn control(
@@ -135,21 +136,33 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     Ok(())
 }
 
-/// Stops watching. What cannot be locked at once is tried again until it can: this is also
-/// what a connection does when it ends, and nothing holds a shard for long.
+/// Stops watching. What cannot be locked at once is left to the upkeep: a script may hold it, and
+/// nobody waits for what the session has forgotten.
 pub fn forget_watches(node: &Node, session: &mut Session) {
     if session.watches.keys.is_empty() && !session.watches.broken() {
         return;
     }
     let (flag, keys) = session.watches.take();
     for (db, key) in keys {
-        let wanted = Wanted::key(db, &key, Access::Exclusive);
-        loop {
-            if let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) {
-                locks.held_mut(db, wanted.shard).unwatch(&key, &flag);
-                break;
-            }
-            std::thread::yield_now();
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag.clone()));
+        }
+    }
+}
+
+fn unwatch(node: &Node, db: usize, key: &[u8], flag: &WatchFlag) -> bool {
+    let wanted = Wanted::key(db, key, Access::Exclusive);
+    let Ok(mut locks) = LockSet::one(&node.keyspace, wanted) else { return false };
+    locks.held_mut(db, wanted.shard).unwatch(key, flag);
+    true
+}
+
+/// Takes keys off the lists of their watchers that were busy when these stopped watching.
+pub fn forget_orphans(node: &Node) {
+    let orphans = std::mem::take(&mut *node.orphans.lock());
+    for (db, key, flag) in orphans {
+        if !unwatch(node, db, &key, &flag) {
+            node.orphans.lock().push((db, key, flag));
         }
     }
 }
@@ -200,7 +213,13 @@ pub fn execute_all(
     for argv in commands {
         rows.push(gate::admit(node, session, argv)?);
     }
-    run_all(node, session, commands, &rows, reply)
+    session.executing = Some(commands.len());
+    let outcome = run_all(node, session, commands, &rows, reply);
+    session.executing = None;
+    match outcome {
+        Err(Fault::Contended) => Err(super::busy(node, session).unwrap_or(Fault::Contended)),
+        outcome => outcome,
+    }
 }
 
 /// The rows of commands that the gate has let in before.
@@ -215,8 +234,14 @@ fn run_all(
     rows: &[&'static Command],
     reply: &mut dyn Reply,
 ) -> Outcome {
+    let scripts = rows.iter().any(|row| matches!(row.run, Run::Script(_)));
+    // Scripts may want further locks: see `script`.
+    let _turn = if scripts { Some(node.scripts.busy.turn()?) } else { None };
     let mut wanted = SmallVec::new();
     want_all(node, session, commands, rows, &mut wanted);
+    if scripts {
+        wanted.iter_mut().for_each(|wanted| wanted.access = Access::Exclusive);
+    }
     let everything = rows.iter().any(|row| matches!(row.keys, Keys::Everything));
     let mut locks = if everything {
         LockSet::everything(&node.keyspace, &mut wanted)?
@@ -225,6 +250,10 @@ fn run_all(
     };
     if node.rare.get().contains(Rare::HOLDS_WRITES) && rows.iter().any(|row| row.writes()) {
         return Err(watch::hold(session));
+    }
+    if locks.is_awaited() && !everything {
+        drop(locks);
+        locks = lock_with_served(node, session, commands, rows, &mut wanted)?;
     }
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
@@ -236,10 +265,47 @@ fn run_all(
         run_each(node, session, commands, rows, &mut locks, &mut effects, reply);
     }
     node.record(&mut effects);
+    if scripts {
+        waits::serve_after_script(node, session, &mut locks, &mut effects);
+    } else {
+        waits::serve(node, waits::around_of(session), &mut locks, &mut effects);
+    }
     drop(locks);
     session.effects = effects;
     finish(session);
     Ok(())
+}
+
+/// Locks what commands want, and what those may touch who wait for the keys that they change.
+#[cold]
+fn lock_with_served<'k>(
+    node: &'k Node,
+    session: &Session,
+    commands: &[Argv<'_>],
+    rows: &[&'static Command],
+    wanted: &mut SmallVec<[Wanted; 8]>,
+) -> Result<LockSet<'k>, Contended> {
+    let mut keys = Vec::new();
+    for (db, command, argv) in placed(node, session, commands, rows) {
+        waits::name_keys(node, db, command, argv, &mut keys);
+    }
+    waits::lock_with_served(node, wanted, &keys)
+}
+
+/// Commands with the databases in which they will run.
+fn placed<'a>(
+    node: &Node,
+    session: &Session,
+    commands: &'a [Argv<'a>],
+    rows: &'a [&'static Command],
+) -> impl Iterator<Item = (usize, &'static Command, Argv<'a>)> {
+    let (mut db, databases) = (session.db, node.keyspace.databases());
+    commands.iter().zip(rows).map(move |(argv, command)| {
+        if command.name == "select" {
+            db = crate::command::args::database(argv[1], databases).unwrap_or(db);
+        }
+        (db, *command, *argv)
+    })
 }
 
 fn run_each(
@@ -254,14 +320,22 @@ fn run_each(
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
         let (number, start) = (command::number(command), session.stamp);
-        let ran = run_locked(node, session, command, argv, locks, effects, reply);
+        let may = if session.identity.is_free(node.access.generation()) {
+            Ok(())
+        } else {
+            gate::admit_queued(node, session, argv)
+        };
+        let ran =
+            may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
         watch::ended(node, session, number, start, argv);
         if let Err(fault) = ran {
             let text = match &fault {
                 Fault::Text(text) => text,
                 // Every lock that a command may want is held.
-                Fault::Contended => "ERR internal error: a lock was missing in a transaction",
+                Fault::Contended | Fault::Wait(_) => {
+                    "ERR internal error: a lock was missing in a transaction"
+                }
             };
             watch::failed(node, session, text, Some(number), true);
             reply.error(text);
@@ -280,12 +354,7 @@ fn want_all(
     rows: &[&'static Command],
     wanted: &mut SmallVec<[Wanted; 8]>,
 ) {
-    let mut db = session.db;
-    for (argv, command) in commands.iter().zip(rows) {
-        if command.name == "select" {
-            let index = crate::command::args::database(argv[1], node.keyspace.databases());
-            db = index.unwrap_or(db);
-        }
+    for (db, command, argv) in placed(node, session, commands, rows) {
         want(node, db, command, argv, wanted);
         debug_assert!(!matches!(command.run, Run::Container));
     }

@@ -37,7 +37,7 @@ impl Dues<'_> {
     /// Takes out a key that is due. A large value is freed after the locks are let go.
     pub(super) fn remove_key(&mut self, shard: &mut Shard, slot: usize, key: &[u8]) {
         let entry = shard.remove(slot);
-        shard.touch(key);
+        shard.touch_removed(key);
         self.effects.touch(key);
         self.effects.expired += 1;
         self.effects.append(self.db, &[b"DEL", key]);

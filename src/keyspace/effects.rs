@@ -3,6 +3,8 @@
 //! Absolute times instead of relative ones, results instead of random choices. A command that
 //! is deterministic as it was sent says nothing here and is logged as it was sent.
 
+use std::collections::{HashSet, VecDeque};
+
 use super::{Entry, Event, Kind};
 use crate::config::Classes;
 use crate::limits::BULKY_BYTES;
@@ -66,6 +68,15 @@ pub struct Effects {
     pub garbage: Vec<Table<Entry>>,
     /// Values whose parts are so many that they are freed after the locks, in another thread.
     pub bulky: Vec<Entry>,
+    /// Keys that have changed and for which somebody waits.
+    ready: Option<Box<Ready>>,
+}
+
+/// Keys with their databases, each once, in the order in which they became ready.
+#[derive(Debug, Default)]
+struct Ready {
+    order: VecDeque<(usize, Box<[u8]>)>,
+    known: HashSet<(usize, Box<[u8]>)>,
 }
 
 impl Effects {
@@ -127,6 +138,41 @@ impl Effects {
     #[inline]
     pub fn changed(&mut self) {
         self.dirty += 1;
+    }
+
+    /// Notes that a key has changed for which somebody waits.
+    #[cold]
+    pub fn is_ready(&mut self, db: usize, key: &[u8]) {
+        let ready = self.ready.get_or_insert_default();
+        if ready.known.insert((db, key.into())) {
+            ready.order.push_back((db, key.into()));
+        }
+    }
+
+    /// Whether there are such keys.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    /// All of them, in their order.
+    pub fn ready(&self) -> Vec<(usize, Box<[u8]>)> {
+        self.ready.iter().flat_map(|ready| ready.order.iter().cloned()).collect()
+    }
+
+    /// Forgets them: somebody else will look at them.
+    pub fn forget_ready(&mut self) {
+        self.ready = None;
+    }
+
+    /// Takes the first of them.
+    pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
+        let next = self.ready.as_mut().and_then(|ready| ready.order.pop_front());
+        match (&next, &mut self.ready) {
+            (Some(next), Some(ready)) => _ = ready.known.remove(next),
+            _ => self.ready = None,
+        }
+        next
     }
 
     /// Frees an entry that was taken out, now or after the locks are let go.

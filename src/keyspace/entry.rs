@@ -9,6 +9,16 @@
 //! expire), the expiry if any (eight bytes), the length of the key as a varint, the key, the
 //! value to the end. An integer is kept as its eight bytes and printed when read, as Redis does.
 
+mod packed;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use self::packed::{
+    Parts, TAG_BYTES, TAG_EXPIRES, TAG_HASH, TAG_INTEGER, TAG_KIND, TAG_LIST, TAG_PARTS_EXPIRE,
+    TAG_RATE_LIMIT, TAG_SET, TAG_SORTED_SET, integer, pack, packed_expiry,
+};
+pub use self::value::{Large, Value};
 use crate::value::blob::Blob;
 use crate::value::collection::{Collection, CollectionRef};
 use crate::value::hash::{Fields, Hash, HashRef};
@@ -72,103 +82,6 @@ pub struct Object {
     value: Value,
 }
 
-/// A value that is not packed.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// A string that APPEND or SETRANGE has changed: it has room to grow in place.
-    String(Vec<u8>),
-    /// Texts in an order of their own.
-    List(Box<Chain>),
-    /// Fields and values.
-    Hash(Box<Fields>),
-    /// Texts, each once.
-    Set(Box<Members>),
-    /// Members in the order of their scores.
-    SortedSet(Box<Ranked>),
-    /// Entries and groups.
-    Stream(Box<Stream>),
-}
-
-impl Value {
-    /// Bytes on the heap, as asked of the allocator.
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Value::String(bytes) => bytes.capacity(),
-            Value::List(chain) => chain.heap_bytes(),
-            Value::Hash(fields) => fields.heap_bytes(),
-            Value::Set(members) => members.heap_bytes(),
-            Value::SortedSet(members) => members.heap_bytes(),
-            Value::Stream(stream) => stream.heap_bytes(),
-        }
-    }
-}
-
-/// The large form of a collection, as the keyspace keeps it.
-pub trait Large: Sized {
-    /// What TYPE says of the collection.
-    const KIND: Kind;
-    /// The tag of the small form, packed.
-    const TAG: u8;
-    /// As a value.
-    fn into_value(large: Box<Self>) -> Value;
-    /// Of a value, if it is one.
-    fn of(value: &Value) -> Option<&Self>;
-    /// Of a value, which is one.
-    fn from_value(value: Value) -> Option<Box<Self>>;
-    /// Whether it has no element, and so no business in the keyspace.
-    fn is_empty(collection: CollectionRef<'_, Self>) -> bool;
-    /// What OBJECT ENCODING says.
-    fn encoding(collection: CollectionRef<'_, Self>) -> &'static str;
-    /// Whether it has elements that expire on their own: only hashes do.
-    fn has_expiring(_: CollectionRef<'_, Self>) -> bool {
-        false
-    }
-}
-
-/// Says which value of the keyspace is the large form of a collection.
-macro_rules! large {
-    ($form:ty, $name:ident, $tag:ident $(, $more:item)?) => {
-        impl Large for $form {
-            const KIND: Kind = Kind::$name;
-            const TAG: u8 = $tag;
-            fn into_value(large: Box<Self>) -> Value {
-                Value::$name(large)
-            }
-            fn of(value: &Value) -> Option<&Self> {
-                match value {
-                    Value::$name(large) => Some(large),
-                    _ => None,
-                }
-            }
-            fn from_value(value: Value) -> Option<Box<Self>> {
-                match value {
-                    Value::$name(large) => Some(large),
-                    _ => None,
-                }
-            }
-            fn is_empty(collection: CollectionRef<'_, Self>) -> bool {
-                collection.is_empty()
-            }
-            fn encoding(collection: CollectionRef<'_, Self>) -> &'static str {
-                collection.encoding()
-            }
-            $($more)?
-        }
-    };
-}
-
-large!(
-    Fields,
-    Hash,
-    TAG_HASH,
-    fn has_expiring(hash: HashRef<'_>) -> bool {
-        hash.soonest() != NEVER
-    }
-);
-large!(Chain, List, TAG_LIST);
-large!(Members, Set, TAG_SET);
-large!(Ranked, SortedSet, TAG_SORTED_SET);
-
 /// A string value as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrRef<'a> {
@@ -177,18 +90,6 @@ pub enum StrRef<'a> {
     /// Any other bytes.
     Bytes(&'a [u8]),
 }
-
-const TAG_BYTES: u8 = 0;
-const TAG_INTEGER: u8 = 1;
-const TAG_RATE_LIMIT: u8 = 2;
-const TAG_HASH: u8 = 3;
-const TAG_LIST: u8 = 4;
-const TAG_SET: u8 = 5;
-const TAG_SORTED_SET: u8 = 6;
-const TAG_KIND: u8 = 0x0f;
-/// Elements of the collection expire.
-const TAG_PARTS_EXPIRE: u8 = 0x40;
-const TAG_EXPIRES: u8 = 0x80;
 
 impl Default for Entry {
     fn default() -> Self {
@@ -569,141 +470,5 @@ impl Entry {
             }
         }
         *self = Entry::packed(tag, self.key(), value, at);
-    }
-}
-
-/// A packed entry, taken apart.
-struct Parts<'a> {
-    tag: u8,
-    /// Bytes in front of the value.
-    head: usize,
-    expires_at: u64,
-    key: &'a [u8],
-    value: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    #[inline]
-    fn of(bytes: &'a [u8]) -> Parts<'a> {
-        let Some((tag, rest)) = bytes.split_first() else {
-            return Parts { tag: TAG_BYTES, head: 0, expires_at: NEVER, key: &[], value: &[] };
-        };
-        let (expires_at, rest) = match rest.split_first_chunk::<8>() {
-            Some((at, rest)) if tag & TAG_EXPIRES != 0 => (u64::from_le_bytes(*at), rest),
-            _ => (NEVER, rest),
-        };
-        let (length, rest) = read_varint(rest);
-        let (key, value) = rest.split_at(length);
-        let head = bytes.len() - value.len();
-        Parts { tag: tag & TAG_KIND, head, expires_at, key, value }
-    }
-}
-
-#[inline]
-fn packed_expiry(bytes: &[u8]) -> u64 {
-    match bytes {
-        [tag, rest @ ..] if tag & TAG_EXPIRES != 0 => {
-            rest.first_chunk::<8>().map_or(NEVER, |at| u64::from_le_bytes(*at))
-        }
-        _ => NEVER,
-    }
-}
-
-fn integer(value: &[u8]) -> i64 {
-    value.first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes))
-}
-
-fn pack(tag: u8, key: &[u8], value: &[u8], expires_at: u64) -> Box<[u8]> {
-    let head = if expires_at == NEVER { 1 } else { 9 };
-    // Exact, so that no byte is given back and the allocation is made once.
-    let size = head + varint_bytes(key.len()) + key.len() + value.len();
-    let mut bytes = Vec::with_capacity(size);
-    if expires_at == NEVER {
-        bytes.push(tag);
-    } else {
-        bytes.push(tag | TAG_EXPIRES);
-        bytes.extend_from_slice(&expires_at.to_le_bytes());
-    }
-    push_varint(&mut bytes, key.len());
-    bytes.extend_from_slice(key);
-    bytes.extend_from_slice(value);
-    bytes.into_boxed_slice()
-}
-
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
-fn push_varint(bytes: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn varint_bytes(value: usize) -> usize {
-    let bits = usize::BITS - value.leading_zeros();
-    (bits.max(1)).div_ceil(7) as usize
-}
-
-#[inline]
-fn read_varint(bytes: &[u8]) -> (usize, &[u8]) {
-    let (mut value, mut shift) = (0, 0);
-    for (at, byte) in bytes.iter().enumerate() {
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return (value, &bytes[at + 1..]);
-        }
-        shift += 7;
-    }
-    (0, &[])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_is_two_words() {
-        assert_eq!(size_of::<Entry>(), 16);
-    }
-
-    #[test]
-    fn packed_entries_keep_their_parts() {
-        for key in [&b""[..], b"k", &[7; 127], &[7; 128], &[7; 100_000]] {
-            for (value, encoding) in [
-                (&b""[..], "embstr"),
-                (b"0", "int"),
-                (b"-12", "int"),
-                (b"007", "embstr"),
-                (&[b'x'; 44], "embstr"),
-                (&[b'x'; 45], "raw"),
-            ] {
-                let mut entry = Entry::string(key, value, NEVER);
-                for at in [NEVER, 5, u64::MAX, NEVER] {
-                    entry.set_expires_at(at);
-                    assert_eq!(entry.expires_at(), at);
-                    assert_eq!(entry.key(), key);
-                    assert_eq!(entry.encoding(), encoding);
-                    let text = match entry.as_string().unwrap() {
-                        StrRef::Integer(n) => n.to_string().into_bytes(),
-                        StrRef::Bytes(bytes) => bytes.to_vec(),
-                    };
-                    assert_eq!(text, value);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn put_replaces_kind_value_and_expiry() {
-        let mut entry = Entry::string(b"k", b"abcdefgh", 9);
-        entry.put_integer(5);
-        assert_eq!((entry.encoding(), entry.expires_at()), ("int", 9));
-        entry.put_string(b"abc", NEVER);
-        assert_eq!(entry.as_string(), Some(StrRef::Bytes(b"abc")));
-        entry.string_mut().extend_from_slice(b"def");
-        assert_eq!((entry.encoding(), entry.key()), ("raw", &b"k"[..]));
-        entry.put_rate_limit(b"state", 7);
-        assert_eq!((entry.kind(), entry.as_rate_limit()), (Kind::RateLimit, Some(&b"state"[..])));
-        assert_eq!(entry.renamed(b"other").key(), b"other");
     }
 }

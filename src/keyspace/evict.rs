@@ -194,7 +194,7 @@ fn take_out(
         return None;
     }
     let entry = shard.remove(slot);
-    shard.touch(key);
+    shard.touch_removed(key);
     let mut effects = effects();
     effects.touch(key);
     effects.append(*db, &[b"DEL", key]);

@@ -189,6 +189,57 @@ impl<'k> LockSet<'k> {
         Ok(LockSet { _creation: Some(creation), ..locks })
     }
 
+    /// Whether the set has no lock.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether the set has this lock, or a stronger one.
+    pub fn holds(&self, wanted: Wanted) -> bool {
+        self.find(wanted).is_ok_and(|at| {
+            wanted.access == Access::Shared || matches!(self.held[at].guard, Guard::Exclusive(_))
+        })
+    }
+
+    /// Whether the set has every shard of a database.
+    pub fn holds_database(&self, db: usize) -> bool {
+        let first = Wanted { db, shard: 0, access: Access::Shared };
+        let last = |at: usize| self.held.get(at + SHARDS - 1);
+        self.find(first).is_ok_and(|at| last(at).is_some_and(|held| held.db == db))
+    }
+
+    /// Adds the locks of `wanted` that the set has not. All that are in it may change hands only
+    /// when it is dropped, so who extends a set holds locks while it tries others: only one at a
+    /// time may, see `engine::script`.
+    ///
+    /// # Errors
+    /// When somebody holds one of them for longer than a moment. Those that were taken before
+    /// stay in the set.
+    ///
+    /// # Panics
+    /// When the set has one of them to read and it is wanted to write: in between, another
+    /// could write.
+    pub fn extend(&mut self, wanted: &mut SmallVec<[Wanted; 8]>) -> Result<(), Contended> {
+        wanted.sort_unstable();
+        wanted.dedup_by_key(|wanted| (wanted.db, wanted.shard));
+        for wanted in wanted.iter() {
+            match self.find(*wanted) {
+                Ok(_) => assert!(self.holds(*wanted), "a lock to read cannot become one to write"),
+                Err(at) => {
+                    let held = take(self.keyspace, *wanted)?;
+                    self.held.insert(at, held);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the set has a shard, or would have it.
+    fn find(&self, wanted: Wanted) -> Result<usize, usize> {
+        let place = (wanted.db, wanted.shard);
+        self.held.binary_search_by_key(&place, |held| (held.db, held.shard))
+    }
+
     /// The keyspace whose locks these are.
     pub fn keyspace(&self) -> &'k Keyspace {
         self.keyspace
@@ -241,6 +292,24 @@ impl<'k> LockSet<'k> {
             Guard::Exclusive(writer) => &mut writer.shard,
             Guard::Shared(_) => unreachable!("a writer's keys are locked exclusively"),
         }
+    }
+
+    /// A shard, if the set holds it to write.
+    pub fn held_exclusively(&self, db: usize, shard: usize) -> Option<&Shard> {
+        let at = self.held.binary_search_by_key(&(db, shard), |held| (held.db, held.shard));
+        match &self.held[at.ok()?].guard {
+            Guard::Exclusive(writer) => Some(&writer.shard),
+            Guard::Shared(_) => None,
+        }
+    }
+
+    /// Whether somebody waits for a key of a shard that the set holds to write.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        self.held.iter().any(|held| match &held.guard {
+            Guard::Exclusive(writer) => writer.shard.is_awaited(),
+            Guard::Shared(_) => false,
+        })
     }
 
     /// Every shard of a database in the set, to write.

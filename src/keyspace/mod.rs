@@ -17,6 +17,7 @@ pub mod effects;
 pub mod entry;
 pub mod event;
 pub mod evict;
+mod interest;
 pub mod locks;
 pub mod shard;
 pub mod staging;

@@ -1,16 +1,14 @@
 //! One shard: a table of entries, and what must be told when one of them changes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Count;
 use super::entry::{Entry, NEVER};
+use super::interest::Interest;
+pub use super::interest::WatchFlag;
 use super::usage::Usage;
+use super::{Count, Kind};
 use crate::table::Table;
-
-/// Set when a watched key changes; EXEC looks at it.
-pub type WatchFlag = Arc<AtomicBool>;
+use crate::waiter::Waiter;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -22,15 +20,13 @@ pub struct Shard {
     soonest: u64,
     /// The last cut in which this shard has been serialized.
     pub(super) cut: u64,
-    /// Who watches which key; almost always nobody.
-    watchers: Option<Box<Watchers>>,
+    /// Who watches which key, or waits for it; almost always nobody.
+    interest: Option<Box<Interest>>,
 }
-
-type Watchers = HashMap<Box<[u8]>, Vec<WatchFlag>>;
 
 impl Shard {
     pub(super) fn new(cut: u64) -> Shard {
-        Shard { table: Table::new(), expiring: 0, soonest: u64::MAX, cut, watchers: None }
+        Shard { table: Table::new(), expiring: 0, soonest: u64::MAX, cut, interest: None }
     }
 
     /// Keys, expired ones included.
@@ -126,12 +122,9 @@ impl Shard {
     /// Takes out every entry; answers them, so that the caller can free them after it has
     /// unlocked.
     pub fn clear(&mut self) -> Table<Entry> {
-        if let Some(watchers) = &self.watchers {
-            for (key, flags) in watchers.iter() {
-                if self.find(crate::hashing::hash_bytes(key), key).is_some() {
-                    raise(flags);
-                }
-            }
+        if let Some(interest) = &self.interest {
+            let here = |key: &&[u8]| self.find(crate::hashing::hash_bytes(key), key).is_some();
+            interest.watched().filter(here).for_each(|key| interest.raise(key));
         }
         self.expiring = 0;
         self.soonest = u64::MAX;
@@ -142,12 +135,11 @@ impl Shard {
     /// can free them after it has unlocked.
     pub(super) fn exchange(&mut self, staged: &mut Shard) -> Table<Entry> {
         let old = self.clear();
-        if let Some(watchers) = &self.watchers {
-            for (key, flags) in watchers.iter() {
-                if staged.find(crate::hashing::hash_bytes(key), key).is_some() {
-                    raise(flags);
-                }
-            }
+        if let Some(interest) = &mut self.interest {
+            let comes = |key: &&[u8]| staged.find(crate::hashing::hash_bytes(key), key).is_some();
+            interest.watched().filter(comes).for_each(|key| interest.raise(key));
+            let awaited: Vec<Box<[u8]>> = interest.awaited().map(Box::from).collect();
+            awaited.iter().for_each(|key| interest.end_group_readers(key));
         }
         self.table = std::mem::take(&mut staged.table);
         self.expiring = std::mem::take(&mut staged.expiring);
@@ -167,49 +159,88 @@ impl Shard {
 
     /// Tells those who watch a key here that is here, or in `other`.
     fn raise_held_by(&self, other: &Shard) {
-        for (key, flags) in self.watchers.iter().flat_map(|watchers| watchers.iter()) {
+        let Some(interest) = &self.interest else { return };
+        for key in interest.watched() {
             let hash = crate::hashing::hash_bytes(key);
             if self.find(hash, key).is_some() || other.find(hash, key).is_some() {
-                raise(flags);
+                interest.raise(key);
             }
         }
     }
 
-    /// Whether any key is watched.
+    /// Whether somebody watches any key, or waits for it.
     #[inline]
     pub fn is_watched(&self) -> bool {
-        self.watchers.is_some()
+        self.interest.is_some()
     }
 
-    /// Marks a key as changed to those who watch it.
+    /// Marks a key as changed to those who watch it; answers whether somebody waits for it, who
+    /// is then to be served.
     #[inline]
-    pub fn touch(&self, key: &[u8]) {
-        if let Some(flags) = self.watchers.as_ref().and_then(|watchers| watchers.get(key)) {
-            raise(flags);
+    pub fn touch(&self, key: &[u8]) -> bool {
+        self.interest.as_ref().is_some_and(|interest| interest.touch(key))
+    }
+
+    /// Marks a key as taken out, by nobody's command.
+    pub(super) fn touch_removed(&mut self, key: &[u8]) {
+        if self.touch(key) {
+            self.end_group_readers(key);
         }
     }
 
     /// Adds a watcher of a key; answers whether it did not watch that key before.
     pub fn watch(&mut self, key: &[u8], flag: &WatchFlag) -> bool {
-        let flags = self.watchers.get_or_insert_default().entry(key.into()).or_default();
-        let fresh = !flags.iter().any(|other| Arc::ptr_eq(other, flag));
-        if fresh {
-            flags.push(Arc::clone(flag));
-        }
-        fresh
+        self.interest.get_or_insert_default().watch(key, flag)
     }
 
     /// Takes a watcher off a key.
     pub fn unwatch(&mut self, key: &[u8], flag: &WatchFlag) {
-        let Some(watchers) = &mut self.watchers else { return };
-        if let Some(flags) = watchers.get_mut(key) {
-            flags.retain(|other| !Arc::ptr_eq(other, flag));
-            if flags.is_empty() {
-                watchers.remove(key);
+        self.interested(|interest| interest.unwatch(key, flag));
+    }
+
+    /// Whether somebody waits for a key.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        self.interest.as_ref().is_some_and(|interest| interest.is_awaited())
+    }
+
+    /// The keys that somebody waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = &[u8]> {
+        self.interest.iter().flat_map(|interest| interest.awaited())
+    }
+
+    /// Has somebody wait for a key to hold a kind of value.
+    pub fn enqueue(&mut self, key: &[u8], kind: Kind, waiter: &Arc<Waiter>) {
+        self.interest.get_or_insert_default().enqueue(key, kind, waiter);
+    }
+
+    /// Takes a waiter out of a key's queue.
+    pub fn dequeue(&mut self, key: &[u8], kind: Kind, ticket: u64) {
+        self.interested(|interest| interest.dequeue(key, kind, ticket));
+    }
+
+    /// The first who waits for a kind of value under a key, from a ticket on.
+    pub fn next_waiter(&self, key: &[u8], kind: Kind, from: u64) -> Option<&Arc<Waiter>> {
+        self.interest.as_ref()?.next(key, kind, from)
+    }
+
+    /// The keys to which those who wait for a list at `key` will move its elements.
+    pub fn destinations(&self, key: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.interest.iter().flat_map(move |interest| interest.destinations(key))
+    }
+
+    /// Ends the waiting of those who want to read a group of the stream at `key`, which is no
+    /// longer there.
+    pub fn end_group_readers(&mut self, key: &[u8]) {
+        self.interested(|interest| interest.end_group_readers(key));
+    }
+
+    fn interested(&mut self, change: impl FnOnce(&mut Interest)) {
+        if let Some(interest) = &mut self.interest {
+            change(interest);
+            if interest.is_empty() {
+                self.interest = None;
             }
-        }
-        if watchers.is_empty() {
-            self.watchers = None;
         }
     }
 
@@ -228,11 +259,5 @@ impl Shard {
             self.expiring += 1;
             self.soonest = self.soonest.min(after);
         }
-    }
-}
-
-fn raise(flags: &[WatchFlag]) {
-    for flag in flags {
-        flag.store(true, Ordering::Relaxed);
     }
 }

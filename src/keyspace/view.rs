@@ -375,8 +375,19 @@ impl<'a, 'k> WriteView<'a, 'k> {
         let place = self.locks.place(key);
         let shard = self.locks.held(self.db, place.shard);
         if shard.is_watched() | self.effects.tracked {
-            shard.touch(key);
+            if shard.touch(key) {
+                self.effects.is_ready(self.db, key);
+            }
             self.effects.touch(key);
+        }
+    }
+
+    /// Has those looked at who wait for a declared key, though it counts as unchanged to those
+    /// who watch it.
+    pub fn awaken(&mut self, key: &[u8]) {
+        let place = self.locks.place(key);
+        if self.locks.held(self.db, place.shard).is_awaited() {
+            self.effects.is_ready(self.db, key);
         }
     }
 
@@ -402,6 +413,7 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Takes every key out of a database whose shards are all declared, and says so; answers
     /// how many there were. They are freed after the locks are let go.
     pub fn clear(&mut self, db: usize) -> usize {
+        self.awaited_are_ready(db);
         let tables: Vec<_> = self.locks.each_mut(db).map(Shard::clear).collect();
         let keys = tables.iter().map(Table::len).sum();
         self.effects.garbage.extend(tables);
@@ -411,7 +423,15 @@ impl<'a, 'k> WriteView<'a, 'k> {
     /// Exchanges all keys of two databases, whose shards are all declared.
     pub fn exchange(&mut self, a: usize, b: usize) {
         self.locks.exchange(a, b);
+        [a, b].into_iter().for_each(|db| self.awaited_are_ready(db));
         self.effects.changed();
+    }
+
+    /// Has all who wait in a database looked at: all of it has changed.
+    fn awaited_are_ready(&mut self, db: usize) {
+        for shard in self.locks.each_mut(db) {
+            shard.awaited().for_each(|key| self.effects.is_ready(db, key));
+        }
     }
 
     /// The databases there are.

@@ -7,27 +7,32 @@
 //! more is read from it.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::clock;
 use crate::engine;
+use crate::keyspace::NEVER;
 use crate::keyspace::locks::Contended;
 use crate::keyspace::warm;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
 use crate::observe::{commands, stats};
+use crate::patience::Patience;
 use crate::rare::Rare;
 use crate::resp::request::Decoded;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
+use crate::waiter::Ending;
 
 thread_local! {
     /// Where a worker reads into: what a connection leaves of it is copied to its own buffer.
@@ -72,6 +77,10 @@ pub struct Connection<S> {
     /// What wakes this connection from outside, as last registered. A wake takes it off the
     /// client, which is enough for `close`; with messages it is registered anew.
     waker: Option<Waker>,
+    /// The end of the present wait, if it has one.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// For how long to leave a busy shard alone.
+    patience: Patience,
 }
 
 /// Why execution of what was read stopped.
@@ -85,6 +94,8 @@ enum Stop {
     Held,
     /// Replies are to be written before more is executed.
     OutputFull,
+    /// The client waits: what it has asked behind that waits too.
+    Waiting,
 }
 
 /// The arguments of one request.
@@ -142,17 +153,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             held: false,
             overflown: false,
             waker: None,
+            timer: None,
+            patience: Patience::default(),
         }
     }
 
     /// Serves the client until it goes, or until the node stops.
-    pub async fn run(mut self) -> (S, Session, End) {
+    pub async fn run(&mut self) -> End {
         let end = poll_fn(|context| self.poll(context)).await;
         engine::forget_watches(&self.node, &mut self.session);
+        engine::forget_wait(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
         self.session.watch_no_more(&self.node);
         self.node.tracking.disable(&mut self.session);
-        (self.stream, self.session, end)
+        end
+    }
+
+    /// What is left of a connection that has ended.
+    pub fn into_parts(self) -> (S, Session) {
+        (self.stream, self.session)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
@@ -175,11 +194,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.session.closing || self.is_cut() || ends {
                 return Poll::Ready(self.end());
             }
+            if self.session.waiting.is_some() {
+                if let Some(end) = ready!(self.poll_waiting(context)) {
+                    return Poll::Ready(end);
+                }
+                continue;
+            }
             if self.more {
                 if self.held {
                     // Before the command is tried again, or a wake in between would be lost.
                     self.session.client.register(context.waker());
                 }
+                ready!(self.patience.poll(context));
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
                 self.keep(input);
@@ -226,19 +252,81 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         End::Closed
     }
 
-    /// Yields when a shard was busy; the task is woken at once, behind the others.
+    /// Yields when a shard was busy.
     fn after(&mut self, stop: Stop, context: &mut Context<'_>) -> Poll<()> {
-        self.more = !matches!(stop, Stop::Drained);
+        self.more = !matches!(stop, Stop::Drained | Stop::Waiting);
         let again = std::mem::replace(&mut self.held, matches!(stop, Stop::Held));
         match stop {
             Stop::Contended if self.output.is_empty() => {
-                context.waker().wake_by_ref();
+                self.patience.disappoint(context);
                 Poll::Pending
             }
             // The first time, the command is tried once more with the waker registered.
             Stop::Held if again && self.output.is_empty() => Poll::Pending,
-            _ => Poll::Ready(()),
+            _ => {
+                self.patience.renew();
+                Poll::Ready(())
+            }
         }
+    }
+
+    /// Ends when what the client waits for has come, or has not come in time: then its answer
+    /// is among the replies. Ends with the connection if that ends before.
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+        // A wake takes the registration off: it is made anew before the wait is looked at.
+        self.session.client.register(context.waker());
+        self.poll_timer(context);
+        if engine::resume(&self.node, &mut self.session, &mut self.output) {
+            self.timer = None;
+            self.more = !self.input.is_empty();
+            return Poll::Ready(None);
+        }
+        let end = ready!(self.poll_ahead(context));
+        // Who was served in this very moment still gets it: it may only have stopped to ask.
+        let abandoned = self.session.waiting.as_ref().is_none_or(|waiting| waiting.0.abandon());
+        Poll::Ready(abandoned.then_some(end))
+    }
+
+    /// Ends the wait when its time is over.
+    fn poll_timer(&mut self, context: &mut Context<'_>) {
+        let Some(waiting) = &self.session.waiting else { return };
+        if waiting.0.until == NEVER {
+            return;
+        }
+        let timer = self.timer.get_or_insert_with(|| {
+            let left = waiting.0.until.saturating_sub(clock::unix_ms());
+            Box::pin(tokio::time::sleep(Duration::from_millis(left)))
+        });
+        if timer.as_mut().poll(context).is_ready() {
+            waiting.0.end(Ending::TimedOut);
+        }
+    }
+
+    /// Reads what a client that waits asks meanwhile, without executing it, so that its end is
+    /// noticed. Ready only when the connection ends.
+    fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let most = self.request_limits().request_bytes;
+        INPUT.with_borrow_mut(|buffer| {
+            loop {
+                let mut buffer = ReadBuf::new(buffer);
+                match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                    Ok(()) if buffer.filled().is_empty() => return Poll::Ready(End::Closed),
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(End::Io(error)),
+                }
+                let read = buffer.filled();
+                stats::add(&self.node.stats.input_bytes, read.len() as u64);
+                self.input.extend_from_slice(read);
+                self.session.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
+                if self.input.len() > most {
+                    tracing::warn!(
+                        "client {} is cut: it asks too much while it waits",
+                        self.session.client.id
+                    );
+                    return Poll::Ready(End::Closed);
+                }
+            }
+        })
     }
 
     /// Reads once, and executes what came.
@@ -318,6 +406,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         };
         stats::add(&self.node.stats.output_bytes, written as u64);
+        // TLS keeps what the socket does not take; `poll_flush` asks again.
+        let _ = Pin::new(&mut self.stream).poll_flush(&mut context);
         commands::wrote();
         self.output.extend_from_slice(&output[written..]);
     }
@@ -436,6 +526,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.overflown || self.session.closing {
             return Some(Stop::Drained);
         }
+        if self.session.waiting.is_some() {
+            return Some(Stop::Waiting);
+        }
         (output.len() >= FLUSH_BYTES).then_some(Stop::OutputFull)
     }
 
@@ -490,7 +583,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.written = 0;
             self.session.client.output_bytes.store(0, Ordering::Relaxed);
         }
-        Poll::Ready(Ok(()))
+        // Does nothing but for TLS, which may have kept something.
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Whether the client has left more unread than it may.

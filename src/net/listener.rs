@@ -69,13 +69,16 @@ pub async fn accept(
                 prepare(&stream, keepalive_seconds());
                 serve(stream, peer);
             }
-            Err(error) => {
-                // Out of file descriptors, mostly: waiting is what helps.
-                tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            Err(error) => rest_after(&error).await,
         }
     }
+}
+
+/// Waits after a connection could not be accepted: out of file descriptors, mostly, and waiting is
+/// what helps.
+pub(super) async fn rest_after(error: &io::Error) {
+    tracing::warn!("cannot accept a connection: {error}");
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// Settings of an accepted socket. That one of them fails is no reason to refuse a client.

@@ -1,4 +1,8 @@
-//! The RESP door: listeners and connections.
+//! The RESP door: listeners and connections; TLS, which the REST door has too.
 
 pub mod connection;
 pub mod listener;
+pub mod output;
+pub mod stream;
+pub mod tls;
+pub mod unix;

@@ -103,7 +103,7 @@ fn server(node: &Node, lines: &mut Lines) {
     lines.put("process_id", std::process::id());
     lines.put("process_supervised", "no");
     lines.put("run_id", &node.run_id);
-    lines.put("tcp_port", config.port);
+    lines.put("tcp_port", if config.port == 0 { config.tls.port } else { config.port });
     lines.put("rest_port", config.rest_port);
     lines.put("server_time_usec", clock::unix_us());
     lines.put("uptime_in_seconds", uptime);
@@ -132,7 +132,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     lines.put("client_recent_max_input_buffer", input);
     let output = most(|client| client.output_bytes.load(Ordering::Relaxed));
     lines.put("client_recent_max_output_buffer", output);
-    lines.put("blocked_clients", 0);
+    lines.put("blocked_clients", node.waits.count());
     lines.put("tracking_clients", node.tracking.clients());
     lines.put("clients_in_timeout_table", 0);
     lines.put("monitoring_clients", node.observer.monitors.len());

@@ -7,8 +7,8 @@ use super::code;
 use super::cursor::{Cursor, Stop};
 use super::error::{Error, ErrorKind};
 use super::value::{Decoded, Decoder, Limits, Value};
-use super::write::{Compression, Encode};
-use super::{Checksum, NEWEST_VERSION};
+use super::write::{Compression, Encode, Writer};
+use super::{Checksum, NEWEST_VERSION, WRITTEN_VERSION};
 
 /// Version and checksum.
 const FOOTER: usize = 2 + 8;
@@ -22,6 +22,44 @@ pub fn write<V: Encode>(out: &mut Vec<u8>, value: V, compression: Compression) {
     out.extend_from_slice(&version.to_le_bytes());
     let checksum = Checksum::of(&out[start..]);
     out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// Appends the payload of function libraries, which are given by their code.
+pub fn write_libraries<'c>(out: &mut Vec<u8>, codes: impl Iterator<Item = &'c [u8]>) {
+    let start = out.len();
+    for code in codes {
+        Writer::new(out, Compression::Lzf).function(code);
+    }
+    out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+    let checksum = Checksum::of(&out[start..]);
+    out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// Reads what the footer of a payload of function libraries vouches for: their code.
+///
+/// # Errors
+///
+/// Anything in it that is not as it should be.
+pub fn libraries(body: &[u8], limits: &Limits) -> Result<Vec<Vec<u8>>, Error> {
+    let end = body.len() as u64;
+    let mut cursor = Cursor::new(body, 0);
+    let mut codes = Vec::new();
+    while cursor.offset() < end {
+        let code = library(&mut cursor, limits).map_err(|stop| match stop {
+            Stop::More => Error::new(end, ErrorKind::Truncated),
+            Stop::Bad(error) => error,
+        })?;
+        codes.push(code);
+    }
+    Ok(codes)
+}
+
+fn library(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Vec<u8>, Stop> {
+    let at = cursor.offset();
+    if cursor.byte()? != code::OP_FUNCTION2 {
+        return Err(Stop::Bad(Error::expected(at, "a function library")));
+    }
+    Ok(cursor.string(limits)?.into_vec()?)
 }
 
 /// Reads a payload.

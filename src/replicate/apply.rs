@@ -4,8 +4,6 @@
 //! it is; then the same bytes go into this node's own log. What was not applied when the link
 //! broke is forgotten and comes again.
 
-use std::sync::Arc;
-
 use eave_replication::Position;
 use smallvec::SmallVec;
 
@@ -64,7 +62,7 @@ impl Applier {
         // It is nobody that CLIENT LIST could show or CLIENT KILL could end.
         node.clients.remove(client.id);
         Applier {
-            session: Session::new(client, Door::Leader, Arc::clone(&node.config)),
+            session: Session::new(client, Door::Leader, node),
             decoder: RequestDecoder::default(),
             buffer: Vec::new(),
             executed: 0,

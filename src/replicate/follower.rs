@@ -15,16 +15,17 @@ use std::time::Duration;
 use eave_replication::leader::{Event, FollowerId, Poll, Transfer};
 use eave_replication::payload::Framing;
 use eave_replication::wire::{self, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
+use super::acknowledgements;
 use super::outlet::{self, Order};
 use super::snapshot::Part;
 use crate::clients::Client;
 use crate::limits::READ_BYTES;
+use crate::net::stream::Stream;
 use crate::node::Node;
+use crate::patience::Patience;
 use crate::resp::request::Decoded;
 use crate::resp::{RequestDecoder, RequestLimits};
 use crate::session::Session;
@@ -51,7 +52,7 @@ const LAST_BYTES: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Serves a connection whose session has said PSYNC or SYNC; `rest` is what came behind that.
-pub async fn serve(node: Arc<Node>, stream: TcpStream, mut session: Session, rest: Vec<u8>) {
+pub async fn serve(node: Arc<Node>, stream: Stream, mut session: Session, rest: Vec<u8>) {
     let Some(introduction) = session.introduction.take() else { return };
     let Some(request) = introduction.request else { return };
     let peer = session.client.peer.clone();
@@ -66,7 +67,7 @@ pub async fn serve(node: Arc<Node>, stream: TcpStream, mut session: Session, res
     tracing::info!("replica {peer} asks to follow ({})", describe(&request));
     activate(&node).await;
     outlet::step(&node, Event::Requested { follower: id, request });
-    let (reader, writer) = stream.into_split();
+    let (reader, writer) = tokio::io::split(stream);
     let why = tokio::select! {
         why = listen(&node, id, reader, rest) => why,
         why = feed(&node, id, writer, &mut orders) => why,
@@ -103,9 +104,10 @@ fn describe(request: &Request) -> String {
 
 /// Has the log kept before somebody asks for a part of it.
 async fn activate(node: &Node) {
+    let mut patience = Patience::default();
     while !node.log.is_active() {
         if node.keyspace.standstill(|| node.log.activate()).is_err() {
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 }
@@ -132,7 +134,12 @@ async fn written_out(node: &Node) {
 }
 
 /// Reads what a follower says until it has nothing more to say; answers why.
-async fn listen(node: &Node, id: FollowerId, mut reader: OwnedReadHalf, rest: Vec<u8>) -> String {
+async fn listen(
+    node: &Node,
+    id: FollowerId,
+    mut reader: ReadHalf<Stream>,
+    rest: Vec<u8>,
+) -> String {
     let mut decoder = RequestDecoder::default();
     let mut buffer = rest;
     loop {
@@ -168,6 +175,7 @@ fn hear(
                 match Request::parse(&argv) {
                     Some(Ok(request)) => {
                         outlet::step(node, Event::Requested { follower: id, request });
+                        acknowledgements::acknowledged(node);
                     }
                     // A reply would stand in the middle of the stream.
                     Some(Err(error)) => return Err(error.to_string()),
@@ -185,14 +193,14 @@ fn hear(
 async fn feed(
     node: &Node,
     id: FollowerId,
-    mut writer: OwnedWriteHalf,
+    mut writer: WriteHalf<Stream>,
     orders: &mut mpsc::Receiver<Order>,
 ) -> String {
     loop {
         let done = match orders.recv().await {
             // The end of the connection is on its way by another path, with its reason.
             None => std::future::pending().await,
-            Some(Order::Send(line)) => writer.write_all(&line).await,
+            Some(Order::Send(line)) => write(&mut writer, &line).await,
             Some(Order::Snapshot(transfer, parts)) => {
                 send_snapshot(node, id, &mut writer, transfer, parts).await
             }
@@ -206,7 +214,7 @@ async fn feed(
 
 /// Writes the log from where the follower is. Lines that are ordered from now on are dropped:
 /// they would stand in the middle of a command.
-async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> String {
+async fn stream(node: &Node, id: FollowerId, mut writer: WriteHalf<Stream>) -> String {
     let mut buffer = Vec::with_capacity(STREAM_BYTES);
     let mut complete = false;
     loop {
@@ -219,7 +227,7 @@ async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> Stri
         };
         match poll {
             Poll::Ready(_) => {
-                if let Err(error) = writer.write_all(&buffer).await {
+                if let Err(error) = write(&mut writer, &buffer).await {
                     return error.to_string();
                 }
             }
@@ -235,11 +243,17 @@ async fn stream(node: &Node, id: FollowerId, mut writer: OwnedWriteHalf) -> Stri
     }
 }
 
+/// Writes bytes and has them sent: TLS may keep some.
+async fn write(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}
+
 /// Writes header, snapshot and mark.
 async fn send_snapshot(
     node: &Node,
     id: FollowerId,
-    writer: &mut OwnedWriteHalf,
+    writer: &mut WriteHalf<Stream>,
     transfer: Transfer,
     mut parts: mpsc::Receiver<Part>,
 ) -> io::Result<()> {
@@ -250,14 +264,14 @@ async fn send_snapshot(
                 writer.write_all(&bytes).await?;
                 outlet::step(node, Event::SnapshotProgress(id));
             }
-            writer.write_all(mark.as_bytes()).await?;
+            write(writer, mark.as_bytes()).await?;
         }
         Transfer::Length => {
             let whole = gather(node, id, writer, parts).await?;
             let length: usize = whole.iter().map(|bytes| bytes.len()).sum();
             writer.write_all(&Framing::Length(length as u64).header()).await?;
             for bytes in whole {
-                writer.write_all(&bytes).await?;
+                write(writer, &bytes).await?;
                 outlet::step(node, Event::SnapshotProgress(id));
             }
         }
@@ -270,7 +284,7 @@ async fn send_snapshot(
 async fn gather(
     node: &Node,
     id: FollowerId,
-    writer: &mut OwnedWriteHalf,
+    writer: &mut WriteHalf<Stream>,
     mut parts: mpsc::Receiver<Part>,
 ) -> io::Result<Vec<Arc<Vec<u8>>>> {
     let mut whole = Vec::new();
@@ -281,7 +295,7 @@ async fn gather(
                 Some(bytes) => whole.push(bytes),
                 None => return Ok(whole),
             },
-            _ = heartbeat.tick() => writer.write_all(wire::HEARTBEAT).await?,
+            _ = heartbeat.tick() => write(writer, wire::HEARTBEAT).await?,
         }
         outlet::step(node, Event::SnapshotProgress(id));
     }

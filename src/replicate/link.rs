@@ -25,8 +25,12 @@ use crate::config::{self, Config};
 use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
+use crate::net::stream::Stream;
 use crate::node::Node;
+use crate::patience::Patience;
 use crate::pause::Pause;
+use crate::script::Vm;
+use crate::script::library::{Replace, Set};
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
@@ -93,7 +97,7 @@ struct Link<'a> {
     number: u64,
     replica: Replica,
     applier: &'a mut Applier,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     loader: Option<Loading>,
 }
 
@@ -206,10 +210,8 @@ impl<'a> Link<'a> {
         self.replica.configure(replica_config(&config));
         let address = (self.leader.host.as_str(), self.leader.port);
         let patience = Duration::from_millis(timeout_ms(&config));
-        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        match tokio::time::timeout(patience, self.open(address, config.tls.replication)).await {
             Ok(Ok(stream)) => {
-                // Acknowledgements should not wait for each other.
-                let _ = stream.set_nodelay(true);
                 self.stream = Some(stream);
                 tracing::info!("connected to the leader {}", self.leader);
                 Event::Connected
@@ -222,10 +224,25 @@ impl<'a> Link<'a> {
         }
     }
 
+    async fn open(&self, address: (&str, u16), secret: bool) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address).await?;
+        // Acknowledgements should not wait for each other.
+        let _ = stream.set_nodelay(true);
+        if secret {
+            self.node.tls.connect(address.0, stream).await
+        } else {
+            Ok(Stream::Tcp(stream))
+        }
+    }
+
     async fn send(&mut self, bytes: &[u8]) -> Option<Event> {
         let stream = self.stream.as_mut()?;
         let patience = Duration::from_millis(timeout_ms(&self.node.config.load()));
-        match tokio::time::timeout(patience, stream.write_all(bytes)).await {
+        let write = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        match tokio::time::timeout(patience, write).await {
             Ok(Ok(())) => None,
             _ => Some(Event::Closed),
         }
@@ -260,16 +277,18 @@ impl<'a> Link<'a> {
     async fn install(&mut self) -> Result<Event, Superseded> {
         let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
         let Loading { loader, position, since_ms, bytes } = loading;
-        let mut staged = match loader.finish() {
-            Ok(staged) => staged,
+        let (mut staged, functions) = match loader.finish() {
+            Ok(finished) => finished,
             Err(error) => {
                 tracing::error!("the full copy of {} is not whole: {error}", self.leader);
                 return Ok(Event::InstallFailed);
             }
         };
         let keys = staged.keys();
-        while !self.replace(&mut staged, position)? {
-            tokio::task::yield_now().await;
+        let mut patience = Patience::default();
+        let libraries = self.libraries(&functions);
+        while !self.replace(&mut staged, &libraries, position)? {
+            patience.wait().await;
         }
         self.applier.restart();
         let took = clock::monotonic_ms().saturating_sub(since_ms);
@@ -277,8 +296,26 @@ impl<'a> Link<'a> {
         Ok(Event::Installed)
     }
 
+    /// The function libraries of this code; what cannot be loaded here is left out.
+    fn libraries(&self, functions: &[Vec<u8>]) -> Set {
+        let mut set = Set::default();
+        for code in functions {
+            let added = Vm::library(&self.node.scripts, code)
+                .and_then(|library| set.add(Arc::new(library), Replace::Yes));
+            if let Err(fault) = added {
+                tracing::warn!("a function library of {} is left out: {fault:?}", self.leader);
+            }
+        }
+        set
+    }
+
     /// Tries once to replace the data; answers whether it did.
-    fn replace(&self, staged: &mut Staging, position: Position) -> Result<bool, Superseded> {
+    fn replace(
+        &self,
+        staged: &mut Staging,
+        libraries: &Set,
+        position: Position,
+    ) -> Result<bool, Superseded> {
         let mut term = self.node.replication.term.lock();
         if term.number != self.number {
             return Err(Superseded);
@@ -288,7 +325,10 @@ impl<'a> Link<'a> {
             log.reset(position);
             // Kept from here on, so that others can resume from this node once it leads.
             log.activate();
-            self.node.tracking.flush(&self.node);
+            self.node.tracking.flush(self.node);
+            let mut change = self.node.scripts.libraries.change();
+            change.set = libraries.clone();
+            change.commit();
         });
         let Ok(garbage) = replaced else { return Ok(false) };
         term.position = Some(position);
@@ -315,6 +355,7 @@ impl<'a> Link<'a> {
     async fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Action<'static>>, Superseded> {
         let mut actions = Vec::new();
         self.applier.push(bytes);
+        let mut patience = Patience::default();
         loop {
             let (applied, stop) = self.applier.run(self.node, self.number)?;
             let now_ms = clock::monotonic_ms();
@@ -322,7 +363,12 @@ impl<'a> Link<'a> {
             match stop {
                 Stop::Drained => return Ok(actions),
                 Stop::Contended if Pause::lasts(self.node) => tokio::time::sleep(HELD).await,
-                Stop::Contended => tokio::task::yield_now().await,
+                Stop::Contended => {
+                    if applied > 0 {
+                        patience.renew();
+                    }
+                    patience.wait().await;
+                }
                 Stop::AckRequested => {
                     actions.extend(self.replica.step(Event::AckRequested, now_ms));
                 }
@@ -359,7 +405,7 @@ impl<'a> Link<'a> {
 }
 
 /// Reads what has come; without a connection, nothing ever comes.
-async fn read(stream: Option<&mut TcpStream>, buffer: &mut [u8]) -> io::Result<usize> {
+async fn read(stream: Option<&mut Stream>, buffer: &mut [u8]) -> io::Result<usize> {
     match stream {
         Some(stream) => stream.read(buffer).await,
         None => std::future::pending().await,

@@ -39,6 +39,8 @@ pub(super) struct Loader {
     staged: Staging,
     encodings: Encodings,
     db: usize,
+    /// Code of function libraries.
+    functions: Vec<Vec<u8>>,
     /// When the copy began to come.
     begun: Tick,
 }
@@ -48,7 +50,14 @@ impl Loader {
     pub(super) fn new(databases: usize, encodings: Encodings) -> Loader {
         let reader = Reader::new(Limits::default());
         let begun = Tick::new(clock::unix_ms(), Noted::Last);
-        Loader { reader, staged: Staging::new(databases), encodings, db: 0, begun }
+        Loader {
+            reader,
+            staged: Staging::new(databases),
+            encodings,
+            db: 0,
+            functions: Vec::new(),
+            begun,
+        }
     }
 
     /// Takes the next bytes.
@@ -63,13 +72,13 @@ impl Loader {
         Ok(())
     }
 
-    /// The copy, once all bytes have come.
+    /// The copy, with the code of the function libraries, once all bytes have come.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<Staging, LoadError> {
+    pub(super) fn finish(self) -> Result<(Staging, Vec<Vec<u8>>), LoadError> {
         self.reader.finish()?;
-        Ok(self.staged)
+        Ok((self.staged, self.functions))
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
@@ -83,7 +92,7 @@ impl Loader {
             Item::Skipped { key: Some(key), why: Skipped::Module { name, .. } } => {
                 return Err(LoadError::Module(show(&key), name));
             }
-            Item::Function(_) => tracing::warn!("the leader's function library is left out"),
+            Item::Function(code) => self.functions.push(code),
             // Facts, hints, data of modules that belong to no key, empty collections.
             _ => {}
         }

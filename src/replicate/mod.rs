@@ -8,7 +8,7 @@
 //! once it is whole, and the stream goes through `apply` into the engine. `status` tells INFO
 //! and ROLE.
 //!
-//! Locks are taken in this order: term, shards (by try only), leader, outlets, log. No lock is
+//! Locks are taken in this order: term, shards (by try only), acknowledgements, leader, outlets, log. No lock is
 //! held across an `await`.
 //!
 //! *Invariant*: a replica's log is a prefix of its leader's, byte for byte, and the keyspace
@@ -17,8 +17,9 @@
 //! A redis-server that follows gets everything that Redis has a type for. Rate limits are left
 //! out of its full copies, and it logs RL.STATE in the stream as an unknown command and goes
 //! on. Left out on purpose for now: chains (a replica answers PSYNC with NOMASTERLINK, since
-//! the pings of its log must be its leader's), WAIT, failover, and resuming after a restart.
+//! the pings of its log must be its leader's), failover, and resuming after a restart.
 
+pub mod acknowledgements;
 mod apply;
 pub mod follower;
 mod link;
@@ -37,6 +38,8 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::config;
 use crate::node::Node;
+use crate::waiter::Ending;
+pub use acknowledgements::Acknowledgements;
 pub use outlet::Outlets;
 
 /// Time between two looks at the clocks of the protocol.
@@ -92,6 +95,12 @@ pub fn follow(node: &Node, leader: Option<config::Leader>) {
     }
     if follows {
         outlet::step(node, Event::HistoryReplaced);
+        // What they wait for comes from elsewhere now, if at all.
+        for client in node.clients.list() {
+            if let Some(waiter) = client.waiter() {
+                waiter.end(Ending::Demoted);
+            }
+        }
     }
 }
 

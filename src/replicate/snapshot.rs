@@ -6,6 +6,9 @@
 //! to all receivers at the pace of the slowest; one that takes nothing is cut off by the
 //! leader's machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
 const PART_BYTES: usize = 256 * 1024;
@@ -87,7 +91,7 @@ pub(super) async fn run(node: Arc<Node>) {
 /// Makes one snapshot and sends it to all who wait for it.
 async fn make(node: Arc<Node>, id: SnapshotId) {
     let start = clock::monotonic_ms();
-    let (cut, offset) = begin(&node).await;
+    let (cut, (offset, libraries)) = begin(&node).await;
     let cut = OpenCut { keyspace: &node.keyspace, cut };
     let mut random = [0; 20];
     clock::secret_bytes(&mut random);
@@ -95,7 +99,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
     let mut sender = Sender::new(receivers);
     tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
-    sender.begin(&preamble(&node, offset));
+    sender.begin(&preamble(&node, offset, &libraries));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
     let took = clock::monotonic_ms().saturating_sub(start);
@@ -103,12 +107,12 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
 }
 
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
-async fn begin(node: &Node) -> (Arc<Cut>, u64) {
+async fn begin(node: &Node) -> (Arc<Cut>, (u64, Arc<Set>)) {
     loop {
         let serialize = serialize_for(&node.config.load());
         let cut = node.keyspace.begin_cut(serialize, || {
             node.log.activate();
-            node.log.offset()
+            (node.log.offset(), node.scripts.libraries.set())
         });
         match cut {
             Ok(begun) => return begun,
@@ -146,16 +150,20 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
     sender.take(cut).await;
 }
 
-fn preamble(node: &Node, offset: u64) -> Vec<u8> {
+fn preamble(node: &Node, offset: u64, libraries: &Set) -> Vec<u8> {
     let id = node.log.lock().backlog().id().to_string();
     let mut bytes = Vec::new();
-    Writer::new(&mut bytes, Compression::None).preamble(&Preamble {
+    let mut writer = Writer::new(&mut bytes, Compression::None);
+    writer.preamble(&Preamble {
         redis_version: REDIS_VERSION,
         created_at_s: clock::unix_ms() / 1000,
         used_memory_bytes: node.memory.used(),
         position: Some(StreamPosition { database: 0, replication_id: &id, offset }),
         purpose: Purpose::Snapshot,
     });
+    for library in libraries.libraries.values() {
+        writer.function(&library.code);
+    }
     bytes
 }
 
@@ -344,236 +352,5 @@ struct Key<'a, 'w> {
 impl Sink for Key<'_, '_> {
     fn take<V: Encode>(&mut self, value: V) {
         self.writer.key(self.name, &self.meta, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyspace::usage::Scale;
-    use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
-    use crate::rdb::{Item, LimiterState, Limits, Reader};
-    use crate::replicate::load::Loader;
-    use crate::value::hash::{Hash, HashLimits, Lifetime};
-    use crate::value::limits::Limits as Encodings;
-    use crate::value::list::{List, ListLimits, ListRef};
-    use crate::value::set::{Set, SetLimits};
-
-    fn limits() -> HashLimits {
-        HashLimits { entries: 2, value_bytes: 64 }
-    }
-
-    /// The state of a rate limit that is used up.
-    fn state() -> Vec<u8> {
-        let mut state = Vec::new();
-        let rule = eave_ratelimit::Rule::parse(b"1/1h").unwrap();
-        eave_ratelimit::take(&[], &rule, 1, 1_700_000_000_000, &mut state).unwrap();
-        state
-    }
-
-    /// The elements of a list.
-    fn elements(count: usize) -> impl Iterator<Item = String> {
-        (0..count).map(|n| format!("element {n}"))
-    }
-
-    /// A keyspace with one key of each kind in database 2.
-    fn keyspace() -> Keyspace {
-        let keyspace = Keyspace::new(3);
-        let (limits, sets) = (limits(), SetLimits::default());
-        let pairs = [(b"f".as_slice(), b"v".as_slice()), (b"g", b"7"), (b"h", b"")];
-        let (mut lease, mut leases) = (Hash::new(), Hash::from_pairs(pairs, limits));
-        lease.set(b"f", b"v", Lifetime::New, limits);
-        for (hash, at) in [(&mut lease, 1_900_000_000_002), (&mut leases, 3)] {
-            hash.expire(b"f", at);
-        }
-        let mut staged = Staging::new(3);
-        for entry in [
-            Entry::string(b"text", b"of bytes", NEVER),
-            Entry::integer(b"number", i64::MIN, 1_900_000_000_000),
-            Entry::object(b"grown", Value::String(b"string".to_vec()), NEVER),
-            Entry::collection(b"small", Hash::from_pairs(pairs.into_iter().take(2), limits), NEVER),
-            Entry::collection(b"large", Hash::from_pairs(pairs, limits), 5),
-            Entry::collection(b"lease", lease, NEVER),
-            Entry::collection(b"leases", leases, NEVER),
-            Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
-            Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
-            Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
-            Entry::collection(b"list", List::from_texts(elements(3), ListLimits::default()), NEVER),
-            Entry::collection(
-                b"chain",
-                List::from_texts(elements(200), ListLimits::default()),
-                NEVER,
-            ),
-        ] {
-            staged.insert(2, entry, Usage::default()).unwrap();
-        }
-        keyspace.replace(&mut staged, || {}).unwrap();
-        keyspace
-    }
-
-    /// The stream of one form.
-    fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
-        stream_for(keyspace, form, &Config::default())
-    }
-
-    fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
-        let (cut, ()) = keyspace.begin_cut(serialize_for(config), || {}).unwrap();
-        let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
-        let mut sender = Sender::new(vec![Receiver { form, parts }]);
-        let mut preamble = Vec::new();
-        Writer::new(&mut preamble, Compression::None).header();
-        sender.begin(&preamble);
-        let mut step = 0;
-        while keyspace.copy_step(&cut, step).unwrap() {
-            step += 1;
-        }
-        keyspace.end_cut(&cut);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            sender.take(&cut).await;
-            sender.end().await;
-        });
-        let mut bytes = Vec::new();
-        while let Ok(Part::Bytes(part)) = receiver.try_recv() {
-            bytes.extend_from_slice(&part);
-        }
-        bytes
-    }
-
-    fn entry(keyspace: &Keyspace, key: &str) -> Option<Entry> {
-        let place = Place::of(key.as_bytes());
-        let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
-        let locks = LockSet::one(keyspace, wanted).unwrap();
-        let shard = locks.held(2, place.shard);
-        shard.find(place.hash, key.as_bytes()).map(|slot| shard.at(slot).clone())
-    }
-
-    #[test]
-    fn an_eave_gets_every_kind_of_value() {
-        let bytes = stream(&keyspace(), Form::Eave);
-        for piece in [1, 7, bytes.len()] {
-            let mut loader = Loader::new(3, Encodings { hash: limits(), ..Encodings::default() });
-            for bytes in bytes.chunks(piece) {
-                loader.feed(bytes).unwrap();
-            }
-            let copy = Keyspace::new(3);
-            copy.replace(&mut loader.finish().unwrap(), || {}).unwrap();
-            assert_eq!(copy.count(2), keyspace().count(2));
-            let number = entry(&copy, "number").unwrap();
-            assert_eq!(number.as_string(), Some(StrRef::Integer(i64::MIN)));
-            assert_eq!(number.expires_at(), 1_900_000_000_000);
-            assert_eq!(entry(&copy, "text").unwrap().as_string(), Some(StrRef::Bytes(b"of bytes")));
-            assert_eq!(entry(&copy, "grown").unwrap().as_string(), Some(StrRef::Bytes(b"string")));
-            let (small, large) = (entry(&copy, "small").unwrap(), entry(&copy, "large").unwrap());
-            assert_eq!((small.encoding(), large.encoding()), ("listpack", "hashtable"));
-            let texts = |key| -> Vec<_> {
-                entry(&copy, key).unwrap().as_set().unwrap().iter().map(|m| m.to_vec()).collect()
-            };
-            assert_eq!(
-                (texts("integers"), texts("members")),
-                (vec![b"1".to_vec(), b"3".to_vec()], vec![b"1".to_vec(), b"a".to_vec()])
-            );
-            assert_eq!(entry(&copy, "integers").unwrap().encoding(), "intset");
-            assert_eq!(entry(&copy, "members").unwrap().encoding(), "hashtable");
-            // Due, but its removal is the leader's to tell.
-            assert_eq!(large.expires_at(), 5);
-            assert_eq!(&*large.as_hash().unwrap().live(0).get(b"f").unwrap(), b"v");
-            for (key, encoding, at) in
-                [("lease", "listpackex", 1_900_000_000_002), ("leases", "hashtable", 3)]
-            {
-                let lease = entry(&copy, key).unwrap();
-                assert_eq!(lease.encoding(), encoding);
-                let (value, expiry) =
-                    lease.as_hash().unwrap().live(0).get_with_expiry(b"f").unwrap();
-                assert_eq!((&*value, expiry), (b"v".as_slice(), at));
-            }
-            let limit = entry(&copy, "limit").unwrap();
-            assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
-            let (list, chain) = (entry(&copy, "list").unwrap(), entry(&copy, "chain").unwrap());
-            assert!(matches!(list.as_list(), Some(ListRef::Small(_))));
-            for (list, count) in [(list, 3), (chain, 200)] {
-                let read = list.as_list().unwrap().forward(0).map(|element| element.text());
-                assert!(read.map(|text| text.to_vec()).eq(elements(count).map(String::into_bytes)));
-            }
-        }
-    }
-
-    /// What the policy goes by comes with the keys, and nothing where there is none.
-    #[test]
-    fn the_uses_of_keys_go_with_them() {
-        use crate::config::EvictionPolicy::{AllkeysLfu, AllkeysLru, NoEviction};
-        let noted = [(AllkeysLru, 100, 5), (AllkeysLfu, 0, 77), (NoEviction, 0, 5)];
-        for (policy, idle, counter) in noted {
-            let mut config = Config::default();
-            config.maxmemory_policy = policy;
-            let now = Tick::new(clock::unix_ms(), Noted::Last);
-            let usage =
-                if policy == AllkeysLfu { Usage::frequent(now, 77) } else { Usage::idle(now, 100) };
-            let keyspace = Keyspace::new(3);
-            let mut staged = Staging::new(3);
-            staged.insert(2, Entry::string(b"k", b"v", NEVER), usage).unwrap();
-            keyspace.replace(&mut staged, || {}).unwrap();
-            let mut loader = Loader::new(3, Encodings::default());
-            loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
-            let copy = Keyspace::new(3);
-            copy.replace(&mut loader.finish().unwrap(), || {}).unwrap();
-            let place = Place::of(b"k");
-            let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
-            let locks = LockSet::one(&copy, wanted).unwrap();
-            let shard = locks.held(2, place.shard);
-            let usage = shard.usage(shard.find(place.hash, b"k").unwrap());
-            let now = Tick::new(clock::unix_ms(), Noted::Last);
-            assert!((idle..idle + 60).contains(&usage.idle_s(now)), "{policy:?}");
-            let scale = Scale { decay_minutes: 0, ..config.usage_scale() };
-            assert_eq!(usage.frequency(now, scale), counter, "{policy:?}");
-        }
-    }
-
-    #[test]
-    fn a_rate_limit_that_nobody_wrote_is_refused() {
-        for state in [b"".as_slice(), b"nonsense"] {
-            let mut bytes = Vec::new();
-            let mut writer = Writer::new(&mut bytes, Compression::None);
-            writer.header();
-            writer.key(b"limit", &KeyMeta::default(), LimiterState(state));
-            let mut loader = Loader::new(1, Encodings::default());
-            assert!(loader.feed(&bytes).is_err());
-        }
-    }
-
-    #[test]
-    fn a_redis_gets_what_it_knows() {
-        let mut reader = Reader::new(Limits::default());
-        reader.feed(&stream(&keyspace(), Form::Plain));
-        let mut names = Vec::new();
-        while let Some(item) = reader.next_item().unwrap() {
-            if let Item::Key(key) = item {
-                names.push(String::from_utf8(key.name).unwrap());
-            }
-        }
-        reader.finish().unwrap();
-        names.sort();
-        let known = [
-            "chain", "grown", "integers", "large", "lease", "leases", "list", "members", "number",
-            "small", "text",
-        ];
-        assert_eq!(names, known);
-    }
-
-    #[test]
-    fn a_damaged_copy_is_refused() {
-        let bytes = stream(&keyspace(), Form::Eave);
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1;
-            let mut loader = Loader::new(3, Encodings::default());
-            let fed = loader.feed(&damaged);
-            assert!(fed.and_then(|()| loader.finish().map(drop)).is_err(), "byte {at}");
-        }
-        let mut loader = Loader::new(3, Encodings::default());
-        loader.feed(&bytes[..bytes.len() - 1]).unwrap();
-        assert!(loader.finish().is_err());
-        let mut loader = Loader::new(2, Encodings::default());
-        assert!(loader.feed(&bytes).is_err(), "database 2 is not there");
     }
 }

@@ -36,6 +36,12 @@ pub trait Reply {
     /// Text for a person to read, such as INFO's.
     fn verbatim(&mut self, text: &str);
 
+    /// Text of `format`, three letters, for a person to read.
+    fn verbatim_as(&mut self, format: &[u8], bytes: &[u8]) {
+        let _ = format;
+        self.bulk(bytes);
+    }
+
     /// A truth: 1 or 0 where the protocol has none.
     fn boolean(&mut self, value: bool) {
         self.integer(value.into());
@@ -246,15 +252,21 @@ impl Reply for RespReply<'_> {
     }
 
     fn verbatim(&mut self, text: &str) {
+        self.verbatim_as(b"txt", text.as_bytes());
+    }
+
+    fn verbatim_as(&mut self, format: &[u8], bytes: &[u8]) {
         match self.protocol {
-            Protocol::V2 => self.bulk(text.as_bytes()),
+            Protocol::V2 => self.bulk(bytes),
             Protocol::V3 => {
-                if !self.has_room(text.len()) {
+                if !self.has_room(bytes.len()) {
                     return;
                 }
-                self.header(b'=', text.len() + 4);
-                self.out.extend_from_slice(b"txt:");
-                self.out.extend_from_slice(text.as_bytes());
+                // Three letters always: a longer name is cut, a shorter one filled up.
+                let letter = |at: usize| format.get(at).copied().unwrap_or(b' ');
+                self.header(b'=', bytes.len() + 4);
+                self.out.extend_from_slice(&[letter(0), letter(1), letter(2), b':']);
+                self.out.extend_from_slice(bytes);
                 self.out.extend_from_slice(b"\r\n");
             }
         }

@@ -1,30 +1,66 @@
-//! Tokens: who may ask, and what.
+//! Tokens: who asks.
 //!
-//! Both tokens are compared, whatever the first comparison says, and in constant time: how long
-//! an answer takes tells nothing about either. Left out on purpose, for now: users' own tokens,
-//! and a brake on guessing.
+//! The standard token is the default user, the read-only token the user `default_ro`; other users
+//! have tokens that name them. The two of the settings are both compared, whatever the first
+//! comparison says, and all in constant time: how long an answer takes tells nothing about them.
+//! Who is off has no token, and addresses that guess are slowed down.
+
+use std::sync::Arc;
 
 use super::asked::Asked;
 use super::refusal::Refusal;
+use crate::access::user::DEFAULT;
+use crate::access::users::READ_ONLY;
+use crate::access::{User, token};
+use crate::clients::Client;
+use crate::clock;
 use crate::node::Node;
 use crate::observe::stats;
-use crate::session::Rights;
+use crate::session::Session;
 
-/// What the sender of a request may do.
+/// Who has sent a request: a user with a token of his own, or the default user.
+#[derive(Clone, Debug)]
+pub(super) struct Sender(Option<Arc<User>>);
+
+impl Sender {
+    /// Has the session act for the sender. As long as it is the same, nothing is looked up.
+    pub(super) fn take_over(&self, node: &Node, session: &mut Session) {
+        let user = match &self.0 {
+            Some(user) if session.identity.is(user) => return,
+            Some(user) => Arc::clone(user),
+            None if session.identity.name() == DEFAULT => return,
+            None => Arc::clone(node.access.users().default()),
+        };
+        session.become_user(user);
+    }
+}
+
+/// Who has sent a request.
 ///
 /// # Errors
-/// When it carries no token, or one that is not known.
-pub(super) fn rights(node: &Node, asked: &Asked<'_>) -> Result<Rights, Refusal> {
+/// When it carries no token, or one that is not known, or there were too many of those from this
+/// address.
+pub(super) fn sender(node: &Node, client: &Client, asked: &Asked<'_>) -> Result<Sender, Refusal> {
+    if let Some(wait) = node.access.throttle.wait_of(node, &client.peer) {
+        return Err(Refusal::guessed_too_often(wait));
+    }
     let token = asked.token();
     let token = token.as_deref().unwrap_or_default();
     let all = node.token.matches(token);
     let read = node.config.load().rest_token_readonly.matches(token);
-    match (all, read) {
-        (true, _) => Ok(Rights::All),
-        (false, true) => Ok(Rights::Read),
-        (false, false) => {
-            stats::add(&node.stats.auth_failures, 1);
-            Err(Refusal::UNAUTHORIZED)
+    let users = node.access.users();
+    let found = match (all, read) {
+        (true, _) => users.default().enabled.then_some(Sender(None)),
+        (false, true) => {
+            let user = users.get(READ_ONLY).filter(|user| user.enabled);
+            user.map(|user| Sender(Some(Arc::clone(user))))
         }
-    }
+        (false, false) => token::user_of(&users, token).map(|user| Sender(Some(user))),
+    };
+    found.ok_or_else(|| {
+        stats::add(&node.stats.auth_failures, 1);
+        let rule = node.config.load().auth_failures;
+        node.access.throttle.failed(&client.peer, rule.as_ref(), clock::unix_ms());
+        Refusal::UNAUTHORIZED
+    })
 }

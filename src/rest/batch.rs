@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 
+use super::access::Sender;
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
 use super::caller::{Caller, Desk, most_bytes, resp_reply};
@@ -15,8 +16,9 @@ use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_TURN;
 use crate::node::Node;
+use crate::patience::Patience;
 use crate::resp::Reply;
-use crate::session::{Rights, Session};
+use crate::session::Session;
 
 /// Bytes that an answer's buffer starts with for each command: a status, a number, a small value.
 const ANSWER_BYTES: usize = 32;
@@ -27,7 +29,7 @@ impl Caller {
     /// Runs commands in order. Others may run in between; one that fails does not stop the rest.
     pub(super) async fn pipeline(
         &self,
-        rights: Rights,
+        sender: &Sender,
         body: &[u8],
         format: Format,
     ) -> Result<Answer, Refusal> {
@@ -35,8 +37,13 @@ impl Caller {
         let arguments = commands.arguments();
         let commands = commands.split(&arguments);
         let mut pipeline = Pipeline::new(&commands, format);
-        while self.desk.lock().run_some(&self.node, rights, &mut pipeline) == Progress::More {
-            self.wait().await;
+        let (mut patience, mut before) = (Patience::default(), 0);
+        while self.desk.lock().run_some(&self.node, sender, &mut pipeline) == Progress::More {
+            if pipeline.next > before {
+                patience.renew();
+            }
+            before = pipeline.next;
+            self.wait(&mut patience).await;
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -45,7 +52,7 @@ impl Caller {
     /// Runs commands as one transaction, or none of them.
     pub(super) async fn transaction(
         &self,
-        rights: Rights,
+        sender: &Sender,
         body: &[u8],
         encoding: Encoding,
     ) -> Result<Answer, Refusal> {
@@ -56,13 +63,14 @@ impl Caller {
             .into_iter()
             .collect::<Result<_, _>>()
             .map_err(Refusal::bad_request)?;
+        let mut patience = Patience::default();
         loop {
-            match self.desk.lock().run_all(&self.node, rights, &argvs, encoding) {
+            match self.desk.lock().run_all(&self.node, sender, &argvs, encoding) {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended) => {}
+                Err(Fault::Contended | Fault::Wait(_)) => {}
             }
-            self.wait().await;
+            self.wait(&mut patience).await;
         }
     }
 
@@ -140,8 +148,8 @@ fn run(
 
 impl Desk {
     /// Runs commands until the pipeline is done, or others should have their turn.
-    fn run_some(&mut self, node: &Node, rights: Rights, pipeline: &mut Pipeline<'_>) -> Progress {
-        let session = self.open(node, rights);
+    fn run_some(&mut self, node: &Node, sender: &Sender, pipeline: &mut Pipeline<'_>) -> Progress {
+        let session = self.open(node, sender);
         let most = most_bytes(session);
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
@@ -152,11 +160,11 @@ impl Desk {
     fn run_all(
         &mut self,
         node: &Node,
-        rights: Rights,
+        sender: &Sender,
         commands: &[Argv<'_>],
         encoding: Encoding,
     ) -> Result<Bytes, Fault> {
-        let session = self.open(node, rights);
+        let session = self.open(node, sender);
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
         let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
         let ran = engine::execute_all(node, session, commands, &mut reply);

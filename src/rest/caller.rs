@@ -15,7 +15,7 @@ use hyper::{Method, Request, StatusCode};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::access;
+use super::access::{self, Sender};
 use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
@@ -29,9 +29,10 @@ use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
 use crate::node::Node;
 use crate::observe::stats;
+use crate::patience::Patience;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
-use crate::session::{Door, Rights, Session};
+use crate::session::{Door, Session};
 
 /// Time between two attempts of a command that is held.
 const HELD: Duration = Duration::from_millis(10);
@@ -40,6 +41,7 @@ const HELD: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) node: Arc<Node>,
+    client: Arc<Client>,
     /// Locked while a command runs, and never while something is waited for.
     pub(super) desk: Mutex<Desk>,
 }
@@ -57,9 +59,9 @@ pub(super) struct Desk {
 impl Caller {
     /// A client that has just connected.
     pub(super) fn new(node: Arc<Node>, client: Arc<Client>) -> Caller {
-        let session = Session::new(client, Door::Rest, Arc::clone(&node.config));
+        let session = Session::new(Arc::clone(&client), Door::Rest, &node);
         let sync = (u64::MAX, HeaderValue::from_static(""));
-        Caller { node, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
+        Caller { node, client, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
     }
 
     /// Answers a request.
@@ -99,8 +101,8 @@ impl Caller {
             "/ready" => return Ok(health::ready(&self.node)),
             _ => {}
         }
-        let rights = access::rights(&self.node, asked)?;
-        let mut answer = match self.dispatch(head, asked, body, rights).await {
+        let sender = access::sender(&self.node, &self.client, asked)?;
+        let mut answer = match self.dispatch(head, asked, body, &sender).await {
             Ok(answer) => answer,
             Err(refusal) => answer::refuse(&refusal),
         };
@@ -114,7 +116,7 @@ impl Caller {
         head: &Parts,
         asked: &Asked<'_>,
         body: Incoming,
-        rights: Rights,
+        sender: &Sender,
     ) -> Result<Answer, Refusal> {
         let body = match head.method {
             Method::POST | Method::PUT => body::read(body, self.body_limits()).await?,
@@ -124,12 +126,12 @@ impl Caller {
             "/" | "" => {
                 let arguments = json::command(&body)?;
                 let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
-                Ok(self.command(rights, &argv, asked.format()?).await)
+                Ok(self.command(sender, &argv, asked.format()?).await)
             }
-            "/pipeline" => self.pipeline(rights, &body, asked.format()?).await,
-            "/multi-exec" => self.transaction(rights, &body, asked.encoding).await,
-            "/v1/take" => take::answer(self, rights, take::Verb::Take, head, asked, &body).await,
-            "/v1/peek" => take::answer(self, rights, take::Verb::Peek, head, asked, &body).await,
+            "/pipeline" => self.pipeline(sender, &body, asked.format()?).await,
+            "/multi-exec" => self.transaction(sender, &body, asked.encoding).await,
+            "/v1/take" => take::answer(self, sender, take::Verb::Take, head, asked, &body).await,
+            "/v1/peek" => take::answer(self, sender, take::Verb::Peek, head, asked, &body).await,
             path => {
                 let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
                     path::segments(path).collect();
@@ -138,32 +140,33 @@ impl Caller {
                 }
                 arguments.extend(path::arguments(asked.query));
                 let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
-                Ok(self.command(rights, &argv, asked.format()?).await)
+                Ok(self.command(sender, &argv, asked.format()?).await)
             }
         }
     }
 
     /// Runs one command. A busy shard is waited for by letting others run.
-    async fn command(&self, rights: Rights, argv: Argv<'_>, format: Format) -> Answer {
+    async fn command(&self, sender: &Sender, argv: Argv<'_>, format: Format) -> Answer {
         if argv.is_empty() {
             return answer::refuse(&Refusal::EMPTY_COMMAND);
         }
+        let mut patience = Patience::default();
         loop {
-            if let Ok(answer) = self.desk.lock().command(&self.node, rights, argv, format) {
+            if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
                 return answer;
             }
-            self.wait().await;
+            self.wait(&mut patience).await;
         }
     }
 
     /// Lets others run before a command is tried again. One that a pause holds is tried a
     /// hundred times a second: a request over HTTP has nobody to wake it.
-    pub(super) async fn wait(&self) {
+    pub(super) async fn wait(&self, patience: &mut Patience) {
         let held = std::mem::take(&mut self.desk.lock().session.held);
         if held {
             tokio::time::sleep(HELD).await;
         } else {
-            tokio::task::yield_now().await;
+            patience.wait().await;
         }
     }
 
@@ -197,20 +200,20 @@ impl Desk {
     }
 
     /// Makes the session ready for commands of this moment.
-    pub(super) fn open(&mut self, node: &Node, rights: Rights) -> &mut Session {
+    pub(super) fn open(&mut self, node: &Node, sender: &Sender) -> &mut Session {
         self.session.begin(node);
-        self.session.rights = rights;
+        sender.take_over(node, &mut self.session);
         &mut self.session
     }
 
     fn command(
         &mut self,
         node: &Node,
-        rights: Rights,
+        sender: &Sender,
         argv: Argv<'_>,
         format: Format,
     ) -> Result<Answer, Contended> {
-        self.open(node, rights);
+        self.open(node, sender);
         let Desk { session, out, .. } = self;
         // An attempt that met a busy shard has left nothing worth keeping.
         out.clear();

@@ -17,18 +17,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::Caller;
 use crate::clients::Client;
 use crate::clock;
 use crate::limits::REST_HEAD_BYTES;
+use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::observe::stats;
 
 /// Serves a client until it goes, falls silent, or the node stops.
-pub async fn serve(node: Arc<Node>, stream: TcpStream, client: Arc<Client>) {
+pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
     let patience = Patience::of(&node);
     let pulse = Arc::new(Pulse::default());
     let caller = Arc::new(Caller::new(Arc::clone(&node), Arc::clone(&client)));
@@ -213,7 +213,7 @@ impl Watch {
 /// A socket that writes down what passes.
 #[derive(Debug)]
 struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     pulse: Arc<Pulse>,
     node: Arc<Node>,
 }

@@ -12,7 +12,7 @@
 //! Left out on purpose: a router. In this dialect the path *is* the command, and the few fixed
 //! names are one `match`; axum's router in its place made each request cost a quarter more of the
 //! server's CPU (3.6 against 4.7 us, an empty handler under wrk). For later steps: event streams,
-//! TLS and HTTP/2, users' tokens, a prefix before all paths.
+//! HTTP/2, users' tokens, a prefix before all paths.
 
 mod access;
 mod answer;

@@ -33,6 +33,16 @@ impl Refusal {
     pub(super) const BROKEN_BODY: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, "ERR the body of the request cannot be read");
 
+    /// Too many failed attempts from this address; the next one may come in so many milliseconds.
+    pub(super) fn guessed_too_often(wait_ms: u64) -> Refusal {
+        let seconds = wait_ms.div_ceil(1000);
+        let text = format!(
+            "ERR too many failed attempts to authenticate from this address, try again in \
+             {seconds} seconds"
+        );
+        Refusal { status: StatusCode::TOO_MANY_REQUESTS, text: text.into() }
+    }
+
     /// A refusal with a fixed text.
     pub(super) const fn new(status: StatusCode, text: &'static str) -> Refusal {
         Refusal { status, text: Cow::Borrowed(text) }

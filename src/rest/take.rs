@@ -14,6 +14,7 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::error::Category;
 
+use super::access::Sender;
 use super::answer::{self, Answer, JSON, PROBLEM};
 use super::asked::Asked;
 use super::caller::Caller;
@@ -23,8 +24,8 @@ use super::reply::write_string;
 use crate::command::Argv;
 use crate::engine;
 use crate::keyspace::locks::Contended;
+use crate::patience::Patience;
 use crate::resp::Reply;
-use crate::session::Rights;
 
 /// What is asked of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ const POLICY: &str = "default";
 /// When it is malformed, or the limiter refuses its rule or its key.
 pub(super) async fn answer(
     caller: &Caller,
-    rights: Rights,
+    sender: &Sender,
     verb: Verb,
     head: &Parts,
     asked: &Asked<'_>,
@@ -94,7 +95,7 @@ pub(super) async fn answer(
         b"COST",
         digits.format(cost).as_bytes(),
     ];
-    let status = caller.decide(rights, argv).await?;
+    let status = caller.decide(sender, argv).await?;
     let forced = path::parameter(asked.query, "status").is_some_and(|code| *code == *b"200");
     let mut answer = match (status.allowed(), forced) {
         (false, false) => problem(&status, &limit.rule),
@@ -142,22 +143,23 @@ fn unreadable(error: &serde_json::Error) -> Refusal {
 
 impl Caller {
     /// Has the limiter decide.
-    async fn decide(&self, rights: Rights, argv: Argv<'_>) -> Result<Status, Refusal> {
+    async fn decide(&self, sender: &Sender, argv: Argv<'_>) -> Result<Status, Refusal> {
+        let mut patience = Patience::default();
         loop {
-            if let Ok(status) = self.try_decide(rights, argv) {
+            if let Ok(status) = self.try_decide(sender, argv) {
                 return status;
             }
-            self.wait().await;
+            self.wait(&mut patience).await;
         }
     }
 
     fn try_decide(
         &self,
-        rights: Rights,
+        sender: &Sender,
         argv: Argv<'_>,
     ) -> Result<Result<Status, Refusal>, Contended> {
         let mut desk = self.desk.lock();
-        let session = desk.open(&self.node, rights);
+        let session = desk.open(&self.node, sender);
         let mut collected = Collected::default();
         engine::execute(&self.node, session, argv, &mut collected)?;
         desk.close(&self.node);

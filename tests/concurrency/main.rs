@@ -14,6 +14,7 @@ mod bank;
 mod iteration;
 mod limiter;
 mod load;
+mod script;
 mod stop;
 
 use std::fmt;

@@ -16,6 +16,7 @@ mod pair;
 mod proxy;
 mod redis;
 mod role;
+mod script;
 mod writer;
 
 use std::fmt;

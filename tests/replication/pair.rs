@@ -62,6 +62,11 @@ impl Node {
         self.connection.call(&words).map_err(|error| format!("{command}: {error}"))
     }
 
+    /// Asks a command given as its arguments, blanks in them included.
+    pub(crate) fn ask_all(&mut self, args: &[&str]) -> Result<Reply, String> {
+        self.connection.call(args).map_err(|error| format!("{args:?}: {error}"))
+    }
+
     /// Asks a command, the answer to which must be this.
     pub(crate) fn expect(&mut self, command: &str, answer: &str) -> Result<(), String> {
         let reply = self.ask(command)?.to_string();

@@ -90,6 +90,24 @@ impl Client {
     }
 }
 
+/// Sends one `POST path` with this token, and answers the body, whatever the status.
+pub(crate) fn fetch(
+    address: SocketAddr,
+    token: &str,
+    path: &str,
+    body: &str,
+) -> Result<String, String> {
+    let mut stream = Client::new(address, token).connect()?;
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len(),
+    );
+    stream.get_mut().write_all(request.as_bytes()).map_err(|e| format!("send: {e}"))?;
+    let (response, _) = read_response(&mut stream)?;
+    Ok(String::from_utf8_lossy(&response.body).into_owned())
+}
+
 /// Reads a response, and whether the connection can carry another.
 fn read_response(stream: &mut BufReader<TcpStream>) -> Result<(Response, bool), String> {
     let first = read_line(stream)?;

@@ -10,14 +10,20 @@ use std::time::Duration;
 use super::expect::{Dialect, Expect};
 use super::http;
 use super::reply::{Reply, quoted};
-use super::resp::{Connection, Protocol};
-use super::script::{Call, Script, Section, Step};
+use super::resp::{Connection, Protocol, encode};
+use super::script::{Act, Call, Script, Section, Step};
 use super::server::{Program, REST_TOKEN, Server, pause};
 
 /// After so many mismatches the rest is no news.
 const MISMATCHES_REPORTED: usize = 25;
 /// More pages than any SCAN of a script has.
 const PAGES_LIMIT: usize = 100_000;
+
+/// Looks at a client until it is as wanted; some seconds.
+const LOOKS: u32 = 4000;
+
+/// The ids of connections that have waited.
+type Ids = BTreeMap<usize, i64>;
 
 /// A way into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +125,14 @@ impl Client {
         }
     }
 
+    /// The RESP connection; who waits has no other.
+    fn resp(&mut self) -> Result<&mut Connection, String> {
+        match self {
+            Client::Resp(connection) => Ok(connection),
+            Client::Rest(_) => Err("nobody waits over REST".to_owned()),
+        }
+    }
+
     fn dialect(&self) -> Dialect {
         match self {
             Client::Resp(connection) => Dialect::Resp(connection.protocol()),
@@ -177,6 +191,7 @@ impl Run<'_> {
         mut note: impl FnMut(&Call, &Reply),
     ) -> Result<(), String> {
         let mut clients = BTreeMap::new();
+        let mut ids = Ids::new();
         match self.server.connect()?.call(&["FLUSHALL"])? {
             Reply::Status(_) => {}
             other => return Err(self.at(section, 0, &format!("FLUSHALL answered {other}"))),
@@ -184,6 +199,11 @@ impl Run<'_> {
         for step in &section.steps {
             match step {
                 Step::Sleep(milliseconds) => pause(Duration::from_millis(*milliseconds)),
+                Step::Close(connection) => {
+                    clients.remove(connection);
+                    self.until_gone(ids.remove(connection))
+                        .map_err(|why| self.at(section, 0, &why))?;
+                }
                 Step::Call(call) => {
                     let client = match clients.entry(call.connection) {
                         Entry::Occupied(open) => open.into_mut(),
@@ -192,14 +212,66 @@ impl Run<'_> {
                                 .map_err(|why| self.at(section, call.line, &why))?,
                         ),
                     };
+                    let failed = |why: String| call_failed(call, &why);
+                    if call.act == Act::Wait {
+                        self.wait(call, client, &mut ids)
+                            .map_err(|why| self.at(section, call.line, &failed(why)))?;
+                        continue;
+                    }
                     let reply = self
-                        .call(section, call, client)
-                        .map_err(|why| self.at(section, call.line, &call_failed(call, &why)))?;
+                        .call(section, call, client, &ids)
+                        .map_err(|why| self.at(section, call.line, &failed(why)))?;
                     note(call, &reply);
                 }
             }
         }
-        Ok(())
+        drop(clients);
+        // Who waited would still be served in the next section.
+        ids.into_values().try_for_each(|id| self.until_gone(Some(id)))
+    }
+
+    /// Sends a command and goes on once its client waits.
+    fn wait(&self, call: &Call, client: &mut Client, ids: &mut Ids) -> Result<(), String> {
+        let connection = client.resp()?;
+        let id = match ids.get(&call.connection) {
+            Some(id) => *id,
+            None => {
+                let Reply::Integer(id) = connection.call(&["CLIENT", "ID"])? else {
+                    return Err("CLIENT ID answers no number".to_owned());
+                };
+                ids.insert(call.connection, id);
+                id
+            }
+        };
+        let args: Vec<Vec<u8>> = call.args.iter().map(|arg| with_ids(arg, ids)).collect();
+        connection.send_raw(&encode(&args)).map_err(|e| format!("send: {e}"))?;
+        self.until(id, |line| {
+            let flags = line.split(' ').find_map(|field| field.strip_prefix("flags="));
+            flags.is_some_and(|flags| flags.contains('b'))
+        })
+        .map_err(|()| "it does not wait".to_owned())
+    }
+
+    /// Waits until the server knows a client no more.
+    fn until_gone(&self, id: Option<i64>) -> Result<(), String> {
+        let Some(id) = id else { return Ok(()) };
+        self.until(id, |line| !line.contains("id=")).map_err(|()| "it is not gone".to_owned())
+    }
+
+    /// Waits until the line of a client in CLIENT LIST is as wanted.
+    fn until(&self, id: i64, wanted: impl Fn(&str) -> bool) -> Result<(), ()> {
+        let mut connection = self.server.connect().map_err(|_| ())?;
+        for _ in 0..LOOKS {
+            let line = match connection.call(&["CLIENT", "LIST", "ID", &id.to_string()]) {
+                Ok(Reply::Bulk(line) | Reply::Verbatim(line)) => line,
+                _ => return Err(()),
+            };
+            if wanted(&String::from_utf8_lossy(&line)) {
+                return Ok(());
+            }
+            pause(Duration::from_millis(2));
+        }
+        Err(())
     }
 
     /// Sends a call as often as it says, and compares; the last reply.
@@ -208,16 +280,20 @@ impl Run<'_> {
         section: &Section,
         call: &Call,
         client: &mut Client,
+        ids: &Ids,
     ) -> Result<Reply, String> {
         let mut last = Reply::Nil;
         for count in 0..call.repeat {
             let args: Vec<Vec<u8>> = if call.repeat > 1 {
                 call.args.iter().map(|arg| counted(arg, count)).collect()
             } else {
-                call.args.clone()
+                call.args.iter().map(|arg| with_ids(arg, ids)).collect()
             };
-            last =
-                if call.follow_cursor { all_pages(client, &args)? } else { client.call(&args)? };
+            last = match call.act {
+                Act::Hear => client.resp()?.receive()?,
+                _ if call.follow_cursor => all_pages(client, &args)?,
+                _ => client.call(&args)?,
+            };
             let dialect = client.dialect();
             let expected = match self.door.expected(call, dialect) {
                 Ok(expected) => expected,
@@ -268,7 +344,17 @@ impl Run<'_> {
 
 fn call_failed(call: &Call, why: &str) -> String {
     let connection = if call.connection == 1 { String::new() } else { call.connection.to_string() };
-    format!("{why}\n  command:  {connection}> {}", call.source)
+    match call.act {
+        Act::Hear => format!("{why}\n  waiting:  {}", call.source),
+        _ => format!("{why}\n  command:  {connection}> {}", call.source),
+    }
+}
+
+/// The argument with `{id2}` replaced by the id of connection 2, which has waited.
+fn with_ids(arg: &[u8], ids: &Ids) -> Vec<u8> {
+    let known =
+        ids.iter().find(|(connection, _)| *arg == *format!("{{id{connection}}}").as_bytes());
+    known.map_or_else(|| arg.to_vec(), |(_, id)| id.to_string().into_bytes())
 }
 
 /// The argument with `{i}` replaced by the count.

@@ -33,6 +33,19 @@ pub(crate) enum Step {
     /// Wait, in milliseconds.
     Sleep(u64),
     Call(Box<Call>),
+    /// Close a connection, and wait until the server has noticed.
+    Close(usize),
+}
+
+/// What is done with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// It is sent, and its reply read.
+    Call,
+    /// It is sent; the next step comes once the server lets its client wait.
+    Wait,
+    /// Nothing is sent: a reply to what was sent before is read.
+    Hear,
 }
 
 /// A command, and what it is expected to answer.
@@ -40,6 +53,7 @@ pub(crate) enum Step {
 pub(crate) struct Call {
     /// Where in the file it stands, counted from 1.
     pub(crate) line: usize,
+    pub(crate) act: Act,
     /// The number of the connection that sends it.
     pub(crate) connection: usize,
     /// The command as the script writes it.
@@ -137,7 +151,7 @@ impl Reader {
             return self.directive(directive);
         }
         match command_line(text) {
-            Some((connection, command)) => self.command(number, connection, command),
+            Some((act, connection, command)) => self.command(number, act, connection, command),
             None => self.reply(text),
         }
     }
@@ -168,6 +182,10 @@ impl Reader {
                 let pause = Step::Sleep(number()?);
                 self.section()?.steps.push(pause);
             }
+            "close" => {
+                let connection = usize::try_from(number()?).map_err(|e| e.to_string())?;
+                self.section()?.steps.push(Step::Close(connection));
+            }
             "repeat" => self.pending.repeat = Some(number()?),
             "scan" => self.pending.follow_cursor = true,
             "differs" if value.is_empty() => return Err("@differs needs a reason".to_owned()),
@@ -192,15 +210,25 @@ impl Reader {
         Ok(())
     }
 
-    fn command(&mut self, line: usize, connection: usize, text: &str) -> Result<(), String> {
-        let args = notation::arguments(text)?;
+    fn command(
+        &mut self,
+        line: usize,
+        act: Act,
+        connection: usize,
+        text: &str,
+    ) -> Result<(), String> {
+        let args = if act == Act::Hear { Vec::new() } else { notation::arguments(text)? };
         let pending = std::mem::take(&mut self.pending);
         let section = self.section()?;
+        if !section.only_resp && act != Act::Call {
+            return Err("who waits belongs in a section marked @resp".to_owned());
+        }
         if !section.only_resp && args.iter().any(|arg| std::str::from_utf8(arg).is_err()) {
             return Err("bytes that are no UTF-8 belong in a section marked @resp".to_owned());
         }
         section.steps.push(Step::Call(Box::new(Call {
             line,
+            act,
             connection,
             source: text.to_owned(),
             args,
@@ -216,6 +244,9 @@ impl Reader {
         let Some(Step::Call(call)) = self.section()?.steps.last_mut() else {
             return Err(format!("a reply without a command: {text}"));
         };
+        if call.act == Act::Wait {
+            return Err("who waits is not answered yet: read the reply by `2<`".to_owned());
+        }
         let mut slot = &mut call.replies.any;
         let mut rest = text;
         for (prefix, named) in [
@@ -240,11 +271,19 @@ impl Reader {
     }
 }
 
-/// `> GET k` is for connection 1, `2> GET k` for connection 2.
-fn command_line(text: &str) -> Option<(usize, &str)> {
+/// `> GET k` is for connection 1, `2> GET k` for connection 2; `2>> BLPOP k 0` waits there, and
+/// `2<` reads what comes.
+fn command_line(text: &str) -> Option<(Act, usize, &str)> {
+    if let Some(number) = text.strip_suffix('<') {
+        return Some((Act::Hear, number.parse().ok()?, text));
+    }
     let (number, command) = text.split_once("> ")?;
+    let (act, number) = match number.strip_suffix('>') {
+        Some(number) => (Act::Wait, number),
+        None => (Act::Call, number),
+    };
     match number {
-        "" => Some((1, command)),
-        _ => Some((number.parse().ok()?, command)),
+        "" => Some((act, 1, command)),
+        _ => Some((act, number.parse().ok()?, command)),
     }
 }

@@ -1,6 +1,6 @@
 //! What a client has read, and when it hears that it has changed.
 
-use crate::conversation::{messages, same};
+use crate::conversation::{Step, messages, same};
 
 const TRACK: &str = "HELLO 3\nCLIENT TRACKING ON";
 
@@ -59,7 +59,7 @@ fn every_type_is_remembered() {
         let keys = read.split(' ').filter(|word| word.len() < 3 && word.parse::<i32>().is_err());
         let keys: Vec<&str> = keys.filter(|word| !matches!(*word, "-" | "+" | "f")).collect();
         let read = read.to_owned();
-        let mut steps: Vec<(usize, &str, &[(usize, usize)])> = vec![(0, TRACK, &[(0, 2)])];
+        let mut steps: Vec<Step<'_>> = vec![(0, TRACK, &[(0, 2)])];
         steps.extend(writes.iter().map(|write| (1, *write, &[(1, 1)][..])));
         steps.push((0, &read, &[(0, 1)]));
         let del = format!("DEL {}", if keys.is_empty() { "wrong".into() } else { keys.join(" ") });

@@ -1,9 +1,10 @@
 //! Another connection hears in place of the one that tracks: what clients of RESP2 use.
 
-use crate::conversation::{run, same};
+use std::time::Duration;
+
+use crate::conversation::same;
 use crate::support::reply::Reply;
 use crate::support::server::{Program, Server, pause};
-use std::time::Duration;
 
 const CHANNEL: &str = "SUBSCRIBE __redis__:invalidate";
 
@@ -61,10 +62,6 @@ fn without_anybody_to_hear_resp2_hears_nothing() {
 
 #[test]
 fn who_hears_is_gone() {
-    let steps: &[(usize, &str, &[(usize, usize)])] = &[
-        (0, "HELLO 3\nCLIENT TRACKING ON REDIRECT {1}\nMGET a b", &[(0, 3)]),
-        (1, "QUIT", &[(1, 2)]),
-    ];
     // How long a server takes to forget a connection is not said.
     for program in [Program::Eave, Program::Redis] {
         let server = Server::start(program, &[]).expect("the server answers");
@@ -95,5 +92,4 @@ fn who_hears_is_gone() {
         reader.call(&["CLIENT", "TRACKING", "ON"]).expect("the server answers");
         assert!(listed(&mut writer).contains(" flags=t "), "{program:?}");
     }
-    run(Program::Eave, &steps[..1]);
 }

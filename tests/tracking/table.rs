@@ -11,8 +11,8 @@ fn tracker(server: &Server) -> Connection {
     connection
 }
 
-fn keys_of(message: Result<Reply, String>) -> Vec<Reply> {
-    let Ok(Reply::Push(parts)) = &message else { panic!("no message: {message:?}") };
+fn keys_of(message: &Result<Reply, String>) -> Vec<Reply> {
+    let Ok(Reply::Push(parts)) = message else { panic!("no message: {message:?}") };
     assert_eq!(parts[0], Reply::Bulk(b"invalidate".to_vec()));
     match &parts[1] {
         Reply::Array(keys) => keys.clone(),
@@ -41,10 +41,10 @@ fn what_expires_is_told_of() {
         writer.call(&["SET", "k", "v", "PX", "50"]).expect("the server answers");
         reader.call(&["GET", "k"]).expect("the server answers");
         let key = [Reply::Bulk(b"k".to_vec())];
-        assert_eq!(keys_of(reader.receive()), key, "{program:?}");
+        assert_eq!(keys_of(&reader.receive()), key, "{program:?}");
         // Of the write, and of the end.
-        assert_eq!(keys_of(all.receive()), key, "{program:?}");
-        assert_eq!(keys_of(all.receive()), key, "{program:?}");
+        assert_eq!(keys_of(&all.receive()), key, "{program:?}");
+        assert_eq!(keys_of(&all.receive()), key, "{program:?}");
         assert_eq!(reader.call(&["GET", "k"]), Ok(Reply::Nil), "{program:?}");
     }
 }
@@ -57,7 +57,7 @@ fn a_field_that_expires_is_told_of() {
     writer.call(&["HSET", "h", "a", "1", "b", "2"]).expect("the server answers");
     writer.call(&["HPEXPIRE", "h", "30", "FIELDS", "1", "a"]).expect("the server answers");
     reader.call(&["HGETALL", "h"]).expect("the server answers");
-    assert_eq!(keys_of(reader.receive()), [Reply::Bulk(b"h".to_vec())]);
+    assert_eq!(keys_of(&reader.receive()), [Reply::Bulk(b"h".to_vec())]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_evicted_is_told_of() {
         assert!(left < 500, "{program:?}: {left} are left");
         // As many messages as keys have gone, at least; Eave may go on in the background.
         for _ in 0..500 - left {
-            assert_eq!(keys_of(reader.receive()).len(), 1, "{program:?}");
+            assert_eq!(keys_of(&reader.receive()).len(), 1, "{program:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod complexity;
 mod cores;
 mod cpu;
 mod fill;
+mod hand_over;
 mod load;
 mod memory;
 mod report;
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// Measure only how the cost of a command grows with its collection
     #[arg(long, conflicts_with = "memory")]
     complexity: bool,
+    /// Measure only how quickly a client that waits is served
+    #[arg(long, conflicts_with_all = ["memory", "complexity"])]
+    hand_over: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
     write: bool,
@@ -94,6 +98,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.complexity {
         return grow(options, &cores, &pair, &progress);
     }
+    if options.hand_over {
+        return hand_over(options, &cores, &pair, &progress);
+    }
     let mut text = String::new();
     if !options.memory {
         let speed = speed(options, &cores, &pair, &progress)?;
@@ -126,6 +133,26 @@ fn grow(options: &Options, cores: &Cores, pair: &Pair, progress: &ProgressBar) -
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures how quickly one who waits is served, prints it, and writes that part of
+/// BENCHMARKS.md.
+fn hand_over(
+    options: &Options,
+    cores: &Cores,
+    pair: &Pair,
+    progress: &ProgressBar,
+) -> Result<ExitCode> {
+    let length = (options.rounds(), options.seconds());
+    let measured = hand_over::measure(length, cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", report::hand_over_table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("hand-over", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The two that are compared.
 struct Pair {
     eave: Subject,
@@ -151,6 +178,8 @@ fn bar(options: &Options) -> ProgressBar {
     let memory = if options.memory { fill::ALL.len() } else { fill::STRINGS.len() } * 2;
     let all = if options.complexity {
         complexity::count(options.sizes().len()) * options.rounds() as usize * 2
+    } else if options.hand_over {
+        options.rounds() as usize * 2
     } else {
         speed + memory
     };

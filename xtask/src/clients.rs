@@ -1,7 +1,7 @@
 //! Real clients against a real server: every file in `tests/clients` is one test.
 //!
-//! `js/*.test.mjs` runs under node, `python/test_*.py` under pytest, `cli/*.sh` under
-//! bash. Each file gets a server of its own, and learns of it from `EAVE_RESP_PORT`,
+//! `js/*.test.mjs` runs under node, `python/test_*.py` under pytest, `ruby/*.test.rb` under
+//! ruby, `cli/*.sh` under bash. Each file gets a server of its own, and learns of it from `EAVE_RESP_PORT`,
 //! `EAVE_REST_URL` and `EAVE_REST_TOKEN`. A line `eave-options: ...` among a file's first
 //! ten is added to that server's command line. A file fails when it ends with another
 //! status than 0, runs out of time, or leaves a server that does not stop in order.
@@ -21,6 +21,9 @@ use crate::server::{self, Server};
 
 /// Far above what any file takes, so that it only ends what hangs.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// The folders below `tests/clients` that hold tests.
+const FOLDERS: [&str; 4] = ["cli", "js", "python", "ruby"];
 
 /// Lines of a failed test's output that are printed.
 const SHOWN: usize = 80;
@@ -66,7 +69,7 @@ pub(crate) fn could_not_run(name: &str, error: &anyhow::Error) -> Counts {
 
 fn files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["cli", "js", "python"] {
+    for folder in FOLDERS {
         let folder = install::clients_folder().join(folder);
         let entries =
             std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
@@ -84,6 +87,7 @@ fn files() -> Result<Vec<PathBuf>> {
 fn is_test(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(".test.mjs")
+        || name.ends_with(".test.rb")
         || name.ends_with(".sh")
         || (name.starts_with("test_") && name.ends_with(".py"))
 }
@@ -97,10 +101,15 @@ fn name_of(file: &Path) -> String {
 /// The command line for a file, or why it cannot be run on this machine.
 fn runner(file: &Path, tools: &Tools) -> Result<Command> {
     let (program, arguments): (PathBuf, &[&str]) = match file.extension().and_then(|e| e.to_str()) {
-        Some("mjs") => (found(&tools.node)?, &[]),
+        // A test that fails may leave connections open, and node would wait for them.
+        Some("mjs") => (found(&tools.node)?, &["--test-force-exit", "--test-timeout=120000"]),
         Some("py") => {
             let options = &["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"];
             (found(&tools.python)?, options)
+        }
+        Some("rb") => {
+            found(&tools.ruby)?;
+            (PathBuf::from("ruby"), &[])
         }
         _ => {
             found(&tools.redis)?;
@@ -167,8 +176,8 @@ mod tests {
     #[test]
     fn every_folder_has_tests() {
         let names: Vec<String> = files().unwrap().iter().map(|file| name_of(file)).collect();
-        for folder in ["cli/", "js/", "python/"] {
-            assert!(names.iter().any(|name| name.starts_with(folder)), "{folder} in {names:?}");
+        for folder in FOLDERS {
+            assert!(names.iter().any(|name| name.starts_with(&format!("{folder}/"))), "{folder} in {names:?}");
         }
     }
 }

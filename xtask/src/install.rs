@@ -32,6 +32,8 @@ pub(crate) struct Tools {
     pub(crate) node: Result<PathBuf>,
     /// The `python` of the folder that holds the PyPI clients.
     pub(crate) python: Result<PathBuf>,
+    /// Ruby and Sidekiq, both Debian's.
+    pub(crate) ruby: Result<()>,
 }
 
 /// The folder of the client tests.
@@ -45,9 +47,13 @@ pub(crate) fn all() -> Tools {
     if let Err(error) = provide(&absent()) {
         println!("{error:#}");
     }
-    let tools = Tools { redis: redis(), node: node(), python: python() };
-    let found =
-        [tools.redis.as_ref().err(), tools.node.as_ref().err(), tools.python.as_ref().err()];
+    let tools = Tools { redis: redis(), node: node(), python: python(), ruby: ruby() };
+    let found = [
+        tools.redis.as_ref().err(),
+        tools.node.as_ref().err(),
+        tools.python.as_ref().err(),
+        tools.ruby.as_ref().err(),
+    ];
     for missing in found.into_iter().flatten() {
         println!("missing: {missing:#}");
     }
@@ -75,6 +81,9 @@ fn absent() -> Vec<&'static str> {
     }
     if !python_makes_environments() {
         packages.extend(["python3", "python3-venv"]);
+    }
+    if ruby().is_err() {
+        packages.push("ruby-sidekiq");
     }
     if process::which("curl").is_none() {
         packages.push("curl");
@@ -205,6 +214,16 @@ fn python() -> Result<PathBuf> {
         process::run(Command::new(&python).args(install).arg(&list)).context("the PyPI clients")
     })?;
     Ok(python)
+}
+
+/// Ruby with Sidekiq; Ruby's own registry is not asked for anything.
+fn ruby() -> Result<()> {
+    for program in ["ruby", "sidekiq"] {
+        if process::which(program).is_none() {
+            bail!("{program} (Debian: apt-get install ruby-sidekiq)");
+        }
+    }
+    Ok(())
 }
 
 /// Runs `install` unless `stamp` says that this very list has been installed.

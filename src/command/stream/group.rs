@@ -207,6 +207,8 @@ fn destroy(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
     let removed = removed.ok_or(NO_STREAM)?.is_some();
     if removed {
         regrouped(view);
+        // Who waits for the group learns that there is none.
+        view.awaken(key);
         view.notify(Classes::STREAM, "xgroup-destroy", key);
     }
     reply.integer(i64::from(removed));

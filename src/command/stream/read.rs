@@ -2,18 +2,19 @@
 //! acknowledged.
 
 use super::super::args::{integer, is};
+use super::super::waiting::{Form, Wait};
 use super::super::{Argv, Positions};
 use super::claim::{log_deliveries, log_position};
 use super::{INVALID_ID, answer_entries, answer_entry, answer_id, change, regrouped, stream};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome, shown};
-use crate::keyspace::{ReadView, WriteView};
+use crate::keyspace::{NEVER, ReadView, WriteView};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::value::stream::{ConsumerId, Entry, Group, Id, Pending, Stream};
 
 /// Where the keys stand in `argv`, whatever else may be wrong with it.
-pub(super) fn keys(argv: Argv<'_>) -> Positions {
+pub(in crate::command) fn keys(argv: Argv<'_>) -> Positions {
     let mut at = 1;
     while at < argv.len() {
         match argv[at] {
@@ -38,20 +39,28 @@ struct Asked<'a> {
     group: Option<(&'a [u8], &'a [u8])>,
     count: usize,
     forget: bool,
+    /// How long it waits, in milliseconds; 0 for ever.
+    block: Option<u64>,
     keys: &'a [&'a [u8]],
     ids: &'a [&'a [u8]],
 }
 
 impl<'a> Asked<'a> {
     fn parse(argv: Argv<'a>, grouped: bool) -> Result<Asked<'a>, Fault> {
-        let mut asked =
-            Asked { group: None, count: usize::MAX, forget: false, keys: &[], ids: &[] };
+        let mut asked = Asked {
+            group: None,
+            count: usize::MAX,
+            forget: false,
+            block: None,
+            keys: &[],
+            ids: &[],
+        };
         let mut at = 1;
         while at < argv.len() {
             let (word, more) = (argv[at], argv.len() - 1 - at);
             if is(word, "BLOCK") && more > 0 {
                 at += 1;
-                block(argv[at])?;
+                asked.block = Some(block(argv[at])?);
             } else if is(word, "COUNT") && more > 0 {
                 at += 1;
                 let count = usize::try_from(integer(argv[at])?).unwrap_or(0);
@@ -91,18 +100,25 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
+    /// That there is nothing for one who would wait.
+    fn wait(&self, form: Form, now: u64) -> Outcome {
+        match self.block {
+            None => Ok(()),
+            Some(0) => Err(Wait::fault(NEVER, form)),
+            Some(millis) => Err(Wait::fault(now.saturating_add(millis), form)),
+        }
+    }
+
     fn streams(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         self.keys.iter().copied().zip(self.ids.iter().copied())
     }
 }
 
-/// Milliseconds to wait; nobody waits yet.
-fn block(argument: &[u8]) -> Outcome {
+/// Milliseconds to wait.
+pub(in crate::command) fn block(argument: &[u8]) -> Result<u64, Fault> {
     let wait = integer(argument);
-    match wait.map_err(|_| Fault::new("ERR timeout is not an integer or out of range"))? {
-        ..0 => Err(Fault::new("ERR timeout is negative")),
-        _ => Ok(()),
-    }
+    let wait = wait.map_err(|_| Fault::new("ERR timeout is not an integer or out of range"))?;
+    u64::try_from(wait).map_err(|_| Fault::new("ERR timeout is negative"))
 }
 
 /// Answers how many streams have something; each is then its key and its entries.
@@ -134,6 +150,9 @@ pub(super) fn xread(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Rep
             found.push((key, stream, from));
         }
     }
+    if found.is_empty() {
+        asked.wait(Form::Read, view.around.now)?;
+    }
     answer_streams(found.len(), reply);
     for (key, stream, from) in found {
         answer_key(key, reply);
@@ -152,6 +171,23 @@ fn after(stream: Option<&Stream>, id: &[u8]) -> Result<Id, Fault> {
             "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
         )),
         _ => Id::parse(id, 0).ok_or(INVALID_ID),
+    }
+}
+
+/// Writes the ids out that name the present end of a stream: who waits has seen what is there.
+pub(in crate::command) fn write_out(
+    view: &ReadView<'_, '_>,
+    argv: Argv<'_>,
+    kept: &mut [Box<[u8]>],
+) {
+    let keys = keys(argv);
+    for at in &keys {
+        let id = at + keys.len();
+        if matches!(argv[id], b"$" | b"+") {
+            let stream = stream(view, argv[*at]).ok().flatten();
+            let last = stream.map_or(Id::MIN, |stream| stream.past().last);
+            kept[id] = last.to_string().into_bytes().into();
+        }
     }
 }
 
@@ -187,6 +223,9 @@ pub(super) fn xreadgroup(
         if let Some(found) = serve(view, key, (name, consumer), &asked, wanted)? {
             served.push((key, found));
         }
+    }
+    if served.is_empty() {
+        asked.wait(Form::GroupRead, view.around.now)?;
     }
     answer_streams(served.len(), reply);
     for (key, served) in served {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use self::oracle::{Oracle, Reply};
 use super::super::introspect::{categories, flag_names};
+use super::super::key_specs::{self, Begin, Find, KeySpec};
 use super::super::{Command, Flags, Group, all, full_name, tips};
 
 /// What redis-server 7.0 does not have, and why Eave does.
@@ -29,6 +30,8 @@ const ONLY_EAVE: &[(&str, &str)] = &[
     ("hpttl", HASH_FIELDS),
     ("hsetex", "of Redis 8.0"),
     ("httl", HASH_FIELDS),
+    ("acl|gentoken", "of Upstash: a password that is a bearer token of REST"),
+    ("acl|resttoken", "of Upstash: the bearer token of a user"),
     ("xdelex", "of Redis 8.2"),
     ("xackdel", "of Redis 8.2"),
     // The commands of `Group::RateLimit` are Eave's own.
@@ -60,13 +63,57 @@ fn of_row(container: Option<&Command>, command: &Command) -> Vec<String> {
             "tips {:?}",
             tips::of(&full_name(container, command)).iter().collect::<BTreeSet<_>>()
         ),
+        format!("key specs {:?}", specs(&full_name(container, command))),
     ]
+}
+
+/// The key specifications of a row, in words.
+fn specs(name: &str) -> Vec<String> {
+    let begin = |begin| match begin {
+        Begin::Index(index) => format!("index {index}"),
+        Begin::Keyword(word, from) => format!("keyword {word} {from}"),
+        Begin::Unknown => "unknown".to_owned(),
+    };
+    let find = |find| match find {
+        Find::Range { last, step, limit } => format!("range {last} {step} {limit}"),
+        Find::Counted { step } => format!("keynum 0 1 {step}"),
+        Find::Unknown => "unknown".to_owned(),
+    };
+    let words = |spec: &KeySpec| {
+        let uses: BTreeSet<_> = spec.uses.names().map(str::to_lowercase).collect();
+        format!("{uses:?} {} {}", begin(spec.begin), find(spec.find))
+    };
+    key_specs::of(name).iter().map(words).collect()
+}
+
+/// The same of what redis-server answers.
+fn specs_of(reply: &Reply) -> Vec<String> {
+    let Reply::Array(specs) = reply else { panic!("no key specifications: {reply:?}") };
+    let field = |map: &Reply, name: &str| {
+        let Reply::Array(fields) = map else { panic!("no map: {map:?}") };
+        let (pairs, _) = fields.as_chunks::<2>();
+        let found = pairs.iter().find(|[key, _]| text(key) == name);
+        found.map(|[_, value]| value.clone()).expect("the field is there")
+    };
+    let part = |part: &Reply| {
+        let Reply::Array(values) = field(part, "spec") else { panic!("no map: {part:?}") };
+        let (pairs, _) = values.as_chunks::<2>();
+        let values = pairs.iter().map(|[_, value]| text(value));
+        std::iter::once(text(&field(part, "type"))).chain(values).collect::<Vec<_>>().join(" ")
+    };
+    let words = |spec: &Reply| {
+        let uses: BTreeSet<_> =
+            texts(&field(spec, "flags")).into_iter().map(|flag| flag.to_lowercase()).collect();
+        let begin = part(&field(spec, "begin_search"));
+        format!("{uses:?} {begin} {}", part(&field(spec, "find_keys")))
+    };
+    specs.iter().map(words).collect()
 }
 
 /// The same of what redis-server answers; its subcommands come behind it.
 fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
     let Reply::Array(parts) = reply else { return Vec::new() };
-    let [name, arity, flags, first, last, step, categories, tips, _, subcommands] =
+    let [name, arity, flags, first, last, step, categories, tips, specs, subcommands] =
         parts.as_slice()
     else {
         panic!("COMMAND INFO has another form: {reply:?}")
@@ -78,6 +125,7 @@ fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
         format!("flags {:?}", texts(flags)),
         format!("categories {:?}", texts(categories)),
         format!("tips {:?}", texts(tips)),
+        format!("key specs {:?}", specs_of(specs)),
     ]];
     let Reply::Array(subcommands) = subcommands else { panic!("no subcommands: {reply:?}") };
     found.extend(subcommands.iter().flat_map(of_reply));
@@ -148,6 +196,8 @@ fn rows_agree_with_themselves() {
             assert!(first < fewest, "{name}: its first key may be missing");
             assert!(last < fewest as isize, "{name}: its last key may be missing");
         }
+        let specs = key_specs::of(&name);
+        assert_eq!(specs.is_empty(), command.keys.is_none(), "{name}: what is done to its keys?");
         assert!(!command.flags.contains(Flags::DENYOOM) || command.writes(), "{name} denies OOM");
     }
 }

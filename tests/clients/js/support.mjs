@@ -21,3 +21,14 @@ export function within(actual, most, slack) {
     throw new Error(`${actual} is not within (${most - slack}, ${most}]`);
   }
 }
+
+/** Waits until the condition holds; a slow machine may take its time. */
+export async function until(condition, what = "the condition") {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`${what} did not come true`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::cores::Cores;
 use super::load::Sample;
-use super::{Measured, Pair, complexity, memory, version};
+use super::{Measured, Pair, complexity, hand_over, memory, version};
 use crate::process;
 
 /// What and where was measured, and by which command.
@@ -35,6 +35,30 @@ fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
     Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+/// From LPUSH to the reply of a BLPOP that waits.
+pub(super) fn hand_over_table(measured: &hand_over::Measured) -> String {
+    let columns = |samples: &[hand_over::Sample]| {
+        let of = |column: fn(&hand_over::Sample) -> f64| {
+            middle(samples.iter().map(column).collect()).unwrap_or(f64::NAN)
+        };
+        let (p50, p99, cpu) = (of(|s| s.p50_us), of(|s| s.p99_us), of(|s| s.cpu_us));
+        format!("{p50:.1} | {p99:.1} | {cpu:.2}")
+    };
+    let ratio = |column: fn(&hand_over::Sample) -> f64| {
+        let rounds = measured.eave.iter().zip(&measured.redis);
+        middle(rounds.map(|(a, b)| column(a) / column(b)).collect()).unwrap_or(f64::NAN)
+    };
+    let (p50, p99) = (ratio(|s| s.p50_us), ratio(|s| s.p99_us));
+    format!(
+        "| LPUSH to a BLPOP that waits | p50 µs | p99 µs | server CPU, µs | p50 ratio | p99 ratio |\n\
+         |---|---:|---:|---:|---:|---:|\n\
+         | Eave | {} | **{p50:.2}** | **{p99:.2}** |\n\
+         | redis-server | {} | 1 | 1 |\n\n",
+        columns(&measured.eave),
+        columns(&measured.redis),
+    )
 }
 
 /// Both servers, every scenario that both know.
@@ -191,6 +215,15 @@ mod tests {
         assert_eq!(middle(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(middle(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(middle(vec![]), None);
+    }
+
+    #[test]
+    fn hand_overs_are_compared_round_by_round() {
+        let sample = |p50_us, p99_us| hand_over::Sample { p50_us, p99_us, cpu_us: 20.0 };
+        let eave = vec![sample(10.0, 20.0), sample(30.0, 60.0), sample(20.0, 40.0)];
+        let redis = vec![sample(20.0, 20.0), sample(30.0, 120.0), sample(10.0, 20.0)];
+        let text = hand_over_table(&hand_over::Measured { eave, redis });
+        assert!(text.contains("| Eave | 20.0 | 40.0 | 20.00 | **1.00** | **1.00** |"), "{text}");
     }
 
     #[test]

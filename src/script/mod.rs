@@ -1,0 +1,39 @@
+//! Scripts: Lua that runs inside the node, atomically.
+//!
+//! `vm` is LuaJIT with the world that `prelude.lua` makes of it, one a worker; `host` is what a
+//! running script asks of the engine; `api` the functions of `redis`; `reply` makes Lua values of
+//! answers and `answer` answers of Lua values. `registry` has the texts of the whole node, and
+//! `busy` those scripts that take long.
+//!
+//! What a script may touch and how it is locked is the engine's: see `engine::script`. Left out on
+//! purpose: the debugger (SCRIPT DEBUG).
+
+mod answer;
+mod api;
+pub mod busy;
+mod cjson;
+mod cmsgpack;
+mod host;
+pub mod library;
+mod packed;
+pub mod registry;
+mod reply;
+pub mod shebang;
+mod source;
+mod vm;
+
+pub use host::{Answered, Host};
+pub use registry::{Origin, Script};
+pub use shebang::ScriptFlags;
+pub use vm::{Compiled, Ran, Vm, run};
+
+/// The scripts of a node.
+#[derive(Debug, Default)]
+pub struct Scripts {
+    /// Their texts.
+    pub registry: registry::Registry,
+    /// The function libraries.
+    pub libraries: library::Libraries,
+    /// Those that take long.
+    pub busy: busy::Busy,
+}
