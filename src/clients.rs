@@ -191,7 +191,7 @@ impl Client {
 
     /// The name of the user as which it is logged in.
     pub fn user(&self) -> String {
-        "default".to_owned()
+        String::from_utf8_lossy(&self.user.lock()).into_owned()
     }
 
     /// Whether it is on this machine.
@@ -238,6 +238,9 @@ impl Client {
             (self.is_closing(), 'A'),
             (is(&self.kept), 'e'),
             (is(&self.touches_not), 'T'),
+            (self.waiter().is_some(), 'b'),
+            // A socket of this machine: its file has no port.
+            (self.peer.ends_with(":0"), 'U'),
         ];
         let flags: String =
             letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();

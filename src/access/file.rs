@@ -13,6 +13,7 @@ use super::selector::RuleError;
 use super::user::{DEFAULT, NewChannels, User, is_name, join_selectors};
 use super::users::{Access, READ_ONLY, Users};
 use crate::config::{Config, Secret};
+use crate::fault::shown;
 use crate::limits::ACL_FILE_BYTES;
 
 /// A `user` line of a redis.conf. Its rules may hold passwords.
@@ -128,8 +129,10 @@ fn parse(access: &Access, config: &Config, path: &Path, text: &[u8]) -> Result<U
                     }
                 }
             }
-            [b"user", _, ..] => {
-                write!(errors, "{path}:{number}: username contains invalid characters. ")
+            [b"user", name, ..] => {
+                let name = shown(name, usize::MAX);
+                // The quote is redis-server's.
+                write!(errors, "'{path}:{number}: username '{name}' contains invalid characters. ")
             }
             _ => write!(
                 errors,

@@ -23,6 +23,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         complexity: "Depends on subcommand.",
         subcommands: SUBCOMMANDS,
+        flags: Flags::empty(),
         run: Run::Container,
         ..row("function", "", "A container for the commands of functions.", -2, stats)
     },

@@ -297,6 +297,18 @@ pub const TABLE: &[Directive] = &[
     ),
     row(
         Limits,
+        "busy-reply-threshold",
+        "Milliseconds of a script after which who waits for it is told BUSY; 0 = never",
+    )
+    .alias(&["lua-time-limit"])
+    .number(
+        0,
+        LONG,
+        |c| wide(c.busy_reply_threshold, LONG),
+        |c, v| put(&mut c.busy_reply_threshold, v),
+    ),
+    row(
+        Limits,
         "client-output-buffer-limit",
         "Unsent replies: class hard soft seconds, for normal, replica and pubsub",
     )
@@ -310,18 +322,6 @@ pub const TABLE: &[Directive] = &[
         BYTES,
         |c| c.client_query_buffer_limit,
         |c, v| put(&mut c.client_query_buffer_limit, v),
-    ),
-    row(
-        Limits,
-        "busy-reply-threshold",
-        "Milliseconds of a script after which who waits for it is told BUSY; 0 = never",
-    )
-    .alias(&["lua-time-limit"])
-    .number(
-        0,
-        LONG,
-        |c| wide(c.busy_reply_threshold, LONG),
-        |c, v| put(&mut c.busy_reply_threshold, v),
     ),
     row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
         MIB,

@@ -132,6 +132,7 @@ fn another_value(row: &Directive) -> Option<String> {
             "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
             "latency-tracking-info-percentiles" => "1 2.5",
             "maxmemory-clients" => "7%",
+            "unixsocketperm" => "700",
             other => panic!("give {other} a value here"),
         }
         .to_owned(),

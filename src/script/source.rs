@@ -63,7 +63,8 @@ pub(super) fn without_tail_calls(text: &[u8]) -> Option<Vec<u8>> {
         }
         let first = at + 1;
         let name = dotted(&tokens, word, first);
-        let callee = &text[tokens.get(first).map_or(0, |token| token.start)..name.1];
+        let begin = tokens.get(first).map_or(0, |token| token.start);
+        let callee = text.get(begin..name.1).unwrap_or_default();
         let known = is_single(callee) || aliases.contains(&callee);
         if !known || word(name.0) != b"(" {
             continue;

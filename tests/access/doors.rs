@@ -403,6 +403,10 @@ fn who_just_may_is_let_through_everywhere() {
                 continue;
             }
             let mut argv = row.argv.clone();
+            // As a path these are streams that do not end: tests/rest has them.
+            if door == Door::RestPath && ["subscribe", "psubscribe"].contains(&row.name.as_str()) {
+                continue;
+            }
             if row.has("blocking") {
                 // Nobody waits here: this is no timeout.
                 argv.iter_mut().skip(1).filter(|word| *word == "1").for_each(|word| {
@@ -432,7 +436,13 @@ fn who_has_said_nothing_is_let_through_nowhere() {
         } else {
             continue;
         };
-        assert_eq!(answer, "!NOAUTH Authentication required.", "{}", row.name);
+        let said = match row.name.as_str() {
+            "exec" => {
+                "!EXECABORT Transaction discarded because of: NOAUTH Authentication required."
+            }
+            _ => "!NOAUTH Authentication required.",
+        };
+        assert_eq!(answer, said, "{}", row.name);
     }
     let address = stage.server.rest.expect("Eave has REST");
     for path in ["/", "/ping", "/pipeline", "/multi-exec", "/v1/take", "/v1/peek", "/nonsense"] {

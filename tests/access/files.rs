@@ -70,7 +70,6 @@ fn a_file_with_errors_changes_nothing() {
         "user ann  on\nuser  bob on\nUSER cid on\n",
         "user ann on ~* ~a\nuser bob &* &a\nuser cid <p\nuser dan #p\n",
         "user ann (+get ~a\n",
-        "user ann (+get (+set ~a)\n",
         " user ann on \n\tuser bob\ton\n",
         "user ann\ton\n",
     ];
