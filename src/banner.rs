@@ -5,9 +5,13 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
-use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, LogLevel};
 use crate::server::Server;
@@ -71,21 +75,43 @@ fn reachable(address: SocketAddr) -> String {
 /// # Errors
 /// When the file cannot be opened.
 pub fn log_to(config: &Config) -> io::Result<()> {
-    let level = match config.loglevel {
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Verbose | LogLevel::Notice => Level::INFO,
-        LogLevel::Warning => Level::WARN,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(false);
-    // A second start in one process, as tests do, keeps the first one's log.
-    if config.logfile.is_empty() {
-        let _ = log.try_init();
+    let writer = if config.logfile.is_empty() {
+        BoxMakeWriter::new(io::stdout)
     } else {
         let file = OpenOptions::new().create(true).append(true).open(&config.logfile);
         let file = file.map_err(|error| {
             io::Error::new(error.kind(), format!("logfile {}: {error}", config.logfile))
         })?;
-        let _ = log.with_writer(Mutex::new(file)).try_init();
+        BoxMakeWriter::new(Mutex::new(file))
+    };
+    // What the level lets through is decided by `filter`, which can be changed.
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(writer);
+    let (filter, handle) = reload::Layer::new(filter(config.loglevel));
+    let kept = LEVEL.set(Box::new(move |level| {
+        // It fails only when the log is gone.
+        let _ = handle.modify(|present| *present = level);
+    }));
+    // A second start in one process, as tests do, keeps the first one's log.
+    if kept.is_ok() {
+        let _ = log.with_target(false).with_ansi(false).finish().with(filter).try_init();
     }
     Ok(())
+}
+
+/// Sets the level of the log.
+static LEVEL: OnceLock<Box<dyn Fn(LevelFilter) + Send + Sync>> = OnceLock::new();
+
+/// Logs as much as `level` says from now on.
+pub fn set_level(level: LogLevel) {
+    if let Some(set) = LEVEL.get() {
+        set(filter(level));
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Verbose | LogLevel::Notice => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+    }
 }

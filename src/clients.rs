@@ -7,10 +7,14 @@ use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpStream;
 
 use crate::access::user::DEFAULT;
+use crate::command::Argv;
 use crate::config::OutputLimit;
+use crate::net::connection::Connection;
 use crate::pubsub::{Subscriptions, Topic};
+use crate::session::Session;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::tracking::{self, Standing};
 use crate::waiter::Waiter;
@@ -34,6 +38,14 @@ pub struct Client {
     pub protocol: AtomicU8,
     /// Commands in its transaction, or -1.
     pub queued: AtomicI64,
+    /// Bytes of those commands.
+    pub queued_bytes: AtomicUsize,
+    /// Whether it watches by MONITOR.
+    pub monitors: AtomicBool,
+    /// CLIENT NO-EVICT.
+    pub kept: AtomicBool,
+    /// CLIENT NO-TOUCH.
+    pub touches_not: AtomicBool,
     /// Keys that it watches.
     pub watched: AtomicUsize,
     /// Bytes of its next request that have come so far.
@@ -88,7 +100,7 @@ impl Client {
         self.waker.wake();
     }
 
-    /// Wakes the client's task.
+    /// Wakes the client's task, which then looks what there is to do.
     pub fn wake(&self) {
         self.waker.wake();
     }
@@ -177,32 +189,76 @@ impl Client {
         self.waker.register(waker);
     }
 
-    /// The client's line of CLIENT LIST, without its end.
-    pub fn line(&self, now: u64) -> String {
+    /// The name of the user as which it is logged in.
+    pub fn user(&self) -> String {
+        "default".to_owned()
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        // A Unix socket's address is its path.
+        let address = self.peer.parse::<std::net::SocketAddr>();
+        address.map_or(self.peer.starts_with('/'), |peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// What kind of client it is, as CLIENT LIST TYPE and CLIENT KILL TYPE ask.
+    pub fn role(&self) -> Role {
+        let listens = self.listening.iter().any(|count| count.load(Ordering::Relaxed) > 0);
+        match self.follower.load(Ordering::Relaxed) {
+            true => Role::Replica,
+            false if listens => Role::Listener,
+            false => Role::Normal,
+        }
+    }
+
+    /// Bytes of messages that it has not taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.outbox.lock().bytes.len()
+    }
+
+    /// Bytes that it takes: requests that are not whole, a transaction that waits, replies and
+    /// messages that it has not read, and what there is of any client.
+    pub fn memory(&self) -> usize {
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        CLIENT_BYTES
+            + read(&self.query_bytes)
+            + read(&self.queued_bytes)
+            + read(&self.output_bytes)
+            + self.waiting_bytes()
+    }
+
+    /// The letters of CLIENT LIST.
+    fn flags(&self) -> String {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let letters = [
+            (is(&self.monitors), 'O'),
+            (self.role() == Role::Replica, 'S'),
+            (self.role() == Role::Listener, 'P'),
+            (self.queued.load(Ordering::Relaxed) >= 0, 'x'),
+            (self.is_closing(), 'A'),
+            (is(&self.kept), 'e'),
+            (is(&self.touches_not), 'T'),
+        ];
+        let flags: String =
+            letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
+        let flags = flags + tracking::letters(self);
+        if flags.is_empty() { "N".to_owned() } else { flags }
+    }
+
+    /// The client's line of CLIENT LIST, without its end. Who asks gives the request itself,
+    /// which is in nobody else's view.
+    pub fn line(&self, now: u64, request: Option<Argv<'_>>) -> String {
         let words = self.words.lock().clone();
         let seconds = |since: u64| now.saturating_sub(since) / 1000;
-        let follower = self.follower.load(Ordering::Relaxed);
         let queued = self.queued.load(Ordering::Relaxed);
         let [channels, patterns, shards] =
             [0, 1, 2].map(|at| self.listening[at].load(Ordering::Relaxed));
-        let mut flags = String::new();
-        let letters = [
-            (follower, "S"),
-            (channels + patterns + shards > 0, "P"),
-            (queued >= 0, "x"),
-            (self.waiter().is_some(), "b"),
-        ];
-        letters.iter().filter(|(set, _)| *set).for_each(|(_, letter)| flags.push_str(letter));
-        flags.push_str(tracking::letters(self));
-        // A socket of this machine: its file has no port.
-        if self.peer.ends_with(":0") {
-            flags.push('U');
-        }
-        if flags.is_empty() {
-            flags.push('N');
-        }
-        let output = self.output_bytes.load(Ordering::Relaxed);
+        let flags = self.flags();
+        let argv = request.unwrap_or_default();
+        let arguments: usize = argv.iter().map(|argument| argument.len()).sum();
+        let output = self.output_bytes.load(Ordering::Relaxed) + self.waiting_bytes();
         let command = match *self.last.lock() {
+            ("", "") => "NULL".to_owned(),
             ("", name) => name.to_owned(),
             (container, name) => format!("{container}|{name}"),
         };
@@ -211,17 +267,19 @@ impl Client {
         let _ = write!(
             line,
             " name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shards} multi={queued} \
-             watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={output} tot-mem={} events=r cmd={command} user={} redir={} resp={} lib-name={} \
-             lib-ver={}",
+             watch={} qbuf={} qbuf-free=0 argv-mem={arguments} multi-mem={} rbs=0 rbp=0 obl=0 \
+             oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir={} resp={} \
+             lib-name={} lib-ver={}",
             words.name.escape_ascii(),
             seconds(self.since),
             seconds(self.active.load(Ordering::Relaxed)),
             self.db.load(Ordering::Relaxed),
             self.watched.load(Ordering::Relaxed),
-            self.query_bytes.load(Ordering::Relaxed),
+            self.query_bytes.load(Ordering::Relaxed) + request.map_or(0, encoded_bytes),
+            self.queued_bytes.load(Ordering::Relaxed),
             usize::from(output > 0),
-            output + size_of::<Client>(),
+            self.memory() + arguments,
+            if output > 0 { "rw" } else { "r" },
             self.user.lock().escape_ascii(),
             tracking::shown_redirect(self),
             self.protocol.load(Ordering::Relaxed),
@@ -230,6 +288,28 @@ impl Client {
         );
         line
     }
+}
+
+/// What kind of client it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One that sends commands.
+    Normal,
+    /// One that follows this node.
+    Replica,
+    /// One that listens to channels.
+    Listener,
+}
+
+/// Bytes of any client: what is known of it, its session and its connection.
+const CLIENT_BYTES: usize =
+    size_of::<Client>() + size_of::<Session>() + size_of::<Connection<TcpStream>>();
+
+/// Bytes of a request as it is sent.
+fn encoded_bytes(argv: Argv<'_>) -> usize {
+    let header = |length: usize| 3 + length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let argument = |bytes: &&[u8]| header(bytes.len()) + bytes.len() + 2;
+    header(argv.len()) + argv.iter().map(argument).sum::<usize>()
 }
 
 /// All clients of a node.
@@ -252,6 +332,10 @@ impl Clients {
             db: AtomicUsize::new(0),
             protocol: AtomicU8::new(2),
             queued: AtomicI64::new(-1),
+            queued_bytes: AtomicUsize::new(0),
+            monitors: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            touches_not: AtomicBool::new(false),
             watched: AtomicUsize::new(0),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),

@@ -33,6 +33,33 @@ pub fn monotonic_ms() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Measures how long things take by the processor's own counter, which costs a few nanoseconds
+/// to read; where that counter is of no use, by the system's monotonic clock.
+#[derive(Debug)]
+pub struct Stopwatch(quanta::Clock);
+
+impl Default for Stopwatch {
+    /// Finds out, once a process, how fast the counter goes: some milliseconds.
+    fn default() -> Self {
+        static CLOCK: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
+        Stopwatch(CLOCK.clone())
+    }
+}
+
+impl Stopwatch {
+    /// The present, in a unit of its own.
+    #[inline]
+    pub fn ticks(&self) -> u64 {
+        self.0.raw()
+    }
+
+    /// Nanoseconds from one present to a later one.
+    #[inline]
+    pub fn ns(&self, from: u64, to: u64) -> u64 {
+        self.0.delta_as_nanos(from, to)
+    }
+}
+
 /// A random number, uniform over all 64 bits, not for secrets.
 pub fn random() -> u64 {
     thread_local!(static STATE: Cell<u64> = Cell::new(seed()));

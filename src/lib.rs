@@ -23,7 +23,9 @@ pub mod session;
 
 pub mod clients;
 pub mod node;
+pub mod pause;
 pub mod pubsub;
+pub mod rare;
 pub mod tracking;
 pub mod waiter;
 
@@ -45,6 +47,7 @@ pub mod banner;
 pub mod config;
 pub mod observe;
 pub mod server;
+pub mod shutdown;
 pub mod upkeep;
 
 // What everything stands on.

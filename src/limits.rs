@@ -116,6 +116,18 @@ pub const SORT_VALUES: usize = 16 * 1024 * 1024;
 /// Bytes of the values that SORT finds by its elements and keeps in a list.
 pub const SORT_BYTES: usize = 512 * 1024 * 1024;
 
+/// Codes of errors that INFO errorstats counts: those of the server's own and some of scripts.
+pub const ERROR_KINDS: usize = 128;
+
+/// Arguments of one entry of the slow log. Redis: `SLOWLOG_ENTRY_MAX_ARGC`.
+pub const SLOW_ARGUMENTS: usize = 32;
+
+/// Bytes of one argument there. Redis: `SLOWLOG_ENTRY_MAX_STRING`.
+pub const SLOW_ARGUMENT_BYTES: usize = 128;
+
+/// Seconds that LATENCY remembers of one kind of event. Redis: `LATENCY_TS_LEN`.
+pub const LATENCY_SAMPLES: usize = 160;
+
 /// Bytes of a structured value above which it is freed in another thread: some thousand
 /// fields, which take about as long to free as a thread takes to start.
 pub const BULKY_BYTES: usize = 256 * 1024;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use eave::config::{Config, Start};
 use eave::server::Server;
+use eave::shutdown::Shutting;
 use eave::{banner, rest};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,19 +75,22 @@ async fn serve(config: Config) -> io::Result<()> {
     for notice in notices {
         tracing::warn!("{notice}");
     }
-    let shutdown = server.node().shutdown.clone();
     let node = Arc::clone(server.node());
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             node.reload_certificates();
         }
     });
+    let node = Arc::clone(server.node());
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        // Whoever asks twice does not want to wait.
+        for now in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            }
+            Shutting::begin(&node, now);
         }
-        shutdown.cancel();
     });
     server.run().await;
     tracing::info!("stopped");

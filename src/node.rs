@@ -23,14 +23,20 @@ use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Effects, Event, Keyspace};
 use crate::log::Log;
 use crate::net::tls::Tls;
-use crate::observe::Stats;
 use crate::observe::memory::Memory;
+use crate::observe::{Observer, Stats};
+use crate::pause::Pause;
 use crate::pubsub::Hub;
+use crate::rare::RareCell;
 use crate::replicate::{Acknowledgements, Outlets, Term};
 use crate::script::Scripts;
+use crate::shutdown::Shutting;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
+
+/// A watched key with its database, and whose watch it was.
+pub type Orphan = (usize, Box<[u8]>, WatchFlag);
 
 /// See the module's description.
 #[derive(Debug)]
@@ -57,6 +63,14 @@ pub struct Node {
     pub tracking: Tracking,
     /// What has happened.
     pub stats: Stats,
+    /// What is noted while commands run.
+    pub observer: Observer,
+    /// What makes every command take the long way.
+    pub rare: RareCell,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// The stop that is under way.
+    pub shutting: Shutting,
     /// What is in use.
     pub memory: Arc<Memory>,
     /// What is evicted next.
@@ -73,7 +87,11 @@ pub struct Node {
     pub shutdown: CancellationToken,
     /// Keys that sessions have stopped watching while these were busy: the upkeep takes them off
     /// the lists of watchers.
-    pub orphans: Mutex<Vec<(usize, Box<[u8]>, WatchFlag)>>,
+    pub orphans: Mutex<Vec<Orphan>>,
+    /// DEBUG SET-ACTIVE-EXPIRE 0.
+    pub sweepless: AtomicBool,
+    /// DEBUG PAUSE-CRON 1.
+    pub cronless: AtomicBool,
     /// Held while settings are changed.
     configuring: Mutex<()>,
 }
@@ -154,6 +172,10 @@ impl Node {
             scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),
+            observer: Observer::new(&config),
+            rare: RareCell::default(),
+            pause: Pause::default(),
+            shutting: Shutting::default(),
             memory: Arc::default(),
             evictor: Mutex::default(),
             replication,
@@ -162,6 +184,8 @@ impl Node {
             run_id: clock::secret_hex(20),
             shutdown: CancellationToken::new(),
             orphans: Mutex::default(),
+            sweepless: AtomicBool::new(false),
+            cronless: AtomicBool::new(false),
             configuring: Mutex::new(()),
             config: Arc::new(ArcSwap::from_pointee(config)),
         })
@@ -229,6 +253,11 @@ impl Node {
         }
     }
 
+    /// Whether due keys are freed though nobody asks for them: DEBUG SET-ACTIVE-EXPIRE.
+    pub fn sweeps(&self) -> bool {
+        !self.sweepless.load(Ordering::Relaxed)
+    }
+
     /// Changes settings.
     ///
     /// # Errors
@@ -243,6 +272,8 @@ impl Node {
         }
         self.replication.leader.lock().configure(leader_config(&next));
         self.log.lock().backlog().configure(backlog_config(&next));
+        self.observer.configure(&next);
+        crate::banner::set_level(next.loglevel);
         self.config.store(Arc::new(next));
         Ok(())
     }

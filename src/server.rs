@@ -19,9 +19,11 @@ use crate::net::tls::{self, TlsDoor};
 use crate::net::{listener, unix};
 use crate::node::Node;
 use crate::observe::stats;
+use crate::pause;
 use crate::replicate;
 use crate::rest;
 use crate::session::{Door, Session};
+use crate::shutdown;
 use crate::upkeep;
 
 /// How long connections have to end when the node stops: those that do not take their answers
@@ -46,6 +48,10 @@ impl Server {
     /// # Errors
     /// When an address or a certificate cannot be used.
     pub fn bind(config: Config) -> io::Result<Server> {
+        let node = Node::new(config);
+        load_users(&node)?;
+        let config = node.config.load_full();
+        node.tls.load(&config.tls).map_err(io::Error::other)?;
         let open = |addresses: &[BindAddress], port: u16| match port {
             0 => Ok(Vec::new()),
             port => listener::open(addresses, port, config.tcp_backlog),
@@ -57,10 +63,6 @@ impl Server {
         let (path, mode) = (&config.unixsocket, config.unixsocketperm);
         let unix =
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
-        let tls = config.tls.clone();
-        let node = Node::new(config);
-        load_users(&node)?;
-        node.tls.load(&tls).map_err(io::Error::other)?;
         Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
     }
 
@@ -89,6 +91,8 @@ impl Server {
     pub async fn run(self) {
         let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
+        tasks.spawn(pause::run(Arc::clone(&node)));
+        tasks.spawn(shutdown::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
         let plain = resp.into_iter().map(|listener| (listener, false));
         for (listener, tls) in plain.chain(resp_tls.into_iter().map(|listener| (listener, true))) {
@@ -103,6 +107,7 @@ impl Server {
             let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
             tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
         }
+        node.memory.started();
         if let Some(door) = unix {
             let serve = {
                 let (node, tasks) = (Arc::clone(&node), tasks.clone());

@@ -9,13 +9,16 @@ use eave_replication::wire::{Replconf, Request};
 use crate::access::User;
 use crate::access::identity::{Identity, Standing};
 use crate::clients::Client;
-use crate::command::Command;
+use crate::clock;
+use crate::command::{Command, Number};
 use crate::config::Config;
 use crate::keyspace::Effects;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::view::Lookups;
 use crate::node::Node;
+use crate::observe::monitors::Monitors;
 use crate::pubsub::Subscriptions;
+use crate::rare::Rare;
 use crate::resp::reply::Protocol;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Interest;
@@ -51,6 +54,18 @@ pub struct Session {
     pub now: u64,
     /// The last command, with its container if it is a subcommand.
     pub last: Option<Named>,
+    /// Its row's number.
+    pub number: Number,
+    /// When the last command ended, in ticks of the node's stopwatch.
+    pub stamp: u64,
+    /// What makes its commands take the long way.
+    pub rare: Rare,
+    /// Whether the present command has to wait until the session is woken.
+    pub held: bool,
+    /// Whether it has said SHUTDOWN and waits for the end.
+    pub waits_for_end: bool,
+    /// The unix millisecond until which DEBUG SLEEP sleeps.
+    pub sleeps_until: Option<u64>,
     /// The one that others have been shown.
     shown: Option<Named>,
     /// Commands waiting for EXEC.
@@ -175,6 +190,12 @@ impl Session {
             authenticated: standing == Standing::Known,
             now: 0,
             last: None,
+            number: 0,
+            stamp: 0,
+            rare: Rare::empty(),
+            held: false,
+            waits_for_end: false,
+            sleeps_until: None,
             shown: None,
             queue: None,
             executing: None,
@@ -204,6 +225,12 @@ impl Session {
         *self.client.user.lock() = self.identity.name().into();
     }
 
+    /// Starts to run what was read at this moment.
+    pub fn begin(&mut self, node: &Node) {
+        self.now = clock::unix_ms();
+        self.stamp = node.observer.stopwatch.ticks();
+    }
+
     /// Shows others what has changed since the last request.
     pub fn publish(&mut self) {
         let client = &self.client;
@@ -211,6 +238,8 @@ impl Session {
         client.db.store(self.db, Ordering::Relaxed);
         let queued = self.queue.as_ref().map(|queue| queue.commands.len()).or(self.executing);
         client.queued.store(queued.map_or(-1, |count| count as i64), Ordering::Relaxed);
+        let queued_bytes = self.queue.as_ref().map_or(0, |queue| queue.bytes);
+        client.queued_bytes.store(queued_bytes, Ordering::Relaxed);
         client.watched.store(self.watches.keys.len(), Ordering::Relaxed);
         let row = |named: Option<Named>| named.map(|(_, command)| std::ptr::from_ref(command));
         if row(self.last) != row(self.shown) {
@@ -218,6 +247,36 @@ impl Session {
             *client.last.lock() = self.last.map_or(("", ""), |(container, command)| {
                 (container.map_or("", |container| container.name), command.name)
             });
+        }
+    }
+
+    /// What is to be left of the output when a reply was written from `start` to `end`, and
+    /// CLIENT REPLY has been said.
+    #[cold]
+    pub fn leave_out(&mut self, start: usize, end: usize) -> usize {
+        let silent = self.rare.intersects(Rare::REPLY_OFF | Rare::REPLY_SKIP);
+        let next = self.rare.contains(Rare::REPLY_SKIP_NEXT);
+        self.rare.remove(Rare::REPLY_SKIP_NEXT | Rare::REPLY_SKIP);
+        // The reply of SKIP itself is left out, and then the next one.
+        self.rare.set(Rare::REPLY_SKIP, next);
+        if silent || next { start } else { end }
+    }
+
+    /// Watches by MONITOR.
+    pub fn watch_all(&mut self, node: &Node) {
+        if !self.rare.contains(Rare::MONITORS) {
+            self.rare.insert(Rare::MONITORS);
+            self.client.monitors.store(true, Ordering::Relaxed);
+            Monitors::add(node, &self.client);
+        }
+    }
+
+    /// Watches no more.
+    pub fn watch_no_more(&mut self, node: &Node) {
+        if self.rare.contains(Rare::MONITORS) {
+            self.rare.remove(Rare::MONITORS);
+            self.client.monitors.store(false, Ordering::Relaxed);
+            Monitors::remove(node, &self.client);
         }
     }
 

@@ -6,13 +6,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
+use crate::command::client_others::too_large;
 use crate::engine;
 use crate::engine::room::{self, Room};
 use crate::keyspace::Entry;
 use crate::keyspace::sweep::{Sweep, Swept};
 use crate::net::output;
 use crate::node::Node;
+use crate::observe::latency::Happening;
 use crate::observe::stats;
+use crate::pause::Pause;
 
 /// Time between two rounds.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -40,8 +43,11 @@ pub async fn run(node: Arc<Node>) {
             () = node.shutdown.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }
+        if node.cronless.load(Ordering::Relaxed) {
+            continue;
+        }
         measure(&node);
-        make_room(&node).await;
+        look_around(&node);
         close_idle(&node);
         round = round.wrapping_add(1);
         if round.is_multiple_of(ROUNDS_A_SECOND) {
@@ -49,17 +55,32 @@ pub async fn run(node: Arc<Node>) {
         }
         engine::forget_orphans(&node);
         engine::serve_late(&node);
+        evict_clients(&node);
+        // A pause holds what the node does by itself, too.
+        if Pause::lasts(&node) {
+            continue;
+        }
+        make_room(&node).await;
+        count_excess(&node);
         // A replica leaves expiry to its leader, whose DEL follows in the stream.
-        if !node.replication.is_replica() {
-            for _ in 0..SLICES {
+        if !node.replication.is_replica() && node.sweeps() {
+            for slice in 1..=SLICES {
                 match sweep_slice(&node, &mut sweep) {
                     Swept::Round => break,
+                    _ if slice == SLICES => stats::add(&node.stats.sweeps_cut, 1),
                     Swept::More => tokio::task::yield_now().await,
                     Swept::Again => tokio::time::sleep(PAUSE).await,
                 }
             }
         }
     }
+}
+
+/// Reads the counts of which INFO shows rates.
+fn look_around(node: &Node) {
+    let stats = &node.stats;
+    let counts = [&stats.commands, &stats.input_bytes, &stats.output_bytes];
+    node.observer.rates.look(counts, clock::monotonic_ms());
 }
 
 /// Reads the memory's figures.
@@ -69,6 +90,14 @@ fn measure(node: &Node) {
     // What replicas have not taken yet is no reason to evict: that would make it more.
     let size = node.config.load().repl_backlog_size;
     node.memory.set_apart(backlog.saturating_sub(size));
+}
+
+/// Counts for how long more than `maxmemory` is in use.
+fn count_excess(node: &Node) {
+    let most = node.config.load().maxmemory;
+    if most > 0 && node.memory.counted() > most {
+        stats::add(&node.stats.full_ms, PERIOD.as_millis() as u64);
+    }
 }
 
 /// Evicts what is too much, for a quarter of one worker's time at most.
@@ -85,7 +114,11 @@ async fn make_room(node: &Node) {
 /// Sweeps for a moment.
 fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let mut bulky = Vec::new();
+    let start = clock::instant();
     let swept = sweep_until_late(node, sweep, &mut bulky);
+    let took = start.elapsed();
+    stats::add(&node.stats.sweep_us, u64::try_from(took.as_micros()).unwrap_or(0));
+    node.observer.happened(Happening::ExpireCycle, took);
     engine::free(Vec::new(), bulky);
     swept
 }
@@ -121,6 +154,21 @@ fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> S
         }
     }
     Swept::More
+}
+
+/// Closes the clients that take the most memory, while all together take too much.
+fn evict_clients(node: &Node) {
+    let config = node.config.load();
+    let most = config.maxmemory_clients.bytes(config.maxmemory);
+    if most == 0 {
+        return;
+    }
+    let chosen = too_large(&node.clients.list(), most);
+    for client in &chosen {
+        tracing::warn!("client {} is cut: clients take more than maxmemory-clients", client.id);
+        client.close();
+    }
+    stats::add(&node.stats.evicted_clients, chosen.len() as u64);
 }
 
 /// Closes connections that have asked for nothing for `timeout` seconds.

@@ -135,7 +135,7 @@ fn log(
 ) {
     let most = usize::try_from(session.config().acllog_max_len).unwrap_or(usize::MAX);
     session.publish();
-    let line = session.client.line(session.now);
+    let line = session.client.line(session.now, None);
     let entry = Entry::new(reason, context, object, user, line, session.now);
     node.access.log.lock().add(entry, most);
 }

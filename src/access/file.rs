@@ -58,7 +58,8 @@ impl UserLine {
     }
 }
 
-/// A user to whom rules are to be applied; the default user forgets what it was.
+/// The user of a `user` line before its rules; the default user forgets what it was, and as in
+/// Redis that shows in its flags.
 fn new_user(id: u64, name: &[u8], channels: NewChannels) -> Result<User, RuleError> {
     if name == DEFAULT {
         let mut user = User::new(0, name, channels);
@@ -117,12 +118,13 @@ fn parse(access: &Access, config: &Config, path: &Path, text: &[u8]) -> Result<U
                     let name = String::from_utf8_lossy(name);
                     write!(errors, "WARNING: Duplicate user '{name}' found on line {number}. ")
                 } else {
-                    match user(access.new_id(), name, rules, channels) {
+                    match user(&format!("{path}:{number}"), access.new_id(), name, rules, channels)
+                    {
                         Ok(user) => {
                             users.insert(user);
                             Ok(())
                         }
-                        Err(why) => write!(errors, "{path}:{number}: {why}"),
+                        Err(why) => write!(errors, "{why}"),
                     }
                 }
             }
@@ -143,22 +145,31 @@ fn parse(access: &Access, config: &Config, path: &Path, text: &[u8]) -> Result<U
     Err(errors)
 }
 
-/// The user of one line, or what is wrong with it, with the end that Redis gives it.
-fn user(id: u64, name: &[u8], rules: &[&[u8]], channels: NewChannels) -> Result<User, String> {
+/// The user of the line `at`, or all that is wrong with it, each with the end that Redis gives it.
+fn user(
+    at: &str,
+    id: u64,
+    name: &[u8],
+    rules: &[&[u8]],
+    channels: NewChannels,
+) -> Result<User, String> {
     let rules = join_selectors(rules)
-        .map_err(|_| "Unmatched parenthesis in selector definition.".to_owned())?;
-    let mut user = new_user(id, name, channels).map_err(|error| format!("{error}. "))?;
+        .map_err(|_| format!("{at}: Unmatched parenthesis in selector definition."))?;
+    let mut user = User::new(if name == DEFAULT { 0 } else { id }, name, channels);
+    let mut errors = String::new();
     for rule in &rules {
-        user.apply(rule.trim_ascii(), channels).map_err(|error| match error {
+        // Writing to a String does not fail.
+        let _ = match user.apply(rule.trim_ascii(), channels) {
+            Ok(()) => Ok(()),
             // The name of a command is no secret; any other rule could be.
-            RuleError::Unknown => {
+            Err(error @ RuleError::Unknown) => {
                 let rule = String::from_utf8_lossy(rule);
-                format!("Error in applying operation '{rule}': {error}. ")
+                write!(errors, "{at}: Error in applying operation '{rule}': {error}. ")
             }
-            error => format!("{error}. "),
-        })?;
+            Err(error) => write!(errors, "{at}: {error}. "),
+        };
     }
-    Ok(user)
+    if errors.is_empty() { Ok(user) } else { Err(errors) }
 }
 
 /// Writes all users into the file at `path`: into another one beside it first, so that there is a

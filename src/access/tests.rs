@@ -14,9 +14,9 @@ fn rule() -> impl Strategy<Value = String> {
         (0..catalog().all().len()).prop_map(|number| catalog().all()[number].name.clone());
     let sign = || prop::sample::select(vec!["+", "-"]);
     prop_oneof![
-        (sign(), category).prop_map(|(sign, name)| format!("{sign}@{name}")),
+        1 => (sign(), category).prop_map(|(sign, name)| format!("{sign}@{name}")),
         3 => (sign(), command).prop_map(|(sign, name)| format!("{sign}{name}")),
-        prop::sample::select(vec![
+        1 => prop::sample::select(vec![
             "allcommands", "nocommands", "~a*", "%R~b", "%W~c", "&d", "allkeys", "resetkeys",
             "+select|0", "+get|x", "on", ">secret", "(+get ~x)", "nopass",
         ])
@@ -68,17 +68,18 @@ proptest! {
 
 #[test]
 fn the_read_only_user_has_all_of_its_rules() {
-    let config = Config { rest_token_readonly: Secret::new("token"), ..Config::default() };
+    let mut config = Config::default();
+    config.rest_token_readonly = Secret::new("token");
     let access = Access::new(&config);
     let users = access.users();
     let user = users.get(READ_ONLY).unwrap();
     assert!(user.enabled && user.has_password(b"token") && !user.is_unrestricted());
     let root = &user.selectors[0];
     let allows = |name: &str| root.commands.has(catalog().find(name).unwrap());
-    for name in ["get", "mget", "ping", "client|id", "xread", "command"] {
+    for name in ["get", "mget", "ping", "client|id", "xread", "command", "dbsize"] {
         assert!(allows(name), "{name}");
     }
-    for name in ["set", "scan", "keys", "dbsize", "randomkey", "client|list", "info", "acl|list"] {
+    for name in ["set", "scan", "keys", "randomkey", "client|list", "info", "acl|list"] {
         assert!(!allows(name), "{name}");
     }
     for known in catalog().all().iter().filter(|known| known.command.writes()) {

@@ -91,7 +91,8 @@ fn bits(password: &[u8]) -> f64 {
     if password.is_empty() {
         return 0.0;
     }
-    let kinds: [(fn(&u8) -> bool, f64); 4] = [
+    type Kind = (fn(&u8) -> bool, f64);
+    let kinds: [Kind; 4] = [
         (u8::is_ascii_digit, 10.0),
         (u8::is_ascii_lowercase, 26.0),
         (u8::is_ascii_uppercase, 26.0),

@@ -27,7 +27,6 @@ const READ_ONLY_RULES: &[&[u8]] = &[
     b"-@dangerous",
     b"-scan",
     b"-randomkey",
-    b"-dbsize",
 ];
 
 /// All users at one moment, in the order of their names. There always is a default user.

@@ -1,15 +1,13 @@
 //! CLIENT: what is known of connections.
 
-use std::sync::atomic::Ordering;
-
 use super::args::{integer, is};
 use super::connection::row;
-use super::{Argv, Command, Flags, help, tracking};
+use super::{Argv, Command, Flags, client_others, help, tracking};
 use crate::fault::{Fault, Outcome, shown};
 use crate::limits::CLIENT_WORD_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::session::{Door, Session};
+use crate::session::Session;
 use crate::waiter::Ending;
 
 /// The subcommands.
@@ -37,22 +35,14 @@ pub const SUBCOMMANDS: &[Command] = &[
             setinfo,
         )
     },
-    Command {
-        flags: OWN,
-        ..row("info", "", "Returns information about the connection.", "6.2.0", 2, info)
-    },
-    Command {
-        flags: OWN.union(Flags::ADMIN),
-        complexity: "O(N) where N is the number of client connections",
-        ..row(
-            "list",
-            "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id [client-id ...]]",
-            "Lists open connections.",
-            "2.4.0",
-            -2,
-            list,
-        )
-    },
+    client_others::INFO,
+    client_others::LIST,
+    client_others::KILL,
+    client_others::PAUSE,
+    client_others::UNPAUSE,
+    client_others::REPLY,
+    client_others::NO_EVICT,
+    client_others::NO_TOUCH,
     tracking::CACHING,
     tracking::GETREDIR,
     tracking::TRACKING,
@@ -150,49 +140,6 @@ fn setinfo(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
     Ok(())
 }
 
-fn info(_: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    session.publish();
-    let line = session.client.line(session.now) + "\n";
-    reply.verbatim(&line);
-    Ok(())
-}
-
-fn list(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    session.publish();
-    let mut clients = node.clients.list();
-    match &argv[2..] {
-        [] => {}
-        [word, kind] if is(word, "TYPE") => {
-            let followers = is(kind, "REPLICA") || is(kind, "SLAVE");
-            if followers || is(kind, "NORMAL") {
-                clients.retain(|client| client.follower.load(Ordering::Relaxed) == followers);
-            } else if is(kind, "PUBSUB") || is(kind, "MASTER") {
-                clients.clear();
-            } else {
-                let kind = shown(kind, usize::MAX);
-                return Err(Fault::text(format!("ERR Unknown client type '{kind}'")));
-            }
-        }
-        [word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
-            let ids: Vec<i64> = ids
-                .iter()
-                .map(|id| integer(id).map_err(|_| Fault::new("ERR Invalid client ID")))
-                .collect::<Result<_, _>>()?;
-            clients.retain(|client| ids.iter().any(|id| u64::try_from(*id) == Ok(client.id)));
-        }
-        _ => return Err(Fault::SYNTAX),
-    }
-    // A REST session is a request, and not a connection that others could find again.
-    debug_assert!(session.door != Door::Leader);
-    let mut text = String::new();
-    for client in clients {
-        text += &client.line(session.now);
-        text.push('\n');
-    }
-    reply.verbatim(&text);
-    Ok(())
-}
-
 fn unblock(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let ending = match &argv[3..] {
         [] => Ending::TimedOut,
@@ -217,19 +164,35 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
     help(
         "CLIENT",
         &[
-            ("GETNAME", "Return the name of the current connection."),
-            ("ID", "Return the ID of the current connection."),
-            ("INFO", "Return information about the current client connection."),
+            ("GETNAME", "Return the name of this connection."),
+            ("ID", "Return the ID of this connection."),
+            ("INFO", "Return what LIST says of this connection."),
+            ("KILL <ip:port>", "End the connection that was made from <ip:port>."),
+            (
+                "KILL <option> <value> [<option> <value> [...]]",
+                "End every connection that all options fit:\n\
+                 * ADDR <ip:port>, LADDR <ip:port>: its two ends.\n\
+                 * ID <client-id>, USER <username>, MAXAGE <seconds>.\n\
+                 * TYPE (NORMAL|MASTER|REPLICA|PUBSUB).\n\
+                 * SKIPME (YES|NO): whether this one is left out (default: yes).",
+            ),
             (
                 "LIST [options ...]",
-                "Return information about client connections. Options: TYPE (NORMAL|MASTER|REPLICA|PUBSUB), ID id [id ...].",
+                "Return a line for each connection. Options:\n\
+                 * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)\n\
+                 * ID <client-id> [<client-id> ...]",
             ),
-            ("SETINFO <option> <value>", "Set client meta attr. Options: LIB-NAME, LIB-VER."),
-            ("SETNAME <name>", "Assign the name <name> to the current connection."),
+            ("NO-EVICT (ON|OFF)", "Protect this connection from maxmemory-clients."),
+            ("NO-TOUCH (ON|OFF)", "Let commands of this connection be no use of keys."),
+            ("PAUSE <timeout> [WRITE|ALL]", "Hold writes, or all commands, for <timeout> ms."),
+            ("REPLY (ON|OFF|SKIP)", "Leave out replies of this connection."),
+            ("SETINFO <option> <value>", "Say what library this is: LIB-NAME, LIB-VER."),
+            ("SETNAME <name>", "Name this connection."),
             (
                 "UNBLOCK <clientid> [TIMEOUT|ERROR]",
                 "Unblock the specified blocked client, with its timeout's answer or with an error.",
             ),
+            ("UNPAUSE", "End the pause."),
         ],
         reply,
     );

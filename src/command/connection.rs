@@ -9,6 +9,7 @@ use crate::access::user::DEFAULT;
 use crate::engine;
 use crate::fault::{Fault, Outcome, shown};
 use crate::node::Node;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Session};
@@ -210,6 +211,10 @@ fn reset(node: &Node, session: &mut Session, _: Argv<'_>, reply: &mut dyn Reply)
     session.queue = None;
     engine::forget_watches(node, session);
     session.forget_subscriptions(node);
+    session.watch_no_more(node);
+    session.rare = Rare::empty();
+    session.client.kept.store(false, Ordering::Relaxed);
+    session.client.touches_not.store(false, Ordering::Relaxed);
     node.tracking.disable(session);
     session.db = 0;
     session.protocol = Protocol::V2;

@@ -67,7 +67,11 @@ pub fn payload(entry: &Entry) -> Vec<u8> {
 /// # Errors
 /// That it is none, or one of a type that Eave does not have.
 pub fn entry(key: &[u8], payload: &[u8], at: u64, encodings: &Encodings) -> Result<Entry, Fault> {
-    let body = dump::verify(payload).map_err(|_| FOOTER)?;
+    entry_of(key, dump::verify(payload).map_err(|_| FOOTER)?, at, encodings)
+}
+
+/// The entry that a payload without its footer stands for.
+fn entry_of(key: &[u8], body: &[u8], at: u64, encodings: &Encodings) -> Result<Entry, Fault> {
     let value = dump::value(body, &Limits::default()).map_err(|_| FORMAT)?;
     archive::load(key, value, at, encodings).map_err(|_| FORMAT)
 }
@@ -142,7 +146,12 @@ fn restore(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) 
         .map_err(|_| Fault::new("ERR Invalid TTL value, must be >= 0"))?;
     let now = view.around.now;
     let at = if ttl == NEVER || options.absolute { ttl } else { ttl.saturating_add(now) };
-    let entry = entry(key, payload, at, &view.around.config.encodings)?;
+    let config = view.around.config;
+    let body = match config.skip_checksums {
+        true => dump::unverified(payload),
+        false => dump::verify(payload),
+    };
+    let entry = entry_of(key, body.map_err(|_| FOOTER)?, at, &config.encodings)?;
     if entry.is_expired(now) {
         // It would be gone at once: what it replaces goes.
         if view.discard(key) {

@@ -186,7 +186,7 @@ fn flush(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
         [] => {}
         [mode] if is(mode, "ASYNC") || is(mode, "SYNC") => {}
         [_] => return Err(Fault::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
-        _ => return Err(too_many("flush")),
+        _ => return Err(too_many(argv[1])),
     }
     change(node, session, argv, |set| {
         *set = Set::default();
@@ -196,7 +196,8 @@ fn flush(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
     Ok(())
 }
 
-fn too_many(name: &str) -> Fault {
+fn too_many(name: &[u8]) -> Fault {
+    let name = shown(name, 128);
     Fault::text(format!(
         "ERR unknown subcommand or wrong number of arguments for '{name}'. Try FUNCTION HELP."
     ))
@@ -276,7 +277,7 @@ fn restore(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn R
     let policy = match &argv[3..] {
         [] => &b"APPEND"[..],
         [policy] => policy,
-        _ => return Err(too_many("restore")),
+        _ => return Err(too_many(argv[1])),
     };
     let replace = match policy {
         _ if is(policy, "REPLACE") => Replace::Yes,

@@ -3,7 +3,7 @@
 use super::args::is;
 use super::key_specs::{self, Begin, Find, Touched, Use};
 use super::server::row;
-use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup};
+use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup, tips};
 use crate::fault::{Fault, Outcome};
 use crate::node::Node;
 use crate::resp::Reply;
@@ -133,8 +133,9 @@ fn describe(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
     let categories = categories(command);
     reply.set(categories.len());
     categories.iter().for_each(|category| reply.status(category));
-    // Hints for cluster clients: none.
-    reply.array(0);
+    let tips = tips::of(&full_name(container, command));
+    reply.array(tips.len());
+    tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     key_specifications(container, command, reply);
     reply.array(command.subcommands.len());
     for sub in command.subcommands {
@@ -293,26 +294,35 @@ fn document(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
 }
 
 fn list(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let wanted: Box<dyn Fn(&Command) -> bool> = match &argv[2..] {
-        [] => Box::new(|_| true),
+    type Wanted = Box<dyn Fn(&str, &Command) -> bool>;
+    let wanted: Wanted = match &argv[2..] {
+        [] => Box::new(|_, _| true),
         [by, kind, value] if is(by, "FILTERBY") => {
             let value = value.to_ascii_lowercase();
             if is(kind, "PATTERN") {
-                Box::new(move |command| glob::matches(&value, command.name.as_bytes()))
+                Box::new(move |name, _| glob::matches(&value, name.as_bytes()))
             } else if is(kind, "ACLCAT") {
                 let named = move |name: &&str| name.as_bytes()[1..] == *value;
-                Box::new(move |command| categories(command).iter().any(&named))
+                Box::new(move |_, command| categories(command).iter().any(&named))
             } else if is(kind, "MODULE") {
-                Box::new(|_| false)
+                Box::new(|_, _| false)
             } else {
                 return Err(Fault::SYNTAX);
             }
         }
         _ => return Err(Fault::SYNTAX),
     };
-    let names: Vec<&[u8]> =
-        all_commands().filter(|command| wanted(command)).map(|c| c.name.as_bytes()).collect();
-    reply.bulks(&names);
+    let names: Vec<String> = all_commands()
+        .flat_map(|command| {
+            let subcommands = command.subcommands.iter().map(move |sub| (Some(command), sub));
+            std::iter::once((None, command)).chain(subcommands)
+        })
+        .map(|(container, command)| (full_name(container, command), command))
+        .filter(|(name, command)| wanted(name, command))
+        .map(|(name, _)| name)
+        .collect();
+    reply.array(names.len());
+    names.iter().for_each(|name| reply.bulk(name.as_bytes()));
     Ok(())
 }
 

@@ -14,8 +14,11 @@ pub mod args;
 pub mod bitfield;
 pub mod bitmap;
 pub mod client;
+pub mod client_others;
+pub mod config;
 pub mod connection;
 pub mod databases;
+pub mod debug;
 pub mod dump;
 pub mod expire;
 mod family;
@@ -30,13 +33,16 @@ pub mod hyperloglog;
 pub mod introspect;
 pub mod key_specs;
 pub mod keys;
+pub mod latency;
 pub mod limiter;
 pub mod list;
 pub mod list_change;
 pub mod list_move;
 pub mod list_pop;
 pub mod list_position;
+pub mod memory;
 pub mod object;
+pub mod process;
 pub mod pubsub;
 pub mod random;
 pub mod replication;
@@ -46,6 +52,7 @@ pub mod server;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod slowlog;
 pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_add;
@@ -62,12 +69,14 @@ pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod tips;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;
 
 pub use family::Family;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bitflags::bitflags;
@@ -484,6 +493,11 @@ pub const FAMILIES: &[&[Command]] = &[
     replication::COMMANDS,
     server::COMMANDS,
     acl::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
+    memory::COMMANDS,
+    process::COMMANDS,
+    debug::COMMANDS,
 ];
 
 /// Every command that clients may ask, containers included, subcommands not.
@@ -496,35 +510,84 @@ fn rows() -> impl Iterator<Item = &'static Command> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
-/// A row, or the vacancy of a slot.
+/// A row with its number, or the vacancy of a slot.
 #[derive(Debug, Default)]
-struct Row(Option<&'static Command>);
+struct Row(Option<&'static Command>, Number);
 
 static BY_NAME: LazyLock<Table<Row>> = LazyLock::new(|| {
     let mut table = Table::with_capacity(512);
-    for command in rows() {
-        table.insert(hash_bytes(command.name.as_bytes()), Row(Some(command)));
+    for (number, (container, command)) in (0..).zip(NUMBERED.iter()) {
+        if container.is_none() {
+            table.insert(hash_bytes(command.name.as_bytes()), Row(Some(command), number));
+        }
     }
     table
 });
+
+/// A row's place among all, subcommands included: behind a container come its own.
+pub type Number = u16;
+
+static NUMBERED: LazyLock<Vec<(Option<&'static Command>, &'static Command)>> =
+    LazyLock::new(|| {
+        let with_subcommands = |command: &'static Command| {
+            let subcommands = command.subcommands.iter().map(move |sub| (Some(command), sub));
+            std::iter::once((None, command)).chain(subcommands)
+        };
+        rows().flat_map(with_subcommands).collect()
+    });
+
+/// By where the row lies.
+static BY_PLACE: LazyLock<HashMap<usize, Number>> =
+    LazyLock::new(|| NUMBERED.iter().map(|(_, command)| place(command)).zip(0..).collect());
+
+fn place(command: &'static Command) -> usize {
+    std::ptr::from_ref(command).addr()
+}
+
+/// How many rows there are, subcommands included.
+pub fn numbers() -> usize {
+    NUMBERED.len()
+}
+
+/// The row of a number, with its container.
+pub fn numbered(number: Number) -> (Option<&'static Command>, &'static Command) {
+    NUMBERED[usize::from(number)]
+}
+
+/// The number of a row.
+pub fn number(command: &'static Command) -> Number {
+    BY_PLACE.get(&place(command)).copied().unwrap_or_default()
+}
 
 /// Longer than any name.
 const NAME_BYTES: usize = 32;
 
 /// The row of a command, by its name in any case.
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    lookup_numbered(name).map(|(command, _)| command)
+}
+
+/// Likewise, with its number.
+pub fn lookup_numbered(name: &[u8]) -> Option<(&'static Command, Number)> {
     let mut lower = [0; NAME_BYTES];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     let is = |row: &Row| row.0.is_some_and(|command| command.name.as_bytes() == &*lower);
     let slot = BY_NAME.find(hash_bytes(lower), is)?;
-    BY_NAME.at(slot).0
+    let Row(command, number) = BY_NAME.at(slot);
+    Some(((*command)?, *number))
 }
 
 /// The subcommand that `word` names, in any case.
 pub fn subcommand(container: &'static Command, word: &[u8]) -> Option<&'static Command> {
-    container.subcommands.iter().find(|command| command.name.as_bytes().eq_ignore_ascii_case(word))
+    subcommand_at(container, word).map(|at| &container.subcommands[at])
+}
+
+/// Its place among the subcommands.
+pub fn subcommand_at(container: &Command, word: &[u8]) -> Option<usize> {
+    let mut names = container.subcommands.iter().map(|command| command.name.as_bytes());
+    names.position(|name| name.eq_ignore_ascii_case(word))
 }
 
 /// The full name of a command for error texts and statistics: `get`, `config|get`.
@@ -535,12 +598,15 @@ pub fn full_name(container: Option<&Command>, command: &Command) -> String {
     }
 }
 
-/// Answers HELP of a container as Redis does: usage, and two lines for each subcommand.
+/// Answers HELP of a container as Redis does: usage, and for each subcommand its syntax and,
+/// further in, the lines of what it does.
 pub fn help(container: &str, lines: &[(&str, &str)], reply: &mut dyn Reply) {
-    reply.array(1 + lines.len() * 2 + 2);
+    const LAST: (&str, &str) = ("HELP", "Print this help.");
+    let of_subcommands: usize = lines.iter().map(|(_, text)| 1 + text.lines().count()).sum();
+    reply.array(1 + of_subcommands + 2);
     reply.status(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    for (syntax, text) in lines.iter().chain(&[("HELP", "Print this help.")]) {
+    for (syntax, text) in lines.iter().chain(&[LAST]) {
         reply.status(syntax);
-        reply.status(&format!("    {text}"));
+        text.lines().for_each(|line| reply.status(&format!("    {line}")));
     }
 }

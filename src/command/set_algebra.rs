@@ -12,7 +12,6 @@ use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, NEVER, ReadView, WriteView};
 use crate::resp::Reply;
-use crate::value::packed::Text;
 use crate::value::set::{Asked, Element, Members, Set, SetLimits, SetRef};
 
 /// The sets under some keys, `None` where there is no key.
@@ -142,19 +141,12 @@ fn asked<'a>(sets: &[SetRef<'a>], times: usize) -> Vec<Asked<'a>> {
 }
 
 fn intersection(_: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) -> Set {
-    collect(intersect(sets).map(Element::text), limits)
+    Set::from_distinct(intersect(sets).map(Element::text), limits)
 }
 
 fn union(_: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) -> Set {
-    collect(sets.iter().flatten().flat_map(|set| set.iter()), limits)
-}
-
-fn collect<'a>(members: impl Iterator<Item = Text<'a>>, limits: SetLimits) -> Set {
-    let mut set = Set::new();
-    members.for_each(|member| {
-        set.add(&member, limits);
-    });
-    set
+    let sets: Vec<_> = sets.iter().flatten().copied().collect();
+    Set::union(&sets, limits)
 }
 
 /// What the first set has and no other.
@@ -170,9 +162,9 @@ fn difference(keys: Argv<'_>, sets: &[Option<SetRef<'_>>], limits: SetLimits) ->
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));
         let others = asked(&others, first.len());
         let only = first.elements().filter(|member| !others.iter().any(|set| set.contains(member)));
-        return collect(only.map(Element::text), limits);
+        return Set::from_distinct(only.map(Element::text), limits);
     }
-    let mut left = collect(first.iter(), limits);
+    let mut left = Set::from_distinct(first.iter(), limits);
     for member in others.iter().flat_map(|set| set.iter()) {
         if left.remove(&member) && left.as_ref().is_empty() {
             break;

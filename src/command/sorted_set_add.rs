@@ -69,12 +69,21 @@ impl Conditions {
         score: f64,
         limits: SortedSetLimits,
     ) -> Result<Change, Fault> {
-        let Some(old) = set.as_ref().score(member) else {
-            if self.xx {
-                return Ok(Change::Refused);
+        let mut change = Ok(Change::Refused);
+        set.update(member, limits, |old| {
+            change = self.change(old, score);
+            match change {
+                Ok(Change::Added(score) | Change::Updated(score)) => Some(score),
+                _ => None,
             }
-            set.set(member, score, limits);
-            return Ok(Change::Added(score));
+        });
+        change
+    }
+
+    /// What becomes of a member that has this score, or none.
+    fn change(self, old: Option<f64>, score: f64) -> Result<Change, Fault> {
+        let Some(old) = old else {
+            return Ok(if self.xx { Change::Refused } else { Change::Added(score) });
         };
         if self.nx {
             return Ok(Change::Refused);
@@ -86,11 +95,7 @@ impl Conditions {
         if (self.lt && score >= old) || (self.gt && score <= old) {
             return Ok(Change::Refused);
         }
-        if score == old {
-            return Ok(Change::Same(score));
-        }
-        set.set(member, score, limits);
-        Ok(Change::Updated(score))
+        Ok(if score == old { Change::Same(score) } else { Change::Updated(score) })
     }
 }
 

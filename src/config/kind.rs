@@ -110,6 +110,8 @@ pub enum Reason {
     },
     /// Not a number of bytes.
     Memory,
+    /// Neither that nor a percentage.
+    MemoryOrPercent,
     /// Neither `yes` nor `no`.
     YesNo,
     /// None of these names.
@@ -136,6 +138,7 @@ impl Reason {
             }
             Self::Range { min, max } => format!("expected a number between {min} and {max}"),
             Self::Memory => "expected bytes such as 100mb".to_owned(),
+            Self::MemoryOrPercent => "expected bytes such as 100mb, or 5%".to_owned(),
             Self::YesNo => "expected yes or no".to_owned(),
             Self::Choice(names) => format!("expected one of {}", names.join(", ")),
             Self::Count(0) => "expected a value".to_owned(),
@@ -158,6 +161,7 @@ impl Reason {
                 format!("argument must be between {min} and {max} inclusive")
             }
             Self::Memory => "argument must be a memory value".to_owned(),
+            Self::MemoryOrPercent => "argument must be a memory or percent value".to_owned(),
             Self::YesNo => "argument must be 'yes' or 'no'".to_owned(),
             Self::Choice(names) => {
                 format!("argument(s) must be one of the following: {}", names.join(", "))
@@ -279,7 +283,7 @@ pub(super) fn parse_integer(text: &str) -> Option<i64> {
 /// A number of bytes: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024, as in
 /// redis.conf. Unlike Redis, an empty or overflowing number is refused rather than read as 0 or
 /// as the largest.
-pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {

@@ -13,6 +13,7 @@ mod classes;
 mod error;
 mod help;
 mod kind;
+mod rewrite;
 mod rows;
 mod source;
 mod table;
@@ -32,6 +33,7 @@ use crate::value::limits::Limits;
 
 pub use classes::Classes;
 pub use error::{ConfigError, Origin};
+pub use kind::parse_bytes as bytes;
 pub use kind::{Kind, Reason, Stage};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
@@ -39,14 +41,14 @@ pub use table::{Directive, Group, When, find};
 pub use tls::{ClientAuth, TlsSettings};
 pub use value::{
     BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
-    SavePoint, Secret,
+    SavePoint, Secret, Share,
 };
 
 /// Every setting, typed. The names are those of the directives; the table has their bounds.
 ///
 /// Cloned and swapped as a whole when CONFIG SET changes it, so a reader always sees one
 /// consistent state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The file that was read at start, for INFO and CONFIG REWRITE.
     pub config_file: Option<PathBuf>,
@@ -132,6 +134,8 @@ pub struct Config {
 
     /// Bytes that data may take; 0 = no bound.
     pub maxmemory: u64,
+    /// What all clients together may take.
+    pub maxmemory_clients: Share,
     /// What happens at `maxmemory`.
     pub maxmemory_policy: EvictionPolicy,
     /// Milliseconds after which those who wait for a script are told so; 0 = never.
@@ -169,9 +173,17 @@ pub struct Config {
     pub slowlog_log_slower_than: i64,
     /// Entries of the slow log.
     pub slowlog_max_len: u64,
+    /// Whether the times of commands are kept as histograms.
+    pub latency_tracking: bool,
+    /// Which percentiles of them INFO shows.
+    pub latency_percentiles: Vec<f64>,
     /// Milliseconds from which an event is sampled for LATENCY; 0 = off.
     pub latency_monitor_threshold: u64,
 
+    /// Seconds that a stop waits for replicas at most.
+    pub shutdown_timeout: u32,
+    /// Whether the checksums of payloads are passed over: DEBUG, no directive.
+    pub skip_checksums: bool,
     /// Background work runs so many times a second.
     pub hz: u32,
     /// Snapshot rules. Kept only: persistence is not available yet.
@@ -238,6 +250,7 @@ impl Default for Config {
             repl_diskless_sync: true,
 
             maxmemory: 0,
+            maxmemory_clients: Share::Bytes(0),
             maxmemory_policy: EvictionPolicy::NoEviction,
             busy_reply_threshold: 5000,
             maxmemory_samples: 5,
@@ -266,8 +279,12 @@ impl Default for Config {
             logfile: String::new(),
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
+            latency_tracking: true,
+            latency_percentiles: vec![50.0, 99.0, 99.9],
             latency_monitor_threshold: 0,
 
+            shutdown_timeout: 10,
+            skip_checksums: false,
             hz: 10,
             save: Vec::new(),
 
@@ -335,6 +352,12 @@ impl Config {
             }
         }
         found
+    }
+
+    /// Whether a directive of this name is a secret.
+    pub fn is_secret(name: &[u8]) -> bool {
+        let directive = std::str::from_utf8(name).ok().and_then(find);
+        directive.is_some_and(|directive| matches!(directive.kind, Kind::Secret { .. }))
     }
 
     /// Changes several settings as CONFIG SET does: all of `pairs` (name, value) or, on the first

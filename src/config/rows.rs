@@ -16,7 +16,9 @@ use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
 };
 use super::table::{Directive, When};
-use super::value::{BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret};
+use super::value::{
+    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share,
+};
 use crate::access::user::NewChannels;
 
 const INT: i64 = i32::MAX as i64;
@@ -268,6 +270,20 @@ pub const TABLE: &[Directive] = &[
         |c| c.maxmemory,
         |c, v| put(&mut c.maxmemory, v),
     ),
+    row(
+        Memory,
+        "maxmemory-clients",
+        "Memory of all clients, bytes or a part of maxmemory such as 5%; 0 = no bound",
+    )
+    .words(
+        "<bytes>|<percent>%",
+        |c| c.maxmemory_clients.to_string(),
+        |c, words, _| {
+            let [word] = words else { return Err(Reason::Count(words.len())) };
+            c.maxmemory_clients = Share::parse(word)?;
+            Ok(())
+        },
+    ),
     row(Memory, "maxmemory-policy", "What to evict at maxmemory").choice(
         &EvictionPolicy::NAMES,
         |c| c.maxmemory_policy as usize,
@@ -428,13 +444,28 @@ pub const TABLE: &[Directive] = &[
     row(
         Observation,
         "latency-monitor-threshold",
-        "Milliseconds from which LATENCY records an event; no effect yet",
+        "Milliseconds from which LATENCY records an event; 0 = never",
     )
     .number(
         0,
         LONG,
         |c| wide(c.latency_monitor_threshold, LONG),
         |c, v| put(&mut c.latency_monitor_threshold, v),
+    ),
+    row(Observation, "latency-tracking", "Keep the times of commands as histograms")
+        .yes_no(|c| c.latency_tracking, |c, v| c.latency_tracking = v),
+    row(
+        Observation,
+        "latency-tracking-info-percentiles",
+        "Percentiles of them that INFO latencystats shows; empty = none",
+    )
+    .words(
+        "<percentile>...",
+        |c| join(&c.latency_percentiles),
+        |c, words, _| {
+            c.latency_percentiles = percentiles(words)?;
+            Ok(())
+        },
     ),
     row(Observation, "logfile", "Path of the log; empty = standard output")
         .at_start()
@@ -447,7 +478,7 @@ pub const TABLE: &[Directive] = &[
     row(
         Observation,
         "slowlog-log-slower-than",
-        "Microseconds from which SLOWLOG keeps a command; no effect yet",
+        "Microseconds from which SLOWLOG keeps a command; 0 = all, -1 = none",
     )
     .number(
         -1,
@@ -455,7 +486,7 @@ pub const TABLE: &[Directive] = &[
         |c| c.slowlog_log_slower_than,
         |c, v| put(&mut c.slowlog_log_slower_than, v),
     ),
-    row(Observation, "slowlog-max-len", "Entries of SLOWLOG; no effect yet").number(
+    row(Observation, "slowlog-max-len", "Entries of SLOWLOG").number(
         0,
         LONG,
         |c| wide(c.slowlog_max_len, LONG),
@@ -494,6 +525,12 @@ pub const TABLE: &[Directive] = &[
             Ok(())
         },
     ),
+    row(Process, "shutdown-timeout", "Seconds that a stop waits for replicas at most").number(
+        0,
+        INT,
+        |c| c.shutdown_timeout.into(),
+        |c, v| put(&mut c.shutdown_timeout, v),
+    ),
 ];
 
 /// The directives that Redis has and that change nothing here, sorted by name.
@@ -527,15 +564,12 @@ pub(super) const INERT: &[Directive] = &[
     inert("ignore-warnings", &[], ""),
     inert("io-threads-do-reads", &[], "no"),
     inert("jemalloc-bg-thread", &[], "yes"),
-    inert("latency-tracking", &[], "yes"),
-    inert("latency-tracking-info-percentiles", &[], "50 99 99.9"),
     inert("lazyfree-lazy-eviction", &[], "no"),
     inert("lazyfree-lazy-expire", &[], "no"),
     inert("lazyfree-lazy-server-del", &[], "no"),
     inert("lazyfree-lazy-user-del", &[], "no"),
     inert("lazyfree-lazy-user-flush", &[], "no"),
     inert("list-compress-depth", &[], "0"),
-    inert("maxmemory-clients", &[], "0"),
     inert("maxmemory-eviction-tenacity", &[], "10"),
     inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),
     inert("no-appendfsync-on-rewrite", &[], "no"),
@@ -564,7 +598,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("set-proc-title", &[], "yes"),
     inert("shutdown-on-sigint", &[], "default"),
     inert("shutdown-on-sigterm", &[], "default"),
-    inert("shutdown-timeout", &[], "10"),
     inert("stop-writes-on-bgsave-error", &[], "yes"),
     inert("supervised", &[], "no"),
     inert("syslog-enabled", &[], "no"),
@@ -672,6 +705,23 @@ impl Row {
     const fn inert(self, default: &'static str) -> Directive {
         self.holds(Kind::Inert { default })
     }
+}
+
+/// Percentiles, each from 0 to 100; one empty word is none.
+fn percentiles(words: &[&str]) -> Result<Vec<f64>, Reason> {
+    if words == [""] {
+        return Ok(Vec::new());
+    }
+    let parse = |word: &&str| {
+        let percent = word.parse::<f64>();
+        let percent = percent
+            .map_err(|_| Reason::Other("Invalid latency-tracking-info-percentiles parameters"))?;
+        let range = Reason::Other(
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
+        );
+        (0.0..=100.0).contains(&percent).then_some(percent).ok_or(range)
+    };
+    words.iter().map(parse).collect()
 }
 
 /// Stores a number that a row's bounds have already been held against.

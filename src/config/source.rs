@@ -23,7 +23,7 @@ const FILE_BYTES: u64 = 4 << 20;
 const PREFIX: &str = "EAVE_";
 
 /// What the process was asked to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Start {
     /// Serve, with these settings.
     Run(Box<Config>),

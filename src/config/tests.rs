@@ -130,6 +130,8 @@ fn another_value(row: &Directive) -> Option<String> {
             "save" => "3600 1 300 100",
             "notify-keyspace-events" => "AKE",
             "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
+            "latency-tracking-info-percentiles" => "1 2.5",
+            "maxmemory-clients" => "7%",
             other => panic!("give {other} a value here"),
         }
         .to_owned(),

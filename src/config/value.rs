@@ -374,3 +374,49 @@ impl DebugAccess {
     pub(super) const ALL: [Self; 3] = [Self::No, Self::Yes, Self::Local];
     pub(super) const NAMES: [&str; 3] = ["no", "yes", "local"];
 }
+
+/// An amount of memory, or a part of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths.
+    Percent(u64),
+}
+
+impl Share {
+    pub(super) fn parse(word: &str) -> Result<Self, Reason> {
+        match word.strip_suffix('%') {
+            Some(percent) => {
+                let percent = parse_integer(percent).and_then(|percent| percent.try_into().ok());
+                match percent {
+                    Some(101..) => {
+                        Err(Reason::Other("percentage argument must be less or equal to 100"))
+                    }
+                    Some(percent) => Ok(Self::Percent(percent)),
+                    None => Err(Reason::MemoryOrPercent),
+                }
+            }
+            None => parse_bytes(word).map(Self::Bytes).ok_or(Reason::MemoryOrPercent),
+        }
+    }
+
+    /// The bytes that are meant, of a `whole`.
+    pub fn bytes(self, whole: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => {
+                u64::try_from(u128::from(whole) * u128::from(percent) / 100).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}

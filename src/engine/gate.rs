@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::room::{self, Room};
 use crate::access;
-use crate::command::{self, Argv, Command, Flags};
+use crate::command::{self, Argv, Command, Flags, Number};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
 use crate::resp::reply::Protocol;
@@ -33,14 +33,7 @@ pub(super) fn admit(
     let command = match session.last {
         // Clients mostly say again what they have just said.
         Some((None, last)) if is_again(last, argv) => last,
-        _ => {
-            let named = match find_both(argv) {
-                Err(fault) => return Err(unnamed(session, argv, fault)),
-                Ok(named) => named,
-            };
-            session.last = Some(named);
-            named.1
-        }
+        _ => look_up(session, argv)?,
     };
     if !session.identity.is_free(node.access.generation()) {
         admit_user(node, session, command, argv)?;
@@ -101,12 +94,22 @@ pub(super) fn admit_queued(
     access::door::admit_at_exec(node, session, named, argv)
 }
 
-/// Refuses what is no command, or has too few words or too many.
-#[cold]
-fn unnamed(session: &mut Session, argv: Argv<'_>, fault: Fault) -> Fault {
-    // What was said of the next command has been said of this one: see `Interest::caching`.
-    session.last = None;
-    if session.door == Door::Rest { in_rest_words(argv, fault) } else { fault }
+/// Finds the row of a request that is another than the last.
+#[inline]
+fn look_up(session: &mut Session, argv: Argv<'_>) -> Result<&'static Command, Fault> {
+    let found = find_numbered(argv);
+    session.last = found.as_ref().ok().map(|found| found.0);
+    let checked = found.and_then(|((container, command), number)| {
+        session.number = number;
+        if command.takes(argv.len()) {
+            return Ok(command);
+        }
+        Err(Fault::arity(&command::full_name(container, command)))
+    });
+    match checked {
+        Err(fault) if session.door == Door::Rest => Err(in_rest_words(argv, fault)),
+        checked => checked,
+    }
 }
 
 #[cold]
@@ -171,7 +174,7 @@ pub(super) fn admit_in_script(
     session: &mut Session,
     argv: Argv<'_>,
 ) -> Result<&'static Command, Fault> {
-    let named = find_both(argv).map_err(|fault| in_script_words(argv, fault))?;
+    let named = find_both(argv).map_err(|fault| in_script_words(argv, &fault))?;
     let (_, command) = named;
     if command.flags.contains(Flags::INTERNAL) {
         return Err(UNKNOWN_IN_SCRIPT);
@@ -228,8 +231,8 @@ pub(super) fn may_call(node: &Node, session: &mut Session, argv: Argv<'_>) -> Op
 const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called from script");
 
 #[cold]
-fn in_script_words(argv: Argv<'_>, fault: Fault) -> Fault {
-    let arity = match &fault {
+fn in_script_words(argv: Argv<'_>, fault: &Fault) -> Fault {
+    let arity = match fault {
         Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
         Fault::Contended | Fault::Wait(_) => false,
     };
@@ -256,23 +259,33 @@ pub(super) fn find(argv: Argv<'_>) -> Result<&'static Command, Fault> {
     find_both(argv).map(|(_, command)| command)
 }
 
-/// Likewise, with the container of a subcommand.
-#[inline]
+/// Finds the row that `argv` names, with its container, and checks its arity.
+///
+/// # Errors
+/// As [`find`].
 fn find_both(argv: Argv<'_>) -> Result<Named, Fault> {
+    let ((container, command), _) = find_numbered(argv)?;
+    if command.takes(argv.len()) {
+        return Ok((container, command));
+    }
+    Err(Fault::arity(&command::full_name(container, command)))
+}
+
+/// Finds the row that `argv` names, down to the subcommand, with its container and its number.
+#[inline]
+fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
     let name = argv.first().copied().unwrap_or_default();
-    let Some(mut command) = command::lookup(name) else { return Err(unknown(argv)) };
-    let mut container = None;
-    if let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) {
-        let Some(subcommand) = command::subcommand(command, word) else {
-            return Err(unknown_subcommand(command, word));
-        };
-        container = Some(command);
-        command = subcommand;
-    }
-    if !command.takes(argv.len()) {
-        return Err(Fault::arity(&command::full_name(container, command)));
-    }
-    Ok((container, command))
+    let Some((command, number)) = command::lookup_numbered(name) else {
+        return Err(unknown(argv));
+    };
+    let (false, Some(word)) = (command.subcommands.is_empty(), argv.get(1)) else {
+        return Ok(((None, command), number));
+    };
+    let Some(at) = command::subcommand_at(command, word) else {
+        return Err(unknown_subcommand(command, word));
+    };
+    // A container's subcommands come behind it; there are some dozens at most.
+    Ok(((Some(command), &command.subcommands[at]), number + 1 + at as Number))
 }
 
 #[cold]

@@ -10,6 +10,7 @@ pub mod room;
 mod script;
 mod transaction;
 mod waits;
+mod watch;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ use crate::keyspace::usage::Tick;
 use crate::keyspace::view::{BEFORE_ALL, Surroundings};
 use crate::keyspace::{Access, Effects, Entry, LockSet, ReadView, Wanted, WriteView};
 use crate::node::Node;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
@@ -40,8 +42,13 @@ pub fn execute(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Result<(), Contended> {
-    let outcome = match gate::admit(node, session, argv) {
-        Ok(command) => run_or_queue(node, session, command, argv, reply),
+    let admitted = gate::admit(node, session, argv);
+    let ran = admitted.is_ok();
+    let outcome = match admitted {
+        Ok(command) if (node.rare.get() | session.rare).is_empty() => {
+            run_or_queue(node, session, command, argv, reply)
+        }
+        Ok(command) => watch::run(node, session, command, argv, reply),
         Err(fault) => Err(transaction::refused(node, session, argv, fault)),
     };
     let outcome = match outcome {
@@ -52,7 +59,8 @@ pub fn execute(
         Ok(()) | Err(Fault::Wait(_)) => {}
         Err(fault) => {
             let Some(text) = told(node, session, argv, fault) else { return Err(Contended) };
-            session.tally.errors += 1;
+            let number = session.last.is_some().then_some(session.number);
+            watch::failed(node, session, &text, number, ran);
             reply.error(&text);
         }
     }
@@ -98,10 +106,27 @@ fn run_or_queue(
     if session.queue.is_some() && !command.flags.contains(Flags::NOT_QUEUED) {
         return transaction::enqueue(session, argv, reply);
     }
+    let (number, start) = (session.number, session.stamp);
+    let outcome = run_alone(node, session, command, argv, reply);
+    if outcome != Err(Fault::Contended) {
+        watch::ended(node, session, number, start, argv);
+    }
+    outcome
+}
+
+/// Runs a command that is no part of a transaction.
+#[inline]
+fn run_alone(
+    node: &Node,
+    session: &mut Session,
+    command: &'static Command,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
     match command.run {
         Run::Read(run) => {
             let locks = lock(node, session.db, command, argv)?;
-            let around = surroundings(&mut session.config, session.door, session.now);
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let view = ReadView::new(&locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
@@ -113,11 +138,15 @@ fn run_or_queue(
         }
         Run::Write(run) | Run::Remember(run) => {
             let mut locks = lock(node, session.db, command, argv)?;
+            // Whoever pauses takes every lock once, so nothing slips through behind its answer.
+            if node.rare.get().contains(Rare::HOLDS_WRITES) {
+                return Err(watch::hold(session));
+            }
             if locks.is_awaited() {
                 return waits::write_awaited(node, session, command, argv, locks, reply);
             }
-            let (db, around) =
-                (session.db, surroundings(&mut session.config, session.door, session.now));
+            let db = session.db;
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
             node.begin(effects);
             let mut view = WriteView::new(&mut locks, db, around, effects);
@@ -244,9 +273,12 @@ fn remove_due(command: &Command, view: &mut WriteView<'_, '_>, argv: Argv<'_>) {
 /// What a handler needs to know besides its keys. It borrows of the session only the
 /// directives, so that the rest can change meanwhile.
 #[inline]
-fn surroundings(settings: &mut Settings, door: Door, now: u64) -> Surroundings<'_> {
+fn surroundings(settings: &mut Settings, door: Door, rare: Rare, now: u64) -> Surroundings<'_> {
     let config = settings.load();
-    let tick = Tick::new(now, config.usage_noted());
+    let mut tick = Tick::new(now, config.usage_noted());
+    if rare.contains(Rare::NO_TOUCH) {
+        tick = tick.unnoted();
+    }
     let now = if door == Door::Leader { BEFORE_ALL } else { now };
     Surroundings { now, tick, config }
 }
@@ -289,7 +321,7 @@ fn run_locked(
 ) -> Outcome {
     let outcome = match command.run {
         Run::Read(run) => {
-            let around = surroundings(&mut session.config, session.door, session.now);
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let view = ReadView::new(locks, session.db, around);
             let outcome = run(&view, argv, reply);
             session.tally.count(view.lookups());
@@ -300,7 +332,7 @@ fn run_locked(
             outcome
         }
         Run::Write(run) | Run::Remember(run) => {
-            let around = surroundings(&mut session.config, session.door, session.now);
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let mut view = WriteView::new(locks, session.db, around, effects);
             let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(session.db, argv);

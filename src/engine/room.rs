@@ -13,7 +13,9 @@ use crate::keyspace::usage::Tick;
 use crate::keyspace::{Entry, Kind};
 use crate::limits::BULKY_BYTES;
 use crate::node::Node;
+use crate::observe::latency::Happening;
 use crate::observe::stats;
+use crate::pause::Pause;
 
 /// The longest that one command evicts (Redis: `maxmemory-eviction-tenacity` 10).
 const TURN: Duration = Duration::from_micros(500);
@@ -37,6 +39,9 @@ pub fn make(node: &Node, config: &Config) -> Room {
     if config.maxmemory == 0 || node.memory.counted() <= config.maxmemory {
         return Room::Enough;
     }
+    if Pause::lasts(node) {
+        return Room::Enough;
+    }
     // What a replica holds is its leader's to decide.
     if node.replication.is_replica() {
         return Room::Enough;
@@ -44,7 +49,9 @@ pub fn make(node: &Node, config: &Config) -> Room {
     if config.maxmemory_policy == EvictionPolicy::NoEviction {
         return Room::Full;
     }
+    let start = clock::instant();
     let (room, evicted) = evict(node, config);
+    node.observer.happened(Happening::EvictionCycle, start.elapsed());
     stats::add(&node.stats.evicted, evicted);
     room
 }

@@ -245,6 +245,7 @@ struct Stage<'a, 'k> {
 const LOOK_EVERY: u32 = 64;
 
 impl<'a, 'k> Stage<'a, 'k> {
+    #[expect(clippy::too_many_arguments, reason = "it is all that a stage is made of")]
     fn new(
         node: &'a Node,
         session: &'a mut Session,

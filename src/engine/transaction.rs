@@ -6,15 +6,16 @@
 
 use smallvec::SmallVec;
 
-use super::{finish, gate, run_locked, waits, want};
+use super::{finish, gate, run_locked, waits, want, watch};
 use crate::command::args::is;
-use crate::command::{Argv, Command, Control, Keys, Run};
+use crate::command::{self, Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
 use crate::sync::atomic::Ordering;
@@ -112,7 +113,8 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
     let mut wanted: SmallVec<[Wanted; 8]> =
         keys.iter().map(|key| Wanted::key(db, key, Access::Exclusive)).collect();
     let mut locks = LockSet::all(&node.keyspace, &mut wanted)?;
-    let mut around = super::surroundings(&mut session.config, session.door, session.now);
+    let mut around =
+        super::surroundings(&mut session.config, session.door, session.rare, session.now);
     // To watch a key is no use of it.
     around.tick = around.tick.unnoted();
     node.begin(&mut session.effects);
@@ -246,6 +248,9 @@ fn run_all(
     } else {
         LockSet::all(&node.keyspace, &mut wanted)?
     };
+    if node.rare.get().contains(Rare::HOLDS_WRITES) && rows.iter().any(|row| row.writes()) {
+        return Err(watch::hold(session));
+    }
     if locks.is_awaited() && !everything {
         drop(locks);
         locks = lock_with_served(node, session, commands, rows, &mut wanted)?;
@@ -314,6 +319,7 @@ fn run_each(
 ) {
     reply.array(commands.len());
     for (argv, command) in commands.iter().zip(rows) {
+        let (number, start) = (command::number(command), session.stamp);
         let may = if session.identity.is_free(node.access.generation()) {
             Ok(())
         } else {
@@ -322,15 +328,20 @@ fn run_each(
         let ran =
             may.and_then(|()| run_locked(node, session, command, argv, locks, effects, reply));
         session.tally.commands += 1;
+        watch::ended(node, session, number, start, argv);
         if let Err(fault) = ran {
-            session.tally.errors += 1;
-            reply.error(match &fault {
+            let text = match &fault {
                 Fault::Text(text) => text,
                 // Every lock that a command may want is held.
                 Fault::Contended | Fault::Wait(_) => {
                     "ERR internal error: a lock was missing in a transaction"
                 }
-            });
+            };
+            watch::failed(node, session, text, Some(number), true);
+            reply.error(text);
+        }
+        if !node.rare.get().is_empty() {
+            watch::tell(node, session, command, argv);
         }
     }
 }
@@ -354,7 +365,8 @@ fn want_all(
 
 /// Whether a watched key has changed since it was watched, its becoming due included.
 fn watched_changed(session: &mut Session, locks: &mut LockSet<'_>, effects: &mut Effects) -> bool {
-    let mut around = super::surroundings(&mut session.config, session.door, session.now);
+    let mut around =
+        super::surroundings(&mut session.config, session.door, session.rare, session.now);
     around.tick = around.tick.unnoted();
     for (db, key) in &session.watches.keys {
         WriteView::new(locks, *db, around, effects).exists(key);

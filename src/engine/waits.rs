@@ -86,7 +86,7 @@ fn run<'k>(
 ) -> Outcome {
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
-    let around = surroundings(&mut session.config, session.door, session.now);
+    let around = surroundings(&mut session.config, session.door, session.rare, session.now);
     let outcome = run_on(command, session.db, argv, around, &mut locks, &mut effects, reply);
     effects.settle(session.db, argv);
     node.record(&mut effects);
@@ -112,7 +112,7 @@ fn run<'k>(
 
 /// What a session's present command sees around it.
 pub(super) fn around_of(session: &mut Session) -> Surroundings<'_> {
-    surroundings(&mut session.config, session.door, session.now)
+    surroundings(&mut session.config, session.door, session.rare, session.now)
 }
 
 /// Runs a command on locks that are held.
@@ -127,10 +127,8 @@ fn run_on(
 ) -> Outcome {
     match command.run {
         Run::Read(run) => {
-            let view = ReadView::new(locks, db, around);
-            let outcome = run(&view, argv, reply);
-            effects.events.extend(view.missed());
-            outcome
+            // That keys are missing was told when it was asked for the first time.
+            run(&ReadView::new(locks, db, around), argv, reply)
         }
         Run::Write(run) | Run::Remember(run) => {
             let mut view = WriteView::new(locks, db, around, effects);

@@ -11,6 +11,7 @@
 //! Left out on purpose: replies, and what a command means.
 
 pub mod cut;
+pub mod digest;
 mod dues;
 pub mod effects;
 pub mod entry;

@@ -26,8 +26,9 @@ use crate::keyspace::locks::Contended;
 use crate::keyspace::warm;
 use crate::limits::{FLUSH_BYTES, OUTPUT_BYTES_BEFORE_AUTH, READ_BYTES};
 use crate::node::Node;
-use crate::observe::stats;
+use crate::observe::{commands, stats};
 use crate::patience::Patience;
+use crate::rare::Rare;
 use crate::resp::request::Decoded;
 use crate::resp::{ProtocolError, Reply, RequestDecoder, RequestLimits, RespReply};
 use crate::session::Session;
@@ -69,6 +70,8 @@ pub struct Connection<S> {
     written: usize,
     /// Whether `input` may hold a whole request.
     more: bool,
+    /// Whether the next request waits until the client is woken.
+    held: bool,
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
     /// What wakes this connection from outside, as last registered. A wake takes it off the
@@ -87,6 +90,8 @@ enum Stop {
     Drained,
     /// A shard is busy.
     Contended,
+    /// The next command has to wait until the client is woken.
+    Held,
     /// Replies are to be written before more is executed.
     OutputFull,
     /// The client waits: what it has asked behind that waits too.
@@ -105,6 +110,8 @@ enum Ran {
     Done,
     /// A shard is busy: nothing has happened.
     Contended,
+    /// It has to wait until the client is woken: nothing has happened.
+    Held,
     /// Its answer was larger than the client may leave unread.
     Cut,
 }
@@ -116,12 +123,18 @@ fn run(
     most: usize,
     output: &mut Vec<u8>,
 ) -> Ran {
+    let start = output.len();
     let mut reply = RespReply::bounded(output, session.protocol, most);
-    match engine::execute(node, session, argv, &mut reply) {
+    let ran = match engine::execute(node, session, argv, &mut reply) {
+        Err(Contended) if std::mem::take(&mut session.held) => Ran::Held,
         Err(Contended) => Ran::Contended,
         Ok(()) if reply.is_cut() => Ran::Cut,
         Ok(()) => Ran::Done,
+    };
+    if session.rare.intersects(Rare::SILENT) && matches!(ran, Ran::Done) {
+        output.truncate(session.leave_out(start, output.len()));
     }
+    ran
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -137,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Vec::new(),
             written: 0,
             more: false,
+            held: false,
             overflown: false,
             waker: None,
             timer: None,
@@ -150,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         engine::forget_watches(&self.node, &mut self.session);
         engine::forget_wait(&self.node, &mut self.session);
         self.session.forget_subscriptions(&self.node);
+        self.session.watch_no_more(&self.node);
         self.node.tracking.disable(&mut self.session);
         end
     }
@@ -174,8 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending if self.is_cut() => return Poll::Ready(End::Closed),
                 Poll::Pending => return Poll::Pending,
             }
-            // A node that stops still answers what it has read.
-            if self.session.closing || (self.session.client.is_closing() && !self.more) {
+            // A node that stops still answers what it has read; who is cut is answered no more.
+            let ends = self.session.client.is_closing() && (!self.more || self.held);
+            if self.session.closing || self.is_cut() || ends {
                 return Poll::Ready(self.end());
             }
             if self.session.waiting.is_some() {
@@ -185,6 +201,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             }
             if self.more {
+                if self.held {
+                    // Before the command is tried again, or a wake in between would be lost.
+                    self.session.client.register(context.waker());
+                }
                 ready!(self.patience.poll(context));
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
@@ -235,12 +255,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Yields when a shard was busy.
     fn after(&mut self, stop: Stop, context: &mut Context<'_>) -> Poll<()> {
         self.more = !matches!(stop, Stop::Drained | Stop::Waiting);
-        if matches!(stop, Stop::Contended) && self.output.is_empty() {
-            self.patience.disappoint(context);
-            return Poll::Pending;
+        let again = std::mem::replace(&mut self.held, matches!(stop, Stop::Held));
+        match stop {
+            Stop::Contended if self.output.is_empty() => {
+                self.patience.disappoint(context);
+                Poll::Pending
+            }
+            // The first time, the command is tried once more with the waker registered.
+            Stop::Held if again && self.output.is_empty() => Poll::Pending,
+            _ => {
+                self.patience.renew();
+                Poll::Ready(())
+            }
         }
-        self.patience.renew();
-        Poll::Ready(())
     }
 
     /// Ends when what the client waits for has come, or has not come in time: then its answer
@@ -312,6 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(Ok(0));
             }
             stats::add(&self.node.stats.input_bytes, read.len() as u64);
+            commands::read();
             let stop = if self.input.is_empty() {
                 let stop = self.execute_from(read, 0);
                 self.input.extend_from_slice(&read[self.taken..]);
@@ -380,11 +408,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         stats::add(&self.node.stats.output_bytes, written as u64);
         // TLS keeps what the socket does not take; `poll_flush` asks again.
         let _ = Pin::new(&mut self.stream).poll_flush(&mut context);
+        commands::wrote();
         self.output.extend_from_slice(&output[written..]);
     }
 
     fn execute(&mut self, input: &[u8], from: usize, output: &mut Vec<u8>) -> Stop {
         self.taken = from;
+        self.session.begin(&self.node);
         loop {
             // Read again every few requests, so that none sees an old time.
             self.session.now = clock::unix_ms();
@@ -474,7 +504,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let argv: Arguments<'_> = self.decoder.arguments(rest).collect();
         let ran = run(&self.node, &mut self.session, &argv, most, output);
         drop(argv);
-        if !matches!(ran, Ran::Contended) {
+        if !matches!(ran, Ran::Contended | Ran::Held) {
             self.decoder.shrink();
         }
         self.after_request(&ran, consumed, output)
@@ -483,8 +513,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Goes on behind a request, unless something says to stop.
     #[inline]
     fn after_request(&mut self, ran: &Ran, consumed: usize, output: &mut Vec<u8>) -> Option<Stop> {
-        if matches!(ran, Ran::Contended) {
-            return Some(Stop::Contended);
+        match ran {
+            Ran::Contended => return Some(Stop::Contended),
+            Ran::Held => return Some(Stop::Held),
+            Ran::Done | Ran::Cut => {}
         }
         self.taken += consumed;
         if self.session.tracking.is_some() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
+use tikv_jemalloc_ctl::{Access, AsName, Mib, stats, stats_print};
 
 /// Bytes that a thread may have allocated without the others knowing.
 const STEP_BYTES: u64 = 64 * 1024;
@@ -22,6 +23,7 @@ pub struct Memory {
     used: AtomicU64,
     peak: AtomicU64,
     resident: AtomicU64,
+    startup: AtomicU64,
     /// Of `used`, what is not data's: replicas' unsent bytes beyond the backlog.
     apart: AtomicU64,
     /// Of `used`, what another thread is freeing.
@@ -59,8 +61,8 @@ impl Memory {
         if tikv_jemalloc_ctl::epoch::advance().is_err() {
             return;
         }
-        let used = tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0) as u64;
-        let resident = tikv_jemalloc_ctl::stats::resident::read().unwrap_or(0) as u64;
+        let used = stats::allocated::read().unwrap_or(0) as u64;
+        let resident = stats::resident::read().unwrap_or(0) as u64;
         self.used.store(used, Ordering::Relaxed);
         // What this thread has not told is in the reading.
         METER.with(|meter| meter.told.set(meter.net()));
@@ -116,6 +118,17 @@ impl Memory {
         });
     }
 
+    /// Bytes that were allocated when the node had started.
+    pub fn startup(&self) -> u64 {
+        self.startup.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the node has started.
+    pub fn started(&self) {
+        self.refresh();
+        self.startup.store(self.used(), Ordering::Relaxed);
+    }
+
     /// The most bytes that were seen allocated.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
@@ -138,4 +151,69 @@ impl Drop for Doom {
         self.memory.counted();
         self.memory.doomed.fetch_sub(self.bytes, Ordering::Relaxed);
     }
+}
+
+/// What the allocator says, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap {
+    /// Allocated.
+    pub allocated: u64,
+    /// In pages that hold something.
+    pub active: u64,
+    /// In memory.
+    pub resident: u64,
+}
+
+impl Heap {
+    /// Asks the allocator, as of the last refresh.
+    pub fn read() -> Heap {
+        Heap {
+            allocated: stats::allocated::read().unwrap_or(0) as u64,
+            active: stats::active::read().unwrap_or(0) as u64,
+            resident: stats::resident::read().unwrap_or(0) as u64,
+        }
+    }
+}
+
+/// Bytes of memory that the system counts of this process.
+pub fn process_bytes() -> u64 {
+    kilobytes("/proc/self/status", "VmRSS:") * 1024
+}
+
+/// Bytes of memory that this machine has.
+pub fn machine_bytes() -> u64 {
+    kilobytes("/proc/meminfo", "MemTotal:") * 1024
+}
+
+/// The figure of a line such as `VmRSS:   12 kB`; 0 where there is none.
+fn kilobytes(file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// What the allocator says of itself at length.
+pub fn allocator_report() -> String {
+    let mut report = Vec::new();
+    // Writing to a Vec does not fail.
+    let _ = stats_print::stats_print(&mut report, stats_print::Options::default());
+    String::from_utf8_lossy(&report).into_owned()
+}
+
+/// Has the allocator give free pages back to the system.
+///
+/// # Errors
+/// What it says instead.
+pub fn purge() -> Result<(), tikv_jemalloc_ctl::Error> {
+    let arenas = tikv_jemalloc_ctl::arenas::narenas::read()?;
+    let mut decay: Mib<[usize; 3]> = b"arena.0.dirty_decay_ms\0".name().mib()?;
+    for arena in 0..arenas as usize {
+        decay[1] = arena;
+        // An arena that was never used has no such setting.
+        let Ok(present) = Access::<isize>::read(&decay) else { continue };
+        // To let pages decay at once is to have them all go now.
+        decay.write(0_isize)?;
+        decay.write(present)?;
+    }
+    Ok(())
 }

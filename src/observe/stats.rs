@@ -24,6 +24,14 @@ pub struct Stats {
     pub expired: AtomicU64,
     /// Keys evicted.
     pub evicted: AtomicU64,
+    /// Clients cut because all together took more than `maxmemory-clients`.
+    pub evicted_clients: AtomicU64,
+    /// Microseconds spent on freeing due keys.
+    pub sweep_us: AtomicU64,
+    /// Rounds of that which ran out of time.
+    pub sweeps_cut: AtomicU64,
+    /// Milliseconds for which more than `maxmemory` was in use.
+    pub full_ms: AtomicU64,
     /// Reads that found their key.
     pub hits: AtomicU64,
     /// Reads that did not.
@@ -54,6 +62,10 @@ impl Stats {
             output_bytes,
             expired,
             evicted,
+            evicted_clients,
+            sweep_us,
+            sweeps_cut,
+            full_ms,
             hits,
             misses,
             panics,
@@ -72,6 +84,10 @@ impl Stats {
             output_bytes,
             expired,
             evicted,
+            evicted_clients,
+            sweep_us,
+            sweeps_cut,
+            full_ms,
             hits,
             misses,
             panics,

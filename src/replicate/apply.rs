@@ -116,7 +116,7 @@ impl Applier {
     /// Executes from where it stopped; answers up to where everything is applied.
     fn execute(&mut self, node: &Node) -> (usize, Stop) {
         let mut applied = 0;
-        self.session.now = clock::unix_ms();
+        self.session.begin(node);
         loop {
             let rest = &self.buffer[self.executed..];
             let consumed = match self.decoder.decode(rest, &LIMITS) {

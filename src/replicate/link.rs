@@ -28,11 +28,15 @@ use crate::limits::READ_BYTES;
 use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
+use crate::pause::Pause;
 use crate::script::Vm;
 use crate::script::library::{Replace, Set};
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Time between two looks whether a pause of clients is over, which holds the stream too.
+const HELD: Duration = Duration::from_millis(10);
 
 /// Milliseconds before a leader is tried again whose stream was not understood.
 const BROKEN_PAUSE_MS: u64 = 5000;
@@ -358,6 +362,7 @@ impl<'a> Link<'a> {
             self.replica.step(Event::Applied(applied), now_ms);
             match stop {
                 Stop::Drained => return Ok(actions),
+                Stop::Contended if Pause::lasts(self.node) => tokio::time::sleep(HELD).await,
                 Stop::Contended => {
                     if applied > 0 {
                         patience.renew();

@@ -11,9 +11,11 @@ use super::asked::Asked;
 use super::refusal::Refusal;
 use crate::access::user::DEFAULT;
 use crate::access::users::READ_ONLY;
-use crate::access::{User, token};
+use crate::access::{User, door, token};
 use crate::clients::Client;
 use crate::clock;
+use crate::command::{self, Argv};
+use crate::fault::Outcome;
 use crate::node::Node;
 use crate::observe::stats;
 use crate::session::Session;
@@ -33,6 +35,22 @@ impl Sender {
         };
         session.become_user(user);
     }
+}
+
+/// Whether a session may listen to what `argv` names, as the gate would ask.
+///
+/// # Errors
+/// What the client is told if not.
+pub(super) fn may_listen(node: &Node, session: &mut Session, argv: Argv<'_>) -> Outcome {
+    let Some(command) = argv.first().and_then(|name| command::lookup(name)) else { return Ok(()) };
+    if session.identity.is_free(node.access.generation()) {
+        return Ok(());
+    }
+    door::identify(node, session)?;
+    if session.identity.is_free(node.access.generation()) {
+        return Ok(());
+    }
+    door::admit(node, session, (None, command), argv)
 }
 
 /// Who has sent a request.

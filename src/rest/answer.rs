@@ -1,18 +1,66 @@
 //! Responses: bodies, and the headers that every one of them has.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use hyper::{Response, StatusCode};
 
+use super::events::Events;
 use super::refusal::Refusal;
 
-/// A response of this door; its body is known when its head is sent.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// A response of this door.
+pub(super) type Answer = Response<Content>;
+
+/// The body of a response.
+pub(super) enum Content {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// What comes, as it comes.
+    Events(Box<Events>),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Content::Whole(body) => Pin::new(body).poll_frame(context),
+            Content::Events(events) => {
+                events.poll(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Content::Whole(body) => body.is_end_stream(),
+            Content::Events(_) => false,
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Content::Whole(body) => body.size_hint(),
+            Content::Events(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// `application/json`, in which the clients expect the character set.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -29,7 +77,7 @@ const HEADERS: usize = 5;
 
 /// A response with a body.
 pub(super) fn with_body(status: StatusCode, kind: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(Content::Whole(Full::new(body)));
     *answer.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(CONTENT_TYPE, kind);
@@ -37,9 +85,20 @@ pub(super) fn with_body(status: StatusCode, kind: HeaderValue, body: Bytes) -> A
     answer
 }
 
+/// A response that goes on until its client has enough.
+pub(super) fn with_events(events: Events) -> Answer {
+    let mut answer = Response::new(Content::Events(Box::new(events)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies of the nginx kind gather answers otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
 /// A response without one.
 pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Content::Whole(Full::default()));
     *answer.status_mut() = status;
     answer
 }

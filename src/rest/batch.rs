@@ -43,7 +43,7 @@ impl Caller {
                 patience.renew();
             }
             before = pipeline.next;
-            patience.wait().await;
+            self.wait(&mut patience).await;
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -70,7 +70,7 @@ impl Caller {
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
                 Err(Fault::Contended | Fault::Wait(_)) => {}
             }
-            patience.wait().await;
+            self.wait(&mut patience).await;
         }
     }
 

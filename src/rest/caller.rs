@@ -19,21 +19,26 @@ use super::access::{self, Sender};
 use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
+use super::events::Events;
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
 use super::{health, json, path, take};
 use crate::clients::Client;
-use crate::clock;
 use crate::command::Argv;
 use crate::engine;
+use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
 use crate::node::Node;
 use crate::observe::stats;
 use crate::patience::Patience;
+use crate::pubsub::Topic;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Session};
+
+/// Time between two attempts of a command that is held.
+const HELD: Duration = Duration::from_millis(10);
 
 /// The client at the other end of a connection.
 #[derive(Debug)]
@@ -130,6 +135,9 @@ impl Caller {
             "/multi-exec" => self.transaction(sender, &body, asked.encoding).await,
             "/v1/take" => take::answer(self, sender, take::Verb::Take, head, asked, &body).await,
             "/v1/peek" => take::answer(self, sender, take::Verb::Peek, head, asked, &body).await,
+            path if topic(path).is_some() && head.method != Method::HEAD => {
+                self.listen(sender, path)
+            }
             path => {
                 let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
                     path::segments(path).collect();
@@ -143,6 +151,22 @@ impl Caller {
         }
     }
 
+    /// Listens to what the path names. A slash in the name is the name's own.
+    fn listen(&self, sender: &Sender, path: &str) -> Result<Answer, Refusal> {
+        let Some((topic, command)) = topic(path) else { return Err(Refusal::EMPTY_COMMAND) };
+        let segments: Vec<_> = path::segments(path).skip(1).collect();
+        if segments.is_empty() {
+            let fault = Fault::arity(command);
+            return Err(refusal(fault));
+        }
+        let name = segments.join(&b'/');
+        let mut desk = self.desk.lock();
+        let session = desk.open(&self.node, sender);
+        access::may_listen(&self.node, session, &[command.as_bytes(), &name]).map_err(refusal)?;
+        let (node, client) = (Arc::clone(&self.node), Arc::clone(&self.client));
+        Ok(answer::with_events(Events::listen(node, client, topic, &name)))
+    }
+
     /// Runs one command. A busy shard is waited for by letting others run.
     async fn command(&self, sender: &Sender, argv: Argv<'_>, format: Format) -> Answer {
         if argv.is_empty() {
@@ -153,6 +177,17 @@ impl Caller {
             if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
                 return answer;
             }
+            self.wait(&mut patience).await;
+        }
+    }
+
+    /// Lets others run before a command is tried again. One that a pause holds is tried a
+    /// hundred times a second: a request over HTTP has nobody to wake it.
+    pub(super) async fn wait(&self, patience: &mut Patience) {
+        let held = std::mem::take(&mut self.desk.lock().session.held);
+        if held {
+            tokio::time::sleep(HELD).await;
+        } else {
             patience.wait().await;
         }
     }
@@ -179,6 +214,22 @@ impl Caller {
     }
 }
 
+/// What a path has its client listen to, and the command for that.
+fn topic(path: &str) -> Option<(Topic, &'static str)> {
+    let first = path.trim_start_matches('/').split('/').next()?;
+    let topics = [("subscribe", Topic::Channel), ("psubscribe", Topic::Pattern)];
+    let found = topics.into_iter().find(|(name, _)| first.eq_ignore_ascii_case(name));
+    found.map(|(name, topic)| (topic, name))
+}
+
+fn refusal(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Text(text) => Refusal::bad_request(text),
+        // Nothing is locked and nothing waited for when rights are asked for.
+        _ => Refusal::EMPTY_COMMAND,
+    }
+}
+
 impl Desk {
     /// Makes known what the session has done since it was opened.
     pub(super) fn close(&mut self, node: &Node) {
@@ -188,7 +239,7 @@ impl Desk {
 
     /// Makes the session ready for commands of this moment.
     pub(super) fn open(&mut self, node: &Node, sender: &Sender) -> &mut Session {
-        self.session.now = clock::unix_ms();
+        self.session.begin(node);
         sender.take_over(node, &mut self.session);
         &mut self.session
     }

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::answer::Content;
 use super::caller::Caller;
 use crate::clients::Client;
 use crate::clock;
@@ -36,8 +37,13 @@ pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
     let service = service_fn(|request| {
         let (caller, pulse) = (Arc::clone(&caller), Arc::clone(&pulse));
         async move {
-            let _busy = pulse.begin();
-            Ok::<_, Infallible>(caller.answer(request).await)
+            let busy = pulse.begin();
+            let mut answer = caller.answer(request).await;
+            drop(busy);
+            if let Content::Events(events) = answer.body_mut() {
+                events.keep(Streaming::new(Arc::clone(&pulse)));
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -153,6 +159,24 @@ impl Pulse {
 struct Busy<'a>(&'a Pulse);
 
 impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.phase.store(IDLE, Ordering::Relaxed);
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Marks an answer that goes on as one, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Streaming(Arc<Pulse>);
+
+impl Streaming {
+    fn new(pulse: Arc<Pulse>) -> Streaming {
+        pulse.phase.store(BUSY, Ordering::Relaxed);
+        Streaming(pulse)
+    }
+}
+
+impl Drop for Streaming {
     fn drop(&mut self) {
         self.0.phase.store(IDLE, Ordering::Relaxed);
         self.0.answered.fetch_add(1, Ordering::Relaxed);

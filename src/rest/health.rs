@@ -17,12 +17,12 @@ use crate::node::Node;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /health`.
-pub fn alive() -> Answer {
+pub(super) fn alive() -> Answer {
     status(StatusCode::OK, "{\"status\":\"ok\"}")
 }
 
 /// `GET /ready`.
-pub fn ready(node: &Node) -> Answer {
+pub(super) fn ready(node: &Node) -> Answer {
     if node.shutdown.is_cancelled() {
         status(StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"stopping\"}")
     } else if node.replication.is_replica() && !node.replication.is_connected() {

@@ -149,7 +149,7 @@ impl Caller {
             if let Ok(status) = self.try_decide(sender, argv) {
                 return status;
             }
-            patience.wait().await;
+            self.wait(&mut patience).await;
         }
     }
 

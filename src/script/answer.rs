@@ -80,14 +80,22 @@ fn write_table(
 ) -> mlua::Result<Option<Vec<Value>>> {
     let field = |name: &LuaString| table.raw_get::<Value>(name);
     if let Value::String(text) = field(&names.err)? {
-        return Ok(said(reply.error(&line(&text))));
+        reply.error(&line(&text));
+        return Ok(None);
     }
     if let Value::String(text) = field(&names.ok)? {
-        return Ok(said(reply.status(&line(&text))));
+        reply.status(&line(&text));
+        return Ok(None);
     }
     match field(&names.double)? {
-        Value::Integer(number) => return Ok(said(reply.double(number as f64))),
-        Value::Number(number) => return Ok(said(reply.double(number))),
+        Value::Integer(number) => {
+            reply.double(number as f64);
+            return Ok(None);
+        }
+        Value::Number(number) => {
+            reply.double(number);
+            return Ok(None);
+        }
         _ => {}
     }
     if let Value::Table(map) = field(&names.map)? {
@@ -108,13 +116,15 @@ fn write_table(
         return Ok(Some(members));
     }
     if let Value::String(number) = field(&names.big_number)? {
-        return Ok(said(reply.big_number(&line(&number))));
+        reply.big_number(&line(&number));
+        return Ok(None);
     }
     if let Value::Table(verbatim) = field(&names.verbatim_string)?
         && let Value::String(text) = verbatim.raw_get::<Value>(&names.string)?
         && let Value::String(format) = verbatim.raw_get::<Value>(&names.format)?
     {
-        return Ok(said(reply.verbatim_as(&format.as_bytes(), &text.as_bytes())));
+        reply.verbatim_as(&format.as_bytes(), &text.as_bytes());
+        return Ok(None);
     }
     write_list(table, reply).map(Some)
 }
@@ -124,10 +134,6 @@ fn write_table(
 fn line(text: &LuaString) -> String {
     let text = text.to_string_lossy();
     text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " ")
-}
-
-fn said((): ()) -> Option<Vec<Value>> {
-    None
 }
 
 fn write_list(table: &Table, reply: &mut dyn Reply) -> mlua::Result<Vec<Value>> {
@@ -148,7 +154,10 @@ fn write_list(table: &Table, reply: &mut dyn Reply) -> mlua::Result<Vec<Value>> 
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.to_string_lossy()),
-        Value::Integer(number) => Some(number.to_string()),
+        Value::Integer(number) if number.unsigned_abs() < 100_000_000_000_000 => {
+            Some(number.to_string())
+        }
+        Value::Integer(number) => Some(super::api::short_number(*number as f64)),
         Value::Number(number) => Some(super::api::short_number(*number)),
         _ => None,
     }

@@ -13,7 +13,7 @@ use super::host::{Answered, HOST};
 use super::library::{self, Described};
 use super::reply::{LuaReply, failure};
 use super::shebang::{self, ScriptFlags};
-use super::vm::{Registered, Shared, is_prelude, shortly};
+use super::vm::{Registered, Shared, is_prelude, shortly, unbounded};
 use super::{answer, cjson, cmsgpack, packed, registry, source};
 use crate::fault::Fault;
 use crate::resp::reply::Protocol;
@@ -123,7 +123,11 @@ pub(super) fn short_number(number: f64) -> String {
 
 /// Runs a command: `redis.call` and `redis.pcall`.
 fn call(lua: &Lua, shared: &Shared, values: MultiValue) -> mlua::Result<Checked> {
-    let arguments = match arguments(&values) {
+    unbounded(lua, || run(lua, shared, &values))
+}
+
+fn run(lua: &Lua, shared: &Shared, values: &MultiValue) -> mlua::Result<Checked> {
+    let arguments = match arguments(values) {
         Ok(arguments) => arguments,
         Err(why) => return fail(lua, shared, why),
     };

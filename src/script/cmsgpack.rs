@@ -1,7 +1,7 @@
 //! `cmsgpack` of scripts: MessagePack to Lua values and back, as lua-cmsgpack 0.4 has it.
 //!
 //! Tables within tables are walked by loops. Left out on purpose: types that Lua has no value
-//! for (extensions, dates), which are refused.
+//! for (extensions, dates, and binary texts of the newer format), which are refused.
 
 use mlua::{Lua, MultiValue, Table, Value};
 
@@ -324,11 +324,13 @@ impl Reader<'_, '_> {
                     }
                     (None, None) => top.key = Some(value),
                     (None, Some(key)) => {
-                        // Neither nil nor what is no number can be a key in Lua.
-                        let is_key = !key.is_nil() && !key.as_number().is_some_and(f64::is_nan);
-                        if is_key {
-                            top.table.raw_set(key, value)?;
+                        if key.is_nil() {
+                            return Err(Wrong::text("table index is nil"));
                         }
+                        if key.as_number().is_some_and(f64::is_nan) {
+                            return Err(Wrong::text("table index is NaN"));
+                        }
+                        top.table.raw_set(key, value)?;
                     }
                 }
                 if top.left > 0 {
@@ -376,15 +378,15 @@ impl Reader<'_, '_> {
             0xd1 => number(i16::from_be_bytes(self.take()?).into()),
             0xd2 => number(i32::from_be_bytes(self.take()?).into()),
             0xd3 => number(i64::from_be_bytes(self.take()?) as f64),
-            0xd9 | 0xc4 => {
+            0xd9 => {
                 let length = u8::from_be_bytes(self.take()?);
                 self.string(length.into())
             }
-            0xda | 0xc5 => {
+            0xda => {
                 let length = u16::from_be_bytes(self.take()?);
                 self.string(length.into())
             }
-            0xdb | 0xc6 => {
+            0xdb => {
                 let length = u32::from_be_bytes(self.take()?);
                 self.string(length as usize)
             }

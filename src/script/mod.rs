@@ -9,6 +9,7 @@
 //! purpose: the debugger (SCRIPT DEBUG).
 
 mod answer;
+#[expect(clippy::needless_pass_by_value, reason = "mlua hands arguments over by value")]
 mod api;
 pub mod busy;
 mod cjson;

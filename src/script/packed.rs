@@ -45,7 +45,7 @@ enum Item {
 }
 
 impl Item {
-    /// Bytes, and by what it is aligned.
+    /// Bytes that it takes.
     fn size(self) -> usize {
         match self {
             Item::Integer { bytes, .. } => bytes,
@@ -54,15 +54,6 @@ impl Item {
             Item::Padding => 1,
             Item::Ended => 0,
             Item::Text(bytes) => bytes,
-        }
-    }
-
-    fn alignment(self) -> usize {
-        match self {
-            Item::Integer { bytes, .. } => bytes,
-            Item::Float => 4,
-            Item::Double => 8,
-            _ => 1,
         }
     }
 }
@@ -139,27 +130,31 @@ impl<'f> Layout<'f> {
         Ok(None)
     }
 
-    /// Bytes to skip before an item that would begin at `at`.
-    fn gap(&self, item: Item, at: usize) -> Result<usize, Wrong> {
-        let alignment = item.alignment();
-        if alignment <= 1 || matches!(item, Item::Text(_)) {
-            return Ok(0);
+    /// Bytes to skip before an item that would begin at `at`. Sizes that are no power of two give
+    /// what they give in the library whose layouts these are.
+    fn gap(&self, item: Item, at: usize) -> usize {
+        let size = match item {
+            Item::Text(_) => 0,
+            item => item.size().min(self.align),
+        };
+        if size == 0 {
+            return 0;
         }
-        let alignment = alignment.min(self.align);
-        if !alignment.is_power_of_two() {
-            return Ok(0);
-        }
-        Ok(at.next_multiple_of(alignment) - at)
+        (size - (at & (size - 1))) & (size - 1)
     }
 }
 
-fn format(values: &[Value], name: &str) -> Result<mlua::BorrowedBytes, Wrong> {
+fn format(values: &[Value], name: &str) -> Result<Vec<u8>, Wrong> {
     text(values, 0, name)
 }
 
-fn text(values: &[Value], at: usize, name: &str) -> Result<mlua::BorrowedBytes, Wrong> {
+/// A string, or a number as one.
+fn text(values: &[Value], at: usize, name: &str) -> Result<Vec<u8>, Wrong> {
     match values.get(at) {
-        Some(Value::String(text)) => Ok(text.as_bytes()),
+        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
+        Some(number @ (Value::Integer(_) | Value::Number(_))) => {
+            Ok(super::answer::text(number).unwrap_or_default().into_bytes())
+        }
         other => Err(expected("string", other, at, name)),
     }
 }
@@ -189,7 +184,7 @@ fn pack(lua: &Lua, values: &[Value]) -> Result<Vec<Value>, Wrong> {
     let mut layout = Layout::new(&format);
     let (mut out, mut at, mut padding) = (Vec::new(), 1, 0usize);
     while let Some(item) = layout.next()? {
-        let gap = layout.gap(item, out.len())?;
+        let gap = layout.gap(item, out.len());
         padding += gap + usize::from(item == Item::Padding);
         if padding > MOST_PADDING {
             return Err(Wrong::text("format result too large"));
@@ -220,7 +215,7 @@ fn pack(lua: &Lua, values: &[Value]) -> Result<Vec<Value>, Wrong> {
                 let text = text(values, at, "pack")?;
                 let length = if length == 0 { text.len() } else { length };
                 let text = text.get(..length).ok_or_else(|| {
-                    Wrong::text(format!("bad argument #{} to 'pack' (string too short)", at + 1))
+                    Wrong::text(format!("bad argument #{} to 'pack' (string too short)", at + 2))
                 })?;
                 out.extend_from_slice(text);
             }
@@ -264,7 +259,7 @@ fn unpack(lua: &Lua, values: &[Value]) -> Result<Vec<Value>, Wrong> {
     let mut at = start as usize - 1;
     let mut results: Vec<Value> = Vec::new();
     while let Some(item) = layout.next()? {
-        at = at.saturating_add(layout.gap(item, at)?);
+        at = at.saturating_add(layout.gap(item, at));
         let rest = data.get(at..).ok_or(Wrong::text(SHORT))?;
         let bytes = rest.get(..item.size()).ok_or(Wrong::text(SHORT))?;
         at += item.size();
@@ -335,7 +330,7 @@ fn size(_: &Lua, values: &[Value]) -> Result<Vec<Value>, Wrong> {
     let mut layout = Layout::new(&format);
     let mut size = 0usize;
     while let Some(item) = layout.next()? {
-        let gap = layout.gap(item, size)?;
+        let gap = layout.gap(item, size);
         match item {
             Item::Ended => {
                 return Err(Wrong::text(

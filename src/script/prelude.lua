@@ -49,7 +49,8 @@ end
 -- one and the script's the next.
 local function pass(why, ...)
   if why then
-    error(why, 2)
+    -- What Lua itself says of a key has no place in front.
+    error(why, why:find("^table index") and 0 or 2)
   end
   return ...
 end
@@ -232,6 +233,14 @@ globals.table = shown(tables)
 local maths = copy(math, "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp "
   .. "log log10 max min mod modf pi pow rad random randomseed sin sinh sqrt tan tanh")
 maths.mod = maths.fmod
+local random = math.random
+function maths.random(...)
+  local least = ...
+  if select("#", ...) == 1 and type(least) == "number" and least < 1 then
+    error("bad argument #1 to 'random' (interval is empty)", 2)
+  end
+  return random(...)
+end
 globals.math = shown(maths)
 
 globals.coroutine = shown(copy(coroutine, "create isyieldable resume running status wrap yield"))

@@ -134,8 +134,8 @@ fn dotted<'t>(tokens: &[Token], word: impl Fn(usize) -> &'t [u8], first: usize) 
 /// The parenthesis that closes the one at `open`.
 fn closing<'t>(tokens: &[Token], word: impl Fn(usize) -> &'t [u8], open: usize) -> Option<usize> {
     let mut depth = 0usize;
-    for at in open..tokens.len() {
-        if tokens[at].kind != Kind::Mark {
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        if token.kind != Kind::Mark {
             continue;
         }
         match word(at) {

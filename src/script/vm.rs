@@ -32,6 +32,9 @@ use crate::resp::reply::Protocol;
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
+/// Bytes that a VM may keep without looking for what nobody needs any more.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+
 /// What frames of the prelude are called, so that errors pass over them.
 pub(super) const PRELUDE_NAME: &str = "=prelude";
 
@@ -411,11 +414,7 @@ impl Vm {
     }
 
     fn texts(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(texts.len(), 0)?;
-        for (index, text) in texts.iter().enumerate() {
-            table.raw_set(index + 1, self.lua.create_string(text)?)?;
-        }
-        Ok(table)
+        self.lua.create_sequence_from(texts.iter().map(LuaString::wrap))
     }
 }
 
@@ -462,6 +461,17 @@ pub(super) fn is_prelude(source: Option<&str>) -> bool {
     source == Some(PRELUDE_NAME)
 }
 
+/// Makes Lua values outside of the bound of memory: inside, mlua has to expect that every one of
+/// them fails, which costs several times as much. Whatever goes beyond is noticed by the next
+/// allocation of the script's own.
+pub(super) fn unbounded<R>(lua: &Lua, make: impl FnOnce() -> R) -> R {
+    // Only a VM without an allocator of mlua's refuses a bound, and none is.
+    let _ = lua.set_memory_limit(0);
+    let made = make();
+    let _ = lua.set_memory_limit(SCRIPT_MEMORY);
+    made
+}
+
 /// What came of a script.
 #[derive(Debug)]
 pub enum Ran {
@@ -482,7 +492,8 @@ pub fn run(
 ) -> Ran {
     let guard = Spoilt(vm);
     let ran = HOST.set(Lent(host), || -> mlua::Result<(bool, Value)> {
-        let (keys, arguments) = (vm.texts(keys)?, vm.texts(arguments)?);
+        let (keys, arguments) =
+            unbounded(&vm.lua, || Ok::<_, mlua::Error>((vm.texts(keys)?, vm.texts(arguments)?)))?;
         let run = if compiled.kind == Kind::Script { &vm.run } else { &vm.invoke };
         run.call((&compiled.function, keys, arguments))
     });
@@ -517,8 +528,26 @@ impl Vm {
                 "ERR Script killed by user with SCRIPT KILL...{place}"
             )));
         }
+        let outcome = self.answer(ran, compiled, protocol, reply);
+        if self.lua.used_memory() > KEPT_BYTES {
+            // What one script has needed is not kept from the next.
+            let _ = self.lua.gc_collect();
+        }
+        outcome
+    }
+
+    fn answer(
+        &self,
+        ran: mlua::Result<(bool, Value)>,
+        compiled: &Compiled,
+        protocol: Protocol,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        let name = compiled.name.as_str();
         match ran {
-            Ok((true, value)) => answer::write(&self.shared.names, value, protocol, reply),
+            Ok((true, value)) => {
+                unbounded(&self.lua, || answer::write(&self.shared.names, value, protocol, reply))
+            }
             Ok((false, error)) => Err(self.failure(&error, name)),
             Err(error) => Err(Fault::text(format!("ERR {}", shortly(&error)))),
         }

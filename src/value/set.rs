@@ -11,6 +11,7 @@
 //! out on purpose: replies, and the deletion of a set that has become empty.
 
 mod asked;
+mod distinct;
 mod integers;
 #[cfg(test)]
 mod tests;
@@ -273,8 +274,7 @@ impl Members {
     fn from_small(contents: &[u8]) -> Self {
         let small = SetRef::Small(contents);
         // One more, for the member that is the reason.
-        let table = Table::with_capacity(small.len() + 1);
-        let mut members = Members { table, member_bytes: 0 };
+        let mut members = Members::with_capacity(small.len() + 1);
         for member in small.iter() {
             members.insert(&member, &Encoded::new(&member));
         }
@@ -289,6 +289,12 @@ impl Members {
         fresh
     }
 
+    /// Room for so many members.
+    fn with_capacity(count: usize) -> Self {
+        Members { table: Table::with_capacity(count), member_bytes: 0 }
+    }
+
+    /// Adds a member that is not there.
     fn insert(&mut self, member: &[u8], item: &Encoded<'_>) {
         let stored = Member::new(item);
         self.member_bytes += stored.heap_bytes();

@@ -91,24 +91,39 @@ impl SortedSet {
 
     /// Gives `member` a score, which is not NaN; answers the one that it had.
     pub fn set(&mut self, member: &[u8], score: f64, limits: SortedSetLimits) -> Option<f64> {
-        debug_assert!(!score.is_nan(), "scores are in an order");
-        if self.large.is_none() {
-            let run = Run::of(self.blob.contents());
-            let old = run.find(&Encoded::new(member));
-            match old {
-                Some(old) if old.score == score => return Some(old.score),
-                Some(old) => run::remove(&mut self.blob, old.at, 1),
-                None if !fits(run, member, limits) => {
-                    self.grow(Members::from_small).insert(member, score);
-                    return None;
-                }
-                None => {}
-            }
-            // As in Redis, whose small form has no -0 either.
-            run::insert(&mut self.blob, member, score + 0.0);
-            return old.map(|old| old.score);
+        let mut old = None;
+        self.update(member, limits, |present| {
+            old = present;
+            Some(score)
+        });
+        old
+    }
+
+    /// Gives `member` the score that `choose` makes of the one that it has, if it makes one; it
+    /// is not NaN.
+    pub fn update(
+        &mut self,
+        member: &[u8],
+        limits: SortedSetLimits,
+        choose: impl FnOnce(Option<f64>) -> Option<f64>,
+    ) {
+        if let Some(members) = &mut self.large {
+            return members.update(member, choose);
         }
-        self.grow(Members::from_small).set(member, score)
+        let run = Run::of(self.blob.contents());
+        let old = run.find(&Encoded::new(member));
+        let Some(score) = choose(old.map(|old| old.score)) else { return };
+        debug_assert!(!score.is_nan(), "scores are in an order");
+        match old {
+            Some(old) if old.score == score => return,
+            Some(old) => run::remove(&mut self.blob, old.at, 1),
+            None if !fits(run, member, limits) => {
+                return self.grow(Members::from_small).insert(member, score);
+            }
+            None => {}
+        }
+        // As in Redis, whose small form has no -0 either.
+        run::insert(&mut self.blob, member, score + 0.0);
     }
 
     /// Takes `member` out; answers the score that it had.

@@ -83,7 +83,7 @@ fn a_generated_token_is_password_and_bearer_token() {
     let mut rest = client(&server, &made);
     assert_eq!(call(&mut rest, "PING"), UNAUTHORIZED, "there is no such user yet");
     assert_eq!(ask(&mut admin, &format!("ACL SETUSER ann on >{made} +ping +acl|whoami")), "OK");
-    assert_eq!(call(&mut rest, "PING"), "PONG");
+    assert_eq!(call(&mut rest, "PING"), "\"PONG\"");
     assert_eq!(call(&mut rest, "ACL WHOAMI"), "\"ann\"");
     let mut resp = server.connect().expect("the server answers");
     assert_eq!(ask(&mut resp, &format!("AUTH ann {made}")), "OK");
@@ -125,12 +125,11 @@ fn the_read_only_token_is_a_user_of_its_own() {
         "!NOPERM this user has no permissions to run the 'acl|whoami' command"
     );
     assert_eq!(call(&mut rest, "GET k"), "\"v\"");
-    assert_eq!(call(&mut rest, "PING"), "PONG");
+    assert_eq!(call(&mut rest, "PING"), "\"PONG\"");
     for refused in [
         "SET k w",
         "KEYS *",
         "SCAN 0",
-        "DBSIZE",
         "RANDOMKEY",
         "INFO",
         "CONFIG GET *",
@@ -167,9 +166,9 @@ fn who_guesses_is_slowed_down_at_both_doors() {
     let answer = call(&mut client(&server, REST_TOKEN), "PING");
     assert!(answer.contains("HTTP 429") && answer.contains(slowed), "{answer}");
     // Who has authenticated before goes on.
-    assert_eq!(ask(&mut admin, "PING"), "PONG");
+    assert_eq!(ask(&mut admin, "PING"), "\"PONG\"");
     assert_eq!(ask(&mut admin, "CONFIG SET auth-failures off"), "OK");
     assert_eq!(ask(&mut guesser, "AUTH secret"), "OK");
-    assert_eq!(call(&mut client(&server, REST_TOKEN), "PING"), "PONG");
+    assert_eq!(call(&mut client(&server, REST_TOKEN), "PING"), "\"PONG\"");
     assert_eq!(ask(&mut admin, "CONFIG GET auth-failures"), r#"["auth-failures" "off"]"#);
 }

@@ -191,11 +191,11 @@ fn command_rule() -> impl Strategy<Value = String> {
         "sort",
     ]);
     prop_oneof![
-        (prop::sample::select(vec!["+", "-"]), category)
+        1 => (prop::sample::select(vec!["+", "-"]), category)
             .prop_map(|(sign, category)| format!("{sign}@{category}")),
         4 => (prop::sample::select(vec!["+", "-"]), command)
             .prop_map(|(sign, command)| format!("{sign}{command}")),
-        prop::sample::select(vec!["allcommands", "nocommands", "reset"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["allcommands", "nocommands"]).prop_map(str::to_owned),
     ]
 }
 
@@ -219,14 +219,14 @@ fn pattern_rule() -> impl Strategy<Value = String> {
 fn user_rule() -> impl Strategy<Value = String> {
     let password = prop::sample::select(vec!["a", "b", "", "x y"]);
     prop_oneof![
-        prop::sample::select(vec![
+        1 => prop::sample::select(vec![
             "on", "off", "nopass", "resetpass", "sanitize-payload", "skip-sanitize-payload",
             "clearselectors", "ON", "", "bogus", ")", "()", "#abc",
             "#2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
             "!2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         ])
         .prop_map(str::to_owned),
-        (prop::sample::select(vec![">", "<"]), password)
+        1 => (prop::sample::select(vec![">", "<"]), password)
             .prop_map(|(sign, password)| format!("{sign}{password}")),
         2 => prop::collection::vec(prop_oneof![command_rule(), pattern_rule()], 0..4)
             .prop_map(|rules| format!("({})", rules.join(" "))),

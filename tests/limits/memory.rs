@@ -89,6 +89,31 @@ fn idle_connections_hold_no_buffers() -> Outcome {
     Ok(())
 }
 
+/// What a connection that waits for nothing costs; `cargo xtask bench --sessions` measures it for
+/// ten thousand.
+#[test]
+fn idle_connections_cost_little() -> Outcome {
+    const COUNT: u64 = 800;
+    let server = start(&[])?;
+    let mut held = Vec::new();
+    let mut grow = |count: u64| -> Result<u64, Failure> {
+        for _ in 0..count {
+            let mut client = server.connect()?;
+            must_be(&client.call(&["PING"])?, &Reply::Status("PONG".to_owned()), "PING")?;
+            must_be(&client.call(&["SET", "k", "v"])?, &ok(), "SET")?;
+            held.push(client);
+        }
+        Ok(server.resident_bytes()?)
+    };
+    // The first ones make the server set up what is not a connection's own.
+    let before = grow(100)?;
+    let each = grow(COUNT)?.saturating_sub(before) / COUNT;
+    if each > 4096 {
+        return Err(Failure(format!("{each} bytes each")));
+    }
+    Ok(())
+}
+
 /// What is asked for many times over is not gathered first: gigabytes, from kilobytes.
 #[test]
 fn replies_beyond_the_limit_are_cut_while_they_grow() -> Outcome {

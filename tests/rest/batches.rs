@@ -33,6 +33,43 @@ fn a_pipeline_answers_each_command_in_order() {
     assert_eq!(http.post("/", r#"["GET","n"]"#).json(), json!({ "result": "1000" }));
 }
 
+/// A request that waited would hold its connection, and the pipeline behind it.
+#[test]
+fn nobody_waits_over_http() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    let commands = [
+        r#"["BLPOP","k","l","0"]"#,
+        r#"["BLMOVE","k","l","LEFT","LEFT","0"]"#,
+        r#"["BLMPOP","0","1","k","LEFT"]"#,
+        r#"["BZPOPMAX","k","0"]"#,
+        r#"["BZMPOP","0","1","k","MIN"]"#,
+        r#"["XREAD","BLOCK","0","STREAMS","s","$"]"#,
+    ];
+    for command in commands {
+        assert_eq!(http.post("/", command).json(), json!({ "result": null }), "{command}");
+    }
+    let body = format!("[{}]", commands.join(","));
+    let nothing = Value::from(vec![json!({ "result": null }); commands.len()]);
+    for path in ["/pipeline", "/multi-exec"] {
+        assert_eq!(http.post(path, &body).json(), nothing, "{path}");
+    }
+    assert_eq!(http.post("/", r#"["WAIT","1","0"]"#).json(), json!({ "result": 0 }));
+    // What is pushed by HTTP serves those who wait elsewhere.
+    let mut taker = server.connect().expect("the server answers");
+    let id = taker.call(&["CLIENT", "ID"]).expect("the server answers");
+    taker.send_raw(b"BLPOP k 0\r\n").expect("the server answers");
+    let unblock = format!(r#"["CLIENT","LIST","ID","{id}"]"#);
+    while !http.post("/", &unblock).text().contains("flags=b") {
+        std::thread::yield_now();
+    }
+    let body = r#"[["RPUSH","k","a"],["LLEN","k"]]"#;
+    let items = http.post("/multi-exec", body).json();
+    assert_eq!(items, json!([{ "result": 1 }, { "result": 1 }]));
+    let taken = taker.receive().expect("the server answers").to_string();
+    assert_eq!(taken, r#"["k" "a"]"#);
+}
+
 #[test]
 fn what_is_no_pipeline_does_nothing() {
     let server = start(&[]);

@@ -103,7 +103,12 @@ fn what_is_no_command_is_told_so() {
         ("GET", "/a%0d%0ab", "", "ERR Command is not available: 'a\r\nb'. See "),
         ("GET", "/get", "", "ERR wrong number of arguments for 'get' command"),
         ("GET", "/multi/3", "", &format!("ERR Command \"MULTI\" {not_over_rest}")),
-        ("GET", "/subscribe/c", "", &format!("ERR Command \"SUBSCRIBE\" {not_over_rest}")),
+        (
+            "POST",
+            "/",
+            "[\"SUBSCRIBE\",\"c\"]",
+            &format!("ERR Command \"SUBSCRIBE\" {not_over_rest}"),
+        ),
         ("GET", "/hello", "", &format!("ERR Command \"HELLO\" {not_over_rest}")),
         ("GET", "/client/nosuch", "", "ERR unknown subcommand 'nosuch'"),
         ("GET", "/select/1", "", "ERR only database 0"),

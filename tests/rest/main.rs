@@ -11,6 +11,7 @@ mod support;
 mod batches;
 mod client;
 mod connections;
+mod events;
 mod forms;
 mod headers;
 mod take;

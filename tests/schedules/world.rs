@@ -10,6 +10,7 @@ use eave::keyspace::locks::Contended;
 use eave::node::Node;
 use eave::resp::RespReply;
 use eave::session::{Door, Session};
+use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread::{self, JoinHandle, Thread};
 
 /// Schedules of each kind, unless the environment says otherwise.
@@ -33,7 +34,9 @@ pub(crate) fn explore(test: impl Fn(Arc<Node>) + Send + Sync + 'static) {
 }
 
 fn config() -> Config {
-    Config { databases: 2, ..Config::default() }
+    let mut config = Config::default();
+    config.databases = 2;
+    config
 }
 
 /// Wakes a thread of shuttle.
@@ -125,13 +128,30 @@ fn text(reply: &[u8]) -> String {
     String::from_utf8_lossy(reply).trim_end().replace("\r\n", " ")
 }
 
-/// Asks commands one after the other in a thread of their own; answers their replies.
-pub(crate) fn asking(node: &Arc<Node>, lines: &'static [&'static str]) -> JoinHandle<Vec<String>> {
-    let node = Arc::clone(node);
-    thread::spawn(move || {
+/// A thread that asks commands.
+pub(crate) struct Asking {
+    thread: JoinHandle<Vec<String>>,
+    done: Arc<AtomicBool>,
+}
+
+impl Asking {
+    /// Its replies, once it has all.
+    pub(crate) fn join(self) -> Vec<String> {
+        self.thread.join().expect("it ends")
+    }
+}
+
+/// Asks commands one after the other in a thread of their own.
+pub(crate) fn asking(node: &Arc<Node>, lines: &'static [&'static str]) -> Asking {
+    let (node, done) = (Arc::clone(node), Arc::new(AtomicBool::new(false)));
+    let ended = Arc::clone(&done);
+    let thread = thread::spawn(move || {
         let mut client = Client::new(&node);
-        lines.iter().map(|line| client.ask(line)).collect()
-    })
+        let replies = lines.iter().map(|line| client.ask(line)).collect();
+        ended.store(true, Ordering::Release);
+        replies
+    });
+    Asking { thread, done }
 }
 
 /// Asks commands one after the other.
@@ -141,18 +161,18 @@ pub(crate) fn ask_all(node: &Arc<Node>, lines: &[&str]) -> Vec<String> {
 }
 
 /// What threads have answered.
-pub(crate) fn joined(threads: Vec<JoinHandle<Vec<String>>>) -> Vec<Vec<String>> {
-    threads.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+pub(crate) fn joined(threads: Vec<Asking>) -> Vec<Vec<String>> {
+    threads.into_iter().map(Asking::join).collect()
 }
 
 /// Asks commands again and again until threads end; answers what those have answered.
 pub(crate) fn until_done(
     node: &Arc<Node>,
-    threads: Vec<JoinHandle<Vec<String>>>,
+    threads: Vec<Asking>,
     lines: &[&str],
 ) -> Vec<Vec<String>> {
     let mut client = Client::new(node);
-    while !threads.iter().all(JoinHandle::is_finished) {
+    while !threads.iter().all(|asking| asking.done.load(Ordering::Acquire)) {
         lines.iter().for_each(|line| _ = client.ask(line));
         thread::yield_now();
     }

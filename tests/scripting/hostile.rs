@@ -64,7 +64,6 @@ const ATTACKS: &[&str] = &[
     "return loadstring('return ' .. string.rep('(', 100000))()",
     "return loadstring(string.rep('x=', 100000))()",
     // Size.
-    "return string.rep('x', 2^31)",
     "return ('x'):rep(1e9):rep(1e9)",
     "local s = 'x' while true do s = s .. s end",
     "local t = {} while true do t[#t + 1] = string.rep('x', 1e6) .. #t end",
@@ -89,6 +88,7 @@ const ATTACKS: &[&str] = &[
 
 /// Scripts that may answer something; what matters is that the server goes on.
 const ODDITIES: &[&str] = &[
+    "return string.rep('x', 2^31)",
     "local t = {} t[1] = t return t",
     "local t = {} for i = 1, 5000 do t = {t} end return t",
     "local t = {} for i = 1, 20 do t = {t} end return cmsgpack.pack(t)",

@@ -58,15 +58,25 @@ impl Server {
         Err(last)
     }
 
+    /// Starts a server with a configuration file, which may ask for a password.
+    pub(crate) fn start_with_file(program: Program, path: &str) -> Result<Server, String> {
+        Server::start(program, &[path.to_owned()])
+    }
+
     fn attempt(program: Program, options: &[String]) -> Result<Server, String> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let directory =
             std::env::temp_dir().join(format!("eave-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
         let [resp, other] = free_ports()?;
+        // A file stands in front of all options.
+        let (file, options) = match options {
+            [file, rest @ ..] if !file.starts_with("--") => (Some(file.as_str()), rest),
+            options => (None, options),
+        };
         let (mut command, rest) = match program {
-            Program::Eave => (eave(resp, other), Some(other)),
-            Program::Redis => (redis(resp), None),
+            Program::Eave => (eave(resp, other, file), Some(other)),
+            Program::Redis => (redis(resp, file), None),
         };
         let log = File::create(directory.join("log")).map_err(|e| format!("log: {e}"))?;
         let also = log.try_clone().map_err(|e| format!("log: {e}"))?;
@@ -84,7 +94,7 @@ impl Server {
             options.windows(2).find(|pair| pair[0] == "--requirepass").map(|pair| pair[1].clone());
         let mut server = Server { child, directory, resp, rest, password };
         server.wait_until_ready()?;
-        if program == Program::Redis {
+        if program == Program::Redis && file.is_none() {
             server.check_oracle()?;
         }
         Ok(server)
@@ -180,16 +190,18 @@ impl Drop for Server {
     }
 }
 
-fn eave(resp: SocketAddr, rest: SocketAddr) -> Command {
+fn eave(resp: SocketAddr, rest: SocketAddr, file: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eave"));
+    command.args(file);
     command.args(["--port", &resp.port().to_string()]);
     command.args(["--rest-port", &rest.port().to_string()]);
     command.args(["--bind", "127.0.0.1", "--rest-token", REST_TOKEN]);
     command
 }
 
-fn redis(resp: SocketAddr) -> Command {
+fn redis(resp: SocketAddr, file: Option<&str>) -> Command {
     let mut command = Command::new("redis-server");
+    command.args(file);
     command.args(["--port", &resp.port().to_string(), "--bind", "127.0.0.1"]);
     command.args(["--save", "", "--appendonly", "no"]);
     command

@@ -20,6 +20,7 @@ mod hand_over;
 mod load;
 mod memory;
 mod report;
+mod sessions;
 mod subject;
 
 use std::path::PathBuf;
@@ -52,8 +53,11 @@ pub(crate) struct Options {
     /// Measure only how the cost of a command grows with its collection
     #[arg(long, conflicts_with = "memory")]
     complexity: bool,
-    /// Measure only how quickly a client that waits is served
+    /// Measure only connections: memory of ten thousand idle ones, messages to a thousand
     #[arg(long, conflicts_with_all = ["memory", "complexity"])]
+    sessions: bool,
+    /// Measure only how quickly a client that waits is served
+    #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions"])]
     hand_over: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
@@ -98,6 +102,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.complexity {
         return grow(options, &cores, &pair, &progress);
     }
+    if options.sessions {
+        return connect(options, &cores, &pair, &progress);
+    }
     if options.hand_over {
         return hand_over(options, &cores, &pair, &progress);
     }
@@ -129,6 +136,25 @@ fn grow(options: &Options, cores: &Cores, pair: &Pair, progress: &ProgressBar) -
     print!("{text}");
     if options.write {
         report::write("complexity", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures connections, prints it, and writes that part of BENCHMARKS.md.
+fn connect(
+    options: &Options,
+    cores: &Cores,
+    pair: &Pair,
+    progress: &ProgressBar,
+) -> Result<ExitCode> {
+    let (rounds, seconds) = (options.rounds(), options.seconds());
+    let measured = sessions::measure(rounds, seconds, cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", report::sessions_table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("sessions", &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -178,6 +204,8 @@ fn bar(options: &Options) -> ProgressBar {
     let memory = if options.memory { fill::ALL.len() } else { fill::STRINGS.len() } * 2;
     let all = if options.complexity {
         complexity::count(options.sizes().len()) * options.rounds() as usize * 2
+    } else if options.sessions {
+        sessions::count(options.rounds())
     } else if options.hand_over {
         options.rounds() as usize * 2
     } else {

@@ -20,6 +20,7 @@ mod hll;
 mod keys;
 mod keyspace;
 mod list;
+mod lua;
 mod pair;
 mod play;
 mod random;

@@ -32,6 +32,8 @@ pub(crate) struct Options {
 enum Part {
     /// Rust tests, command scripts among them
     Rust,
+    /// Schedules of threads, explored by shuttle
+    Schedules,
     /// Examples in the documentation of the Rust code
     Docs,
     /// Random commands, the same to Eave and to redis-server
@@ -60,6 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
     if options.wants(Part::Rust) {
         counts += rust_tests()?;
+    }
+    if options.wants(Part::Schedules) {
+        counts += schedules()?;
     }
     if options.wants(Part::Docs) {
         counts += doc_tests()?;
@@ -128,6 +133,14 @@ fn rust_tests() -> Result<Counts> {
         command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
         run_and_count(command, counts::of_libtest)
     }
+}
+
+/// A few hundred schedules a test; tests/README.md has the command for more.
+fn schedules() -> Result<Counts> {
+    let _stage = Stage::begin("schedules of threads");
+    let mut command = process::cargo();
+    command.args(["test", "--features", "schedules", "--test", "schedules"]);
+    run_and_count(command, counts::of_libtest)
 }
 
 fn doc_tests() -> Result<Counts> {

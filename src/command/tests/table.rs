@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use self::oracle::{Oracle, Reply};
 use super::super::introspect::{categories, flag_names};
 use super::super::key_specs::{self, Begin, Find, KeySpec};
-use super::super::{Command, Flags, Group, all, full_name};
+use super::super::{Command, Flags, Group, all, full_name, tips};
 
 /// What redis-server 7.0 does not have, and why Eave does.
 const ONLY_EAVE: &[(&str, &str)] = &[
     ("client|setinfo", "of Redis 7.2; every client of today says it when it connects"),
+    ("client|no-touch", "of Redis 7.2"),
     ("msetex", "of Redis 8.4; several keys with one expiry"),
     ("digest", "of Redis 8.4; what IFDEQ compares"),
     ("delex", "of Redis 8.4; a lock is given back only by its holder"),
@@ -59,6 +60,10 @@ fn of_row(container: Option<&Command>, command: &Command) -> Vec<String> {
         format!("flags {:?}", flag_names(command).into_iter().collect::<BTreeSet<_>>()),
         format!("categories {:?}", categories(command).into_iter().collect::<BTreeSet<_>>()),
         format!("key specs {:?}", specs(&full_name(container, command))),
+        format!(
+            "tips {:?}",
+            tips::of(&full_name(container, command)).iter().collect::<BTreeSet<_>>()
+        ),
     ]
 }
 
@@ -108,7 +113,7 @@ fn specs_of(reply: &Reply) -> Vec<String> {
 /// The same of what redis-server answers; its subcommands come behind it.
 fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
     let Reply::Array(parts) = reply else { return Vec::new() };
-    let [name, arity, flags, first, last, step, categories, _, specs, subcommands] =
+    let [name, arity, flags, first, last, step, categories, tips, specs, subcommands] =
         parts.as_slice()
     else {
         panic!("COMMAND INFO has another form: {reply:?}")
@@ -120,6 +125,7 @@ fn of_reply(reply: &Reply) -> Vec<Vec<String>> {
         format!("flags {:?}", texts(flags)),
         format!("categories {:?}", texts(categories)),
         format!("key specs {:?}", specs_of(specs)),
+        format!("tips {:?}", texts(tips)),
     ]];
     let Reply::Array(subcommands) = subcommands else { panic!("no subcommands: {reply:?}") };
     found.extend(subcommands.iter().flat_map(of_reply));

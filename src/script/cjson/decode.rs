@@ -242,7 +242,7 @@ impl Reader<'_, '_> {
         if plain && beyond && !self.invalid {
             return Token::Wrong("invalid number");
         }
-        if !plain && !(beyond && self.invalid) {
+        if !(plain || beyond && self.invalid) {
             return Token::Wrong("invalid token");
         }
         match number(rest) {

@@ -130,6 +130,16 @@ pub(super) fn insert(blob: &mut Blob, index: usize, integer: i64) {
     put(blob.splice(at, at, width), integer);
 }
 
+/// Makes integers, which ascend, the contents of a blob that has none.
+pub(super) fn fill(blob: &mut Blob, ascending: &[i64]) {
+    let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else { return };
+    let width = width_of(*first).max(width_of(*last));
+    let target = blob.splice(0, 0, HEAD + ascending.len() * usize::from(width));
+    target[..HEAD].copy_from_slice(&[width, MARK]);
+    let places = target[HEAD..].chunks_exact_mut(usize::from(width));
+    places.zip(ascending).for_each(|(place, integer)| put(place, *integer));
+}
+
 /// Takes out the integer at an index.
 pub(super) fn remove(blob: &mut Blob, index: usize) {
     let width = usize::from(blob.contents()[0]);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::value::blob::Blob;
+use crate::value::list::{List, ListLimits};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -223,5 +224,61 @@ fn small_sets_are_small() {
         let integers =
             Set::from_members((0..10).map(|n: i64| (n * step).to_string()), SetLimits::default());
         assert_eq!(integers.blob.heap_bytes(), 2 + 10 * width);
+    }
+}
+
+proptest! {
+    /// What is made at once is what is made one by one: its form, and its order.
+    #[test]
+    fn made_at_once_as_one_by_one(
+        members in prop::collection::vec(prop_oneof![4 => number(), 1 => text()], 0..40),
+        numbers in 0usize..40,
+        limits in limits(),
+        sizes in prop::collection::vec(1usize..12, 1..5),
+    ) {
+        // Some that begin with nothing but numbers.
+        let mut members = members;
+        members.iter_mut().take(numbers).for_each(|member| {
+            if parse_integer(member).is_none() {
+                *member = member.len().to_string().into_bytes();
+            }
+        });
+        let grown = Set::from_members(&members, limits);
+        let mut seen = Model::new();
+        let distinct: Vec<_> =
+            members.iter().filter(|member| seen.insert((*member).clone())).collect();
+        let list = List::from_texts(&distinct, ListLimits::default());
+        let texts = list.as_ref().forward(0).map(|element| element.text());
+        let made = Set::from_distinct(texts, limits);
+        alike(&made, &grown, &seen);
+        // The same members in sets, of which the union is made.
+        let mut rest = members.as_slice();
+        let mut parts = Vec::new();
+        for size in sizes {
+            let (part, behind) = rest.split_at(size.min(rest.len()));
+            parts.push(Set::from_members(part, limits));
+            rest = behind;
+        }
+        let parts: Vec<_> = parts.iter().map(Set::as_ref).collect();
+        let mut one_by_one = Set::new();
+        for member in parts.iter().flat_map(|part| part.iter()) {
+            one_by_one.add(&member, limits);
+        }
+        let model: Model = members_of(&one_by_one);
+        alike(&Set::union(&parts, limits), &one_by_one, &model);
+    }
+}
+
+fn members_of(set: &Set) -> Model {
+    set.as_ref().iter().map(|member| member.to_vec()).collect()
+}
+
+/// Two sets of the same form; the order of a table is its own.
+fn alike(made: &Set, grown: &Set, model: &Model) {
+    check(made, model);
+    assert_eq!(made.large.is_some(), grown.large.is_some());
+    if made.large.is_none() {
+        assert_eq!(members(made.as_ref()), members(grown.as_ref()));
+        assert_eq!(made.as_ref().integers().is_some(), grown.as_ref().integers().is_some());
     }
 }

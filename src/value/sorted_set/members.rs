@@ -153,17 +153,42 @@ impl Members {
         0
     }
 
-    /// Gives a member a score; answers the one that it had.
-    pub(super) fn set(&mut self, member: &[u8], score: f64) -> Option<f64> {
-        let old = self.score(member);
-        if old == Some(score) {
-            return old;
+    /// Gives a member the score that `choose` makes of the one that it has, if it makes one.
+    pub(super) fn update(
+        &mut self,
+        member: &[u8],
+        choose: impl FnOnce(Option<f64>) -> Option<f64>,
+    ) {
+        let found = self.find(member);
+        let Some(score) = choose(found.map(|(_, found)| found.score)) else { return };
+        match found {
+            None => self.insert(member, score),
+            Some((_, found)) if found.score == score => {}
+            Some((slot, found)) => self.move_to(slot, found, member, score),
         }
-        if old.is_some() {
-            self.remove(member);
+    }
+
+    /// Gives a member, whose slot and place in its run were found, another score.
+    fn move_to(&mut self, slot: usize, found: Found, member: &[u8], score: f64) {
+        let from = self.place(&Cut::Element(found.score, member, Side::After));
+        let into = self.place(&Cut::Element(score, member, Side::After));
+        if from == into {
+            self.edit(from, |run| {
+                run::remove(run, found.at, 1);
+                run::insert(run, member, score);
+            });
+            return;
         }
-        self.insert(member, score);
-        old
+        self.edit(from, |run| run::remove(run, found.at, 1));
+        if self.is_small(from) {
+            // Its neighbours may take it in, which moves places.
+            self.table.remove(slot);
+            self.tidy(from);
+            self.insert(member, score);
+            return;
+        }
+        *self.table.at_mut(slot) = self.directory.head(into).run;
+        self.put(into, member, score);
     }
 
     /// Adds a member that is not there yet.
@@ -176,8 +201,13 @@ impl Members {
         };
         let number = self.directory.head(place).run;
         self.table.insert(hash_bytes(member), number);
+        self.put(place, member, score);
+    }
+
+    /// Adds a member to a run, which its slot already names.
+    fn put(&mut self, place: Place, member: &[u8], score: f64) {
         self.edit(place, |run| run::insert(run, member, score));
-        let run = Run::of(self.runs[number as usize].contents());
+        let run = self.run(self.directory.head(place));
         if run.len() > RUN_LEN || (run.bytes() > RUN_BYTES && run.len() > 1) {
             self.split(place);
         }
@@ -308,7 +338,7 @@ impl Members {
             }
             return;
         }
-        if head.len as usize > RUN_LEN / 4 {
+        if !self.is_small(place) {
             return;
         }
         let next = self.directory.next_in_group(place).map(|next| (place, next));
@@ -318,6 +348,11 @@ impl Members {
         {
             self.merge(lower, upper);
         }
+    }
+
+    /// Whether a run has few elements, so that it may go into another.
+    fn is_small(&self, place: Place) -> bool {
+        self.directory.head(place).len as usize <= RUN_LEN / 4
     }
 
     /// Whether two runs are together still far from being split.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::cores::Cores;
 use super::load::Sample;
-use super::{Measured, Pair, complexity, hand_over, memory, version};
+use super::{Measured, Pair, complexity, hand_over, memory, sessions, version};
 use crate::process;
 
 /// What and where was measured, and by which command.
@@ -121,6 +121,32 @@ pub(super) fn memory_table(all: &[memory::Measured], keys: u64) -> String {
         };
         let (eave, redis) = (each(measured.eave), each(measured.redis));
         text.push_str(&format!("| {} | {eave} | {redis} | {ratio} |\n", measured.name));
+    }
+    text + "\n"
+}
+
+/// What connections cost, side by side.
+pub(super) fn sessions_table(measured: &sessions::Measured) -> String {
+    let [eave, redis] = measured.idle;
+    let mut text = format!(
+        "| | Eave | redis-server | ratio |\n|---|---:|---:|---:|\n\
+         | bytes of one of {} idle connections | {eave:.0} | {redis:.0} | **{:.2}** |\n\n\
+         | messages to 1000 listeners | | messages/s | server CPU, µs/message | speed ratio |\n\
+         |---|---|---:|---:|---:|\n",
+        sessions::IDLE,
+        eave / redis,
+    );
+    for (at_once, [eave, redis]) in sessions::AT_ONCE.iter().zip(&measured.fanned) {
+        let of = |all: &[sessions::Fanned], column: fn(&sessions::Fanned) -> f64| {
+            middle(all.iter().map(column).collect()).unwrap_or(f64::NAN)
+        };
+        let row = |all: &[sessions::Fanned]| {
+            format!("{:.0} | {:.2}", of(all, |f| f.per_second), of(all, |f| f.cpu_us))
+        };
+        let rounds = eave.iter().zip(redis).map(|(a, b)| a.per_second / b.per_second);
+        let ratio = middle(rounds.collect()).unwrap_or(f64::NAN);
+        text.push_str(&format!("| {at_once} at once | Eave | {} | **{ratio:.2}** |\n", row(eave)));
+        text.push_str(&format!("| | redis-server | {} | 1 |\n", row(redis)));
     }
     text + "\n"
 }

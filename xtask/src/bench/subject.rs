@@ -59,9 +59,18 @@ impl Subject {
     /// # Errors
     /// When it cannot be started or does not listen.
     pub(super) fn start(&self, cores: &Cores) -> Result<Running> {
+        self.start_with(cores, &[])
+    }
+
+    /// Likewise, with further options.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not listen.
+    pub(super) fn start_with(&self, cores: &Cores, options: &[&str]) -> Result<Running> {
         let port = process::free_port()?;
         let child = Cores::pinned(cores.server, &self.binary)
             .args(self.arguments(port))
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

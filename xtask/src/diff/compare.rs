@@ -21,7 +21,15 @@ struct Deliberate {
     /// What must have been sent before.
     past: fn(Past) -> bool,
     /// Whether redis-server's reply and Eave's differ in just this way.
-    fits: fn(&Line, &Reply, &Reply) -> bool,
+    fits: fn(&Line, Both<'_>) -> bool,
+}
+
+/// Both replies to a command, and redis-server's to the probe behind it.
+#[derive(Clone, Copy)]
+struct Both<'a> {
+    redis: &'a Reply,
+    eave: &'a Reply,
+    next: Option<&'a Reply>,
 }
 
 /// What an epoch has sent that later replies depend on.
@@ -51,15 +59,15 @@ const DELIBERATE: &[Deliberate] = &[
         reason: "XTRIM MINID leaves a node of which all entries are deleted, and XSETID can then \
                  go back behind its id; here such a node goes at once",
         past: |past| past.trimmed,
-        fits: |_, redis, eave| times(&without_nodes(redis), &without_nodes(eave)),
+        fits: |_, both| times(&without_nodes(both.redis), &without_nodes(both.eave)),
     },
     Deliberate {
         commands: &["XREAD"],
         reason: "since Redis 7.4 the id + asks for the last entry",
         past: |_| true,
-        fits: |line, redis, _| {
+        fits: |line, both| {
             let plus = line.arguments.iter().any(|argument| argument == b"+");
-            plus && matches!(redis, Reply::Error(text) if text.starts_with(b"ERR Invalid stream ID"))
+            plus && matches!(both.redis, Reply::Error(text) if text.starts_with(b"ERR Invalid stream ID"))
         },
     },
     Deliberate {
@@ -67,7 +75,7 @@ const DELIBERATE: &[Deliberate] = &[
         reason: "error texts are UTF-8, so that one text serves RESP and JSON: what is none in \
                  a client's word is replaced",
         past: |_| true,
-        fits: |_, redis, eave| match (redis, eave) {
+        fits: |_, both| match (both.redis, both.eave) {
             (Reply::Error(redis), Reply::Error(eave)) => {
                 String::from_utf8_lossy(redis).as_bytes() == eave.as_slice()
             }
@@ -79,7 +87,7 @@ const DELIBERATE: &[Deliberate] = &[
         reason: "Redis makes a small sorted set large when it is sorted, even by SORT_RO; here \
                  reading changes nothing",
         past: |past| past.sorted,
-        fits: |_, redis, eave| match (redis, eave) {
+        fits: |_, both| match (both.redis, both.eave) {
             (Reply::Text(redis), Reply::Text(eave)) => redis == b"skiplist" && eave == b"listpack",
             _ => false,
         },
@@ -89,7 +97,9 @@ const DELIBERATE: &[Deliberate] = &[
         reason: "in a sorted set that Redis has made large like this, a score of -0 keeps its \
                  sign, which it loses in every small one",
         past: |past| past.sorted,
-        fits: |_, redis, eave| without_signs(redis) == without_signs(eave),
+        fits: |line, Both { redis, eave, next }| {
+            alike(line, &without_signs(redis), &without_signs(eave), next)
+        },
     },
 ];
 
@@ -122,18 +132,22 @@ pub(super) fn same(
 
 /// The same of parsed replies.
 fn agree(line: &Line, redis: &Reply, eave: &Reply, next: Option<&Reply>, past: Past) -> bool {
-    let alike = match line.how {
-        How::Scan => scanned(line, redis, eave, next, How::Unordered),
-        How::ScanPairs => scanned(line, redis, eave, next, How::Pairs),
-        how => like(how, redis, eave, next),
-    };
-    alike || {
+    alike(line, redis, eave, next) || {
         let name = line.name();
         DELIBERATE
             .iter()
             .filter(|one| (one.past)(past))
             .filter(|one| one.commands.is_empty() || one.commands.contains(&name.as_str()))
-            .any(|one| (one.fits)(line, redis, eave))
+            .any(|one| (one.fits)(line, Both { redis, eave, next }))
+    }
+}
+
+/// Whether the replies say the same by the rule of the line.
+fn alike(line: &Line, redis: &Reply, eave: &Reply, next: Option<&Reply>) -> bool {
+    match line.how {
+        How::Scan => scanned(line, redis, eave, next, How::Unordered),
+        How::ScanPairs => scanned(line, redis, eave, next, How::Pairs),
+        how => like(how, redis, eave, next),
     }
 }
 
@@ -169,8 +183,8 @@ fn like(how: How, redis: &Reply, eave: &Reply, next: Option<&Reply>) -> bool {
         How::Pairs => sorted(&paired(redis)) == sorted(&paired(eave)),
         How::ByEncoding => !ordered && like(How::Unordered, redis, eave, None),
         How::PairsByEncoding => !ordered && like(How::Pairs, redis, eave, None),
-        How::Length => length(redis) == length(eave) && alike(redis, eave),
-        How::Kind => alike(redis, eave),
+        How::Length => length(redis) == length(eave) && of_one_kind(redis, eave),
+        How::Kind => of_one_kind(redis, eave),
         How::Near(by) => near(redis, eave, by),
         How::Times => times(redis, eave),
     }
@@ -208,7 +222,7 @@ fn length(reply: &Reply) -> Option<usize> {
 }
 
 /// Same type; of errors, the words count.
-fn alike(redis: &Reply, eave: &Reply) -> bool {
+fn of_one_kind(redis: &Reply, eave: &Reply) -> bool {
     kind(redis) == kind(eave) && !matches!(redis, Reply::Error(_))
 }
 
@@ -395,6 +409,11 @@ mod tests {
         past.see(&Line::exact([b"SORT_RO".as_slice(), b"a"]));
         assert!(same(&line, redis, eave, None, past));
         assert!(!same(&line, b",-1\r\n", b",1\r\n", None, past));
+        // What is then large has no order of its own in ZSCAN either.
+        let scan = Line { how: How::ScanPairs, ..Line::exact([b"ZSCAN".as_slice(), b"z", b"0"]) };
+        let reply = |pairs: &str| format!("*2 $1 0 *4 {pairs} ").replace(' ', "\r\n").into_bytes();
+        let (redis, eave) = (reply("$1 a $2 -0 $1 b $1 1"), reply("$1 b $1 1 $1 a $1 0"));
+        assert!(same(&scan, &redis, &eave, Some(b"$8\r\nskiplist\r\n"), past));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Left out on purpose: the rows themselves; each type has a file of its own.
 
 use super::template::Arguments;
-use super::{bitmap, expire, geo, hash, hll, keys, list, set, stream, string, zset};
+use super::{bitmap, expire, geo, hash, hll, keys, list, lua, set, stream, string, zset};
 
 /// How two replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub(super) struct Family {
 }
 
 /// Every family, in the order in which they are run.
-pub(super) const FAMILIES: [&Family; 11] = [
+pub(super) const FAMILIES: [&Family; 12] = [
     &string::FAMILY,
     &hash::FAMILY,
     &list::FAMILY,
@@ -127,6 +127,7 @@ pub(super) const FAMILIES: [&Family; 11] = [
     &bitmap::FAMILY,
     &keys::FAMILY,
     &expire::FAMILY,
+    &lua::FAMILY,
 ];
 
 /// The families that every type is mixed with.

@@ -121,6 +121,33 @@ const WORDS: &[(&str, Drawn)] = &[
             }
         }
     }),
+    // Scripts that call what follows them.
+    ("luacall", |draw, out| {
+        let script = draw.random.pick(&[
+            "return redis.call(unpack(ARGV))",
+            "return redis.pcall(unpack(ARGV))",
+            "local reply = redis.call(unpack(ARGV)) return {reply, KEYS}",
+            "return {pcall(redis.call, unpack(ARGV))}",
+            "local reply = redis.pcall(unpack(ARGV)) return type(reply)",
+            "#!lua flags=allow-oom\nreturn redis.call(unpack(ARGV))",
+            "redis.call(unpack(ARGV))\nreturn redis.call(unpack(ARGV))",
+        ]);
+        out.push(script.as_bytes().to_vec());
+    }),
+    // Scripts of several calls.
+    ("luamany", |draw, out| {
+        let script = draw.random.pick(&[
+            "redis.call('del', KEYS[1], KEYS[2]) redis.call('set', KEYS[1], ARGV[1]) \
+             redis.call('rpush', KEYS[2] .. 'l', ARGV[2]) return redis.call('get', KEYS[1])",
+            "local n = redis.pcall('incr', KEYS[1]) \
+             if type(n) == 'table' then redis.call('del', KEYS[1]) return n.err end \
+             redis.call('hset', KEYS[2] .. 'h', n, ARGV[1]) return redis.call('hget', KEYS[2] .. 'h', n)",
+            "for i = 1, 10 do redis.call('set', KEYS[1] .. i, ARGV[1] .. i) end \
+             return redis.call('mget', KEYS[1] .. 1, KEYS[1] .. 10)",
+            "redis.call('set', KEYS[1], ARGV[1]) redis.call('lpush', KEYS[1], ARGV[2])",
+        ]);
+        out.push(script.as_bytes().to_vec());
+    }),
     ("streams", |draw, out| streams(draw, out, false)),
     ("gstreams", |draw, out| streams(draw, out, true)),
     ("field", |draw, out| {
