@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_programs_names_the_tests() {
+        let page = std::fs::read_to_string(process::root().join("docs/programs.md")).unwrap();
+        for name in files().unwrap().iter().map(|file| name_of(file)) {
+            let named = page.contains(&format!("`{name}`"));
+            assert!(named || name.starts_with("cli/"), "docs/programs.md does not name {name}");
+        }
+    }
+
+    #[test]
     fn every_folder_has_tests() {
         let names: Vec<String> = files().unwrap().iter().map(|file| name_of(file)).collect();
         for folder in FOLDERS {

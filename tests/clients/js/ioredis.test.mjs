@@ -1,4 +1,4 @@
-// ioredis, over RESP2: every method that it has for what Eave answers.
+// ioredis, over RESP3, its own choice: every method that it has for what Eave answers.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
