@@ -19,14 +19,15 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::room::{self, Room};
-use super::{finish, gate, run_locked, waits, want};
+use super::{finish, gate, run_locked, waits, want, watch};
 use crate::clock;
 use crate::command::args::integer;
-use crate::command::{Argv, Command, Flags, Keys, Script, ScriptBy};
+use crate::command::{self, Argv, Command, Flags, Keys, Script, ScriptBy};
 use crate::fault::{Fault, Outcome, shown};
 use crate::keyspace::{Access, Effects, LockSet, Wanted};
 use crate::limits::SCRIPT_PATIENCE_MS;
 use crate::node::Node;
+use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::script::busy::{Pace, Verdict};
 use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm};
@@ -134,6 +135,7 @@ pub(super) fn run(
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
+    watch::tell_of(node, session, argv);
     let stage = Stage::new(node, session, &call, &compiled, rules, full, &mut locks, &mut effects);
     let outcome = perform(stage, &vm, &compiled, reply);
     // The locks of what was changed are still held: the log has the order of changes.
@@ -160,6 +162,7 @@ pub(super) fn run_within(
     let config = session.config();
     let full = config.maxmemory > 0 && node.memory.counted() > config.maxmemory;
     let full = full && config.maxmemory_policy == crate::config::EvictionPolicy::NoEviction;
+    watch::tell_of(node, session, argv);
     let stage = Stage::new(node, session, &call, &compiled, rules, full, locks, effects);
     perform(stage, &vm, &compiled, reply)
 }
@@ -367,7 +370,14 @@ impl<'a, 'k> Stage<'a, 'k> {
             return Err(Fault::Contended);
         }
         self.session.tally.commands += 1;
-        run_locked(self.node, self.session, command, argv, self.locks, self.effects, reply)
+        if self.node.rare.get().contains(Rare::MONITORED) {
+            watch::tell_of_script(self.node, self.session.db, command, argv);
+        }
+        let start = self.session.stamp;
+        let outcome =
+            run_locked(self.node, self.session, command, argv, self.locks, self.effects, reply);
+        watch::ended(self.node, self.session, command::number(command), start, argv);
+        outcome
     }
 }
 

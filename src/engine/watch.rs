@@ -41,10 +41,26 @@ pub(super) fn run(
 
 /// Tells those who watch of a command that was run.
 pub(super) fn tell(node: &Node, session: &Session, command: &Command, argv: Argv<'_>) {
-    // What operators ask is not shown, as in Redis.
-    let hidden = command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN);
+    // What operators ask is not shown, as in Redis; scripts are shown before what they call.
+    let hidden = command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN)
+        || matches!(command.run, Run::Script(_));
     if !hidden && node.rare.get().contains(Rare::MONITORED) && session.door != Door::Leader {
         Monitors::tell(node, session.db, &session.client.peer, argv);
+    }
+}
+
+/// Tells them of a script that is about to run.
+pub(super) fn tell_of(node: &Node, session: &Session, argv: Argv<'_>) {
+    if node.rare.get().contains(Rare::MONITORED) && session.door != Door::Leader {
+        Monitors::tell(node, session.db, &session.client.peer, argv);
+    }
+}
+
+/// Tells them of a command that a script calls.
+#[cold]
+pub(super) fn tell_of_script(node: &Node, db: usize, command: &Command, argv: Argv<'_>) {
+    if !command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+        Monitors::tell(node, db, "lua", argv);
     }
 }
 

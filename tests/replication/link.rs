@@ -115,7 +115,7 @@ fn fields_expire_on_the_replica_too() -> Outcome {
     for command in ["HPEXPIRETIME copied FIELDS 3 a b c", "HPEXPIRETIME streamed FIELDS 2 a b"] {
         assert_eq!(leader.ask(command)?.to_string(), replica.ask(command)?.to_string());
     }
-    for _ in 0..1000 {
+    for _ in 0..100_000 {
         if replica.ask("HGET due a")?.to_string() == "nil" {
             break;
         }
