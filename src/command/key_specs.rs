@@ -368,7 +368,9 @@ pub fn of(name: &str) -> &'static [KeySpec] {
 /// are the command's.
 pub fn touched(specs: &[KeySpec], command: &Command, argv: Argv<'_>) -> Touched {
     let mut found = Touched::new();
-    match varying(command.name, argv) {
+    // Without keys it is a subcommand that is called like a command: CONFIG SET.
+    let varies = if command.keys.is_none() { None } else { varying(command.name, argv) };
+    match varies {
         Some(keys) => found = keys,
         None => specs.iter().for_each(|spec| spec.find(argv, &mut found)),
     }

@@ -452,7 +452,7 @@ fn who_has_said_nothing_is_let_through_nowhere() {
         }
     }
     let mut right = Client::new(address, crate::support::server::REST_TOKEN);
-    assert_eq!(right.call(&["PING"]), Ok(Reply::Status("PONG".to_owned())));
+    assert_eq!(right.call(&["PING"]), Ok(Reply::Bulk(b"PONG".to_vec())));
 }
 
 #[test]

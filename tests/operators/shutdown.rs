@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::reply::Reply;
 use crate::support::resp::encode;
+use crate::support::server::Program;
 use crate::talk::{Talk, ok, until};
 
 /// Makes a connection a replica's that says nothing of what it got.
