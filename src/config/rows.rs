@@ -170,7 +170,7 @@ pub const TABLE: &[Directive] = &[
             Ok(())
         },
     ),
-    row(Access, "enable-debug-command", "Who may use DEBUG, which is not available yet")
+    row(Access, "enable-debug-command", "Who may use DEBUG: no, local (connections of this machine) or yes")
         .at_start()
         .choice(
             &DebugAccess::NAMES,
