@@ -57,7 +57,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(node: &Arc<Node>) -> Client {
         let client = node.clients.add("here".into(), String::new(), 0);
-        let session = Session::new(client, Door::Resp, Arc::clone(&node.config));
+        let session = Session::new(client, Door::Resp, node);
         Client { node: Arc::clone(node), session }
     }
 
