@@ -170,13 +170,17 @@ pub const TABLE: &[Directive] = &[
             Ok(())
         },
     ),
-    row(Access, "enable-debug-command", "Who may use DEBUG: no, local (connections of this machine) or yes")
-        .at_start()
-        .choice(
-            &DebugAccess::NAMES,
-            |c| c.enable_debug_command as usize,
-            |c, index| c.enable_debug_command = DebugAccess::ALL[index],
-        ),
+    row(
+        Access,
+        "enable-debug-command",
+        "Who may use DEBUG: no, local (connections of this machine) or yes",
+    )
+    .at_start()
+    .choice(
+        &DebugAccess::NAMES,
+        |c| c.enable_debug_command as usize,
+        |c, index| c.enable_debug_command = DebugAccess::ALL[index],
+    ),
     row(Access, "enable-module-command", "Modules are not available")
         .at_start()
         .fixed("no", "there are no modules"),
