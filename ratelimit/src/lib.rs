@@ -33,6 +33,7 @@
 
 mod rule;
 
+mod cell;
 mod decision;
 mod fixed;
 mod gcra;
@@ -41,6 +42,7 @@ mod state;
 
 pub mod fuzz;
 
+pub use cell::{Cell, Kept, OutOfRange, Throttled};
 pub use decision::{Change, Decision, Outcome};
 pub use rule::{
     Algorithm, MAX_AMOUNT, MAX_REFILL_MS, MAX_TOKEN_BYTES, MAX_WINDOW_MS, Rule, RuleError,

@@ -69,6 +69,7 @@ pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod tips;
 pub mod tracking;
 pub mod transaction;
@@ -485,6 +486,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    throttle::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     function::COMMANDS,
