@@ -249,8 +249,8 @@ describe("scripts run natively and by Lua", () => {
   /** Plays cases; what each has answered and left, and what a replica has heard of it. */
   async function run(cases, native, by) {
     await redis.config("SET", "native-scripts", native);
-    await redis.flushall();
     log.heard.length = 0;
+    await redis.flushall();
     const pipeline = redis.pipeline();
     const call = (one, words) =>
       by(one) === "text" ? ["eval", script.get(one.sha), ...words] : ["evalsha", one.sha, ...words];
@@ -268,9 +268,10 @@ describe("scripts run natively and by Lua", () => {
       return { answers: take(one.calls.length), keys: take(one.keys.length * 3) };
     });
     await redis.set("end", "");
-    const end = () => log.heard.findIndex((words) => words[1] === "end");
-    await until(() => end() >= 0, "the end of the log");
-    return { parts, heard: log.heard.slice(0, end()) };
+    const start = () => log.heard.findIndex((words) => words[0] === "flushall") + 1;
+    const end = () => log.heard.findIndex((words, at) => at >= start() && words[1] === "end");
+    await until(() => start() > 0 && end() >= 0, "the end of the log");
+    return { parts, heard: log.heard.slice(start(), end()) };
   }
 
   const plain = (value) => {
