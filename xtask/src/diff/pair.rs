@@ -106,6 +106,21 @@ impl Side {
         Ok(())
     }
 
+    /// Turns the connection to RESP3. A server that has crashed still accepts connections while
+    /// it writes its report: it is given some seconds to end.
+    fn speak_resp3(&mut self) -> Result<()> {
+        for _ in 0..100 {
+            match self.ask(&["HELLO", "3"])? {
+                Reply::Map(_) => return Ok(()),
+                Reply::Silence(_) => {}
+                other => bail!("{} does not speak RESP3: {other:?}", self.name()),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            self.renew()?;
+        }
+        bail!("{} does not answer", self.name())
+    }
+
     /// Sends bytes; a server that has gone is noticed when its reply is read.
     pub(super) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
@@ -217,8 +232,8 @@ impl Pair {
         self.past = Past::default();
         for side in [&mut self.redis, &mut self.eave] {
             side.renew()?;
-            if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {
-                bail!("{} does not speak RESP3", side.name());
+            if resp3 {
+                side.speak_resp3()?;
             }
         }
         self.empty()
