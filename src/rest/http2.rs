@@ -19,11 +19,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
+use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::CONTENT_LENGTH;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -142,6 +143,7 @@ impl Streams {
             return answer::refuse(&Refusal::BUSY);
         };
         self.room().await;
+        let without_body = request.method() == Method::HEAD;
         let caller = self.callers.lock().pop();
         let caller = caller.unwrap_or_else(|| {
             Arc::new(Caller::new(Arc::clone(&self.node), Arc::clone(&self.client), true))
@@ -154,9 +156,12 @@ impl Streams {
         match answer.body_mut() {
             Content::Events(events) => events.keep(Box::new(open)),
             Content::Whole(body) => {
-                let bytes = std::mem::take(body).collect().await;
-                let bytes = bytes.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-                if !bytes.is_empty() {
+                let bytes = answer::bytes_of(body).await;
+                *body = Full::default();
+                if without_body {
+                    // hyper leaves the body out by itself in HTTP/1.1 only.
+                    answer.headers_mut().insert(CONTENT_LENGTH, bytes.len().into());
+                } else if !bytes.is_empty() {
                     let bytes = Bytes::from_owner(Untaken::new(bytes, self));
                     *body = Full::new(bytes);
                 }

@@ -105,11 +105,11 @@ fn seeds() -> Vec<Vec<u8>> {
     chunks = [text.as_bytes(), b"8\r\n[\"PING\"]\r\n0\r\n\r\n"].concat();
     vec![
         request("GET", "/get/key?_token=secret-test-token", headers, b""),
-        request("POST", "/", headers, br#"["SET","key","value",1.5,true]"#),
+        request("POST", "/", headers, br#"["SET","key","value","EX",100]"#),
         request("POST", "/pipeline", headers, br#"[["GET","key"],["INCR","n"],["LPUSH","l",1]]"#),
         request("POST", "/multi-exec", "", br#"[["SET","a",1],["GET","a"]]"#),
         request("PUT", "/set/key", "Idempotency-Key: abc\r\n", b"a body of any bytes"),
-        request("POST", "/v1/take", "", br#"{"key":"k","rule":"5/60s","cost":1}"#),
+        request("POST", "/v1/take", "", br#"{"key":"k","rule":"100000/60s","cost":1}"#),
         bare("GET", "/health", "", b""),
         chunks,
     ]
@@ -135,7 +135,7 @@ fn broken(chance: &mut Chance, seeds: &[Vec<u8>]) -> Vec<u8> {
                 bytes.extend_from_slice(&other[from..]);
             }
             5 => {
-                let piece = chance.of(PIECES).repeat(1 + chance.below(40));
+                let piece = chance.of(PIECES).repeat(1 + chance.below(400));
                 drop(bytes.splice(at..at, piece));
             }
             _ => drop(bytes.splice(at..at, chance.of(PIECES).iter().copied())),
