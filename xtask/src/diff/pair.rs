@@ -96,27 +96,25 @@ impl Side {
         Ok(Self { binary: binary.to_path_buf(), log, server, stream, read: Vec::new() })
     }
 
-    /// A new connection, and a new server where the old one has ended.
-    fn renew(&mut self) -> Result<()> {
-        if self.server.child.try_wait()?.is_some() {
-            self.server = Server::start(&self.binary, &self.log)?;
-        }
-        self.stream = connect(self.server.port)?;
-        self.read.clear();
-        Ok(())
-    }
-
-    /// Turns the connection to RESP3. A server that has crashed still accepts connections while
-    /// it writes its report: it is given some seconds to end.
-    fn speak_resp3(&mut self) -> Result<()> {
+    /// A new connection of this protocol, and a new server where the old one has ended. One
+    /// that has crashed takes its time to write a report: until it has ended, it may accept
+    /// connections or refuse them, but does not answer.
+    fn renew(&mut self, resp3: bool) -> Result<()> {
+        let version = if resp3 { "3" } else { "2" };
         for _ in 0..100 {
-            match self.ask(&["HELLO", "3"])? {
-                Reply::Map(_) => return Ok(()),
-                Reply::Silence(_) => {}
-                other => bail!("{} does not speak RESP3: {other:?}", self.name()),
+            if self.server.child.try_wait()?.is_some() {
+                self.server = Server::start(&self.binary, &self.log)?;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            self.renew()?;
+            self.read.clear();
+            if let Ok(stream) = connect(self.server.port) {
+                self.stream = stream;
+                match self.ask(&["HELLO", version])? {
+                    Reply::Map(_) | Reply::Array(_) => return Ok(()),
+                    Reply::Silence(_) => {}
+                    other => bail!("{} refuses HELLO: {other:?}", self.name()),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
         bail!("{} does not answer", self.name())
     }
@@ -231,10 +229,7 @@ impl Pair {
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
         self.past = Past::default();
         for side in [&mut self.redis, &mut self.eave] {
-            side.renew()?;
-            if resp3 {
-                side.speak_resp3()?;
-            }
+            side.renew(resp3)?;
         }
         self.empty()
     }
