@@ -290,6 +290,9 @@ fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
 
 #[cold]
 fn unknown(argv: Argv<'_>) -> Fault {
+    if command::later::is_known(argv[0]) {
+        return Fault::text(format!("ERR command '{}' is not available yet", shown(argv[0], 128)));
+    }
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
         format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
@@ -326,10 +329,13 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
             not_over_rest(argv)
         }
-        None => Fault::text(format!(
-            "ERR Command is not available: '{}'. See docs/commands.md",
-            shown(name, 128)
-        )),
+        None => {
+            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
+            Fault::text(format!(
+                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
+                shown(name, 128)
+            ))
+        }
     }
 }
 
