@@ -218,7 +218,7 @@ fn answer_numbers(said: &[Option<Vec<u8>>], reply: &mut dyn Reply) {
     for told in said {
         match told.as_deref().map(|number| Node::root(number).value()) {
             Some(Value::Integer(number)) => reply.integer(number),
-            Some(Value::Unsigned(number)) => reply.big_number(&number.to_string()),
+            Some(Value::Unsigned(number)) => reply.decimal(&number.to_string()),
             Some(Value::Float(number)) => reply.double(number),
             _ => reply.null(),
         }

@@ -334,7 +334,7 @@ fn answer_scalar(value: Value<'_>, reply: &mut dyn Reply) {
         Value::Boolean(true) => reply.status("true"),
         Value::Boolean(false) => reply.status("false"),
         Value::Integer(number) => reply.integer(number),
-        Value::Unsigned(number) => reply.big_number(&number.to_string()),
+        Value::Unsigned(number) => reply.decimal(&number.to_string()),
         Value::Float(number) => reply.decimal(&float(number)),
         Value::String(text) => reply.bulk(text),
         Value::Null | Value::Array(_) | Value::Object(_) => reply.null(),

@@ -349,7 +349,6 @@ impl<'a, 'k> WriteView<'a, 'k> {
 
     /// Makes a declared key a JSON document; one that is there keeps its expiry.
     pub fn put_json(&mut self, key: &[u8], document: &[u8]) {
-        self.remove_if_due(key);
         let change = |entry: &mut Entry, document| entry.put_json(document);
         self.put(key, document, change, |document| Entry::json(key, document, NEVER));
     }
