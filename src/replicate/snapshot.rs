@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::keyspace::cut::Cut;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
+use crate::keyspace::{Entry, Keyspace, Kind, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
@@ -313,7 +313,9 @@ fn serialize(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
+    let special = |entry: &Entry| {
+        matches!(entry.kind(), Kind::RateLimit | Kind::Json) || entry.parts_expire()
+    };
     let common = section(db, shard, out, &usage, Form::Plain, |entry| !special(entry));
     let plain = section(db, shard, out, &usage, Form::Plain, Entry::parts_expire);
     out[start..start + 8].copy_from_slice(&common.to_le_bytes());
