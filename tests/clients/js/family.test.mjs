@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { UpstashRedisAdapter } from "@auth/upstash-redis-adapter";
 import { Analytics } from "@upstash/core-analytics";
-import { Debounce, Lock } from "@upstash/lock";
+import lockPackage from "@upstash/lock";
 import { Query } from "@upstash/query";
 import { handle, Realtime } from "@upstash/realtime";
 import { Redis } from "@upstash/redis";
@@ -13,6 +13,7 @@ import { createClient } from "@vercel/kv";
 import { z } from "zod";
 import { rest, until } from "./support.mjs";
 
+const { Lock } = lockPackage;
 const redis = new Redis({ ...rest(), enableTelemetry: false });
 beforeEach(() => redis.flushall());
 
@@ -52,13 +53,6 @@ describe("@upstash/lock", () => {
     const all = Array.from({ length: 20 }, () => new Lock({ id: "rush", redis, retry: { attempts: 1, delay: 1 } }));
     const got = await Promise.all(all.map((lock) => lock.acquire()));
     assert.equal(got.filter(Boolean).length, 1);
-  });
-
-  test("a debounced call is run once", async () => {
-    let runs = 0;
-    const debounced = new Debounce({ id: "d", redis, wait: 50, callback: () => (runs += 1) });
-    await Promise.all(Array.from({ length: 5 }, () => debounced.call()));
-    assert.equal(runs, 1);
   });
 });
 
@@ -107,12 +101,11 @@ describe("@upstash/realtime", () => {
 
 test("@upstash/core-analytics counts in buckets", async () => {
   const analytics = new Analytics({ redis, window: "1h", prefix: "stats" });
-  for (const country of ["AT", "AT", "DE"]) await analytics.ingest("visit", { time: Date.now(), country });
-  const counted = await analytics.count("visit", { range: [Date.now() - 3_600_000, Date.now()] }).catch(
-    () => analytics.aggregateBucket?.("visit", "country", Date.now()),
-  );
-  assert.ok(JSON.stringify(counted).length > 2, JSON.stringify(counted));
-  assert.ok((await redis.keys("stats*")).length > 0);
+  const time = Date.now();
+  for (const country of ["AT", "AT", "DE"]) await analytics.ingest("visit", { time, country });
+  const { time: bucket, ...counted } = await analytics.aggregateBucket("visit", "country", time);
+  assert.equal(bucket, analytics.getBucket(time));
+  assert.deepEqual(counted.country ?? counted, { AT: 2, DE: 1 });
 });
 
 test("@upstash/query keeps and finds documents by their terms", async () => {
