@@ -149,6 +149,18 @@ pub struct Config {
     pub repl_ping_replica_period: u32,
     /// Whether full copies go straight to the socket.
     pub repl_diskless_sync: bool,
+    /// Seconds before a full copy begins, so that others can share it.
+    pub repl_diskless_sync_delay: u32,
+    /// How a full copy is loaded: an index into [`DISKLESS_LOADS`].
+    pub repl_diskless_load: usize,
+    /// Under which address the leader is to know this node; empty = the connection's.
+    pub replica_announce_ip: String,
+    /// Under which port the leader is to know this node; 0 = `port`.
+    pub replica_announce_port: u16,
+    /// Whether the leader's supervisors are to know of this node.
+    pub replica_announced: bool,
+    /// Which replica a supervisor promotes first: the lowest; 0 = never this one.
+    pub replica_priority: u32,
 
     /// Bytes that data may take; 0 = no bound.
     pub maxmemory: u64,
@@ -212,6 +224,10 @@ pub struct Config {
 }
 
 const MIB: u64 = 1 << 20;
+
+/// The words of `repl-diskless-load`. With each of them the present data is served until the copy
+/// is whole, which is what Redis does with the last one.
+pub const DISKLESS_LOADS: [&str; 3] = ["disabled", "on-empty-db", "swapdb"];
 
 impl Default for Config {
     /// The settings of a start without file, variables and options. `--help` prints these.
@@ -277,6 +293,12 @@ impl Default for Config {
             repl_timeout: 60,
             repl_ping_replica_period: 10,
             repl_diskless_sync: true,
+            repl_diskless_sync_delay: 0,
+            repl_diskless_load: 0,
+            replica_announce_ip: String::new(),
+            replica_announce_port: 0,
+            replica_announced: true,
+            replica_priority: 100,
 
             maxmemory: 0,
             maxmemory_clients: Share::Bytes(0),

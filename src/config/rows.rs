@@ -9,7 +9,6 @@ mod tls;
 use eave_ratelimit::Rule;
 pub(super) use tls::TLS;
 
-use super::Config;
 use super::classes::Classes;
 use super::kind::{Kind, Reason, Stage};
 use super::table::Group::{
@@ -20,6 +19,7 @@ use super::value::{
     BigIntegers, BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret,
     Share,
 };
+use super::{Config, DISKLESS_LOADS};
 use crate::access::user::NewChannels;
 
 const INT: i64 = i32::MAX as i64;
@@ -273,10 +273,27 @@ pub const TABLE: &[Directive] = &[
     ),
     row(
         Replication,
+        "repl-diskless-load",
+        "Accepted; the old data is always served until a full copy is whole, as with swapdb",
+    )
+    .choice(&DISKLESS_LOADS, |c| c.repl_diskless_load, |c, index| c.repl_diskless_load = index),
+    row(
+        Replication,
         "repl-diskless-sync",
         "Accepted; full copies always go straight to the socket",
     )
     .yes_no(|c| c.repl_diskless_sync, |c, v| c.repl_diskless_sync = v),
+    row(
+        Replication,
+        "repl-diskless-sync-delay",
+        "Seconds before a full copy begins, so that other replicas can share it",
+    )
+    .number(
+        0,
+        INT,
+        |c| c.repl_diskless_sync_delay.into(),
+        |c, v| put(&mut c.repl_diskless_sync_delay, v),
+    ),
     row(Replication, "repl-ping-replica-period", "Seconds between pings to replicas")
         .alias(&["repl-ping-slave-period"])
         .number(
@@ -291,6 +308,22 @@ pub const TABLE: &[Directive] = &[
         |c| c.repl_timeout.into(),
         |c, v| put(&mut c.repl_timeout, v),
     ),
+    row(Replication, "replica-announce-ip", "Address that the leader is to tell of this node")
+        .alias(&["slave-announce-ip"])
+        .text(|c| &c.replica_announce_ip, |c, v| c.replica_announce_ip = v),
+    row(Replication, "replica-announce-port", "Port that the leader is to tell of this node")
+        .alias(&["slave-announce-port"])
+        .number(
+            0,
+            65535,
+            |c| c.replica_announce_port.into(),
+            |c, v| put(&mut c.replica_announce_port, v),
+        ),
+    row(Replication, "replica-announced", "Let supervisors know of this replica")
+        .yes_no(|c| c.replica_announced, |c, v| c.replica_announced = v),
+    row(Replication, "replica-priority", "Which replica is promoted first: the lowest; 0 = never")
+        .alias(&["slave-priority"])
+        .number(0, INT, |c| c.replica_priority.into(), |c, v| put(&mut c.replica_priority, v)),
     row(Replication, "replica-read-only", "Refuse writes of clients on a replica")
         .alias(&["slave-read-only"])
         .yes_no(|c| c.replica_read_only, |c, v| c.replica_read_only = v),
@@ -651,16 +684,10 @@ pub(super) const INERT: &[Directive] = &[
     inert("rdbcompression", &[], "yes"),
     inert("repl-backlog-ttl", &[], "3600"),
     inert("repl-disable-tcp-nodelay", &[], "no"),
-    inert("repl-diskless-load", &[], "disabled"),
-    inert("repl-diskless-sync-delay", &[], "5"),
     inert("repl-diskless-sync-max-replicas", &[], "0"),
-    inert("replica-announce-ip", &["slave-announce-ip"], ""),
-    inert("replica-announce-port", &["slave-announce-port"], "0"),
-    inert("replica-announced", &[], "yes"),
     inert("replica-ignore-disk-write-errors", &[], "no"),
     inert("replica-ignore-maxmemory", &["slave-ignore-maxmemory"], "yes"),
     inert("replica-lazy-flush", &["slave-lazy-flush"], "no"),
-    inert("replica-priority", &["slave-priority"], "100"),
     inert("sanitize-dump-payload", &[], "no"),
     inert("set-proc-title", &[], "yes"),
     inert("shutdown-on-sigint", &[], "default"),

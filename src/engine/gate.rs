@@ -215,6 +215,17 @@ pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Faul
     if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
 }
 
+/// Asks again once the locks are held: a node that begins to follow may have let a writer in just
+/// before. What its writes come to is decided under the locks, by what their effects begin as.
+///
+/// # Errors
+/// When the log has become another node's.
+#[cold]
+pub(super) fn admit_late(session: &mut Session, writes: bool) -> Result<(), Fault> {
+    let refused = writes && session.door != Door::Leader && session.config().replica_read_only;
+    if refused { Err(READ_ONLY) } else { Ok(()) }
+}
+
 /// Whether a command tells other nodes something though it writes nothing: a script that only
 /// reads may not call it.
 pub(super) fn may_replicate(command: &Command) -> bool {
