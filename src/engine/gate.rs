@@ -326,9 +326,6 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
-/// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 1] = ["monitor"];
-
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]
 fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
@@ -337,9 +334,6 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         // That it is not for REST comes before its number of arguments.
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
-        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
-            not_over_rest(argv)
-        }
         None => {
             let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
             Fault::text(format!(

@@ -114,7 +114,7 @@ impl Side {
                     other => bail!("{} refuses HELLO: {other:?}", self.name()),
                 }
             }
-            std::thread::sleep(Duration::from_millis(100));
+            process::pause(Duration::from_millis(100));
         }
         bail!("{} does not answer", self.name())
     }
