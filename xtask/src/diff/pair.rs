@@ -119,6 +119,17 @@ impl Side {
         bail!("{} does not answer", self.name())
     }
 
+    /// Whether the server has ended, or does so within some seconds.
+    pub(super) fn has_crashed(&mut self) -> Result<bool> {
+        for _ in 0..50 {
+            if self.server.child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            process::pause(Duration::from_millis(100));
+        }
+        Ok(false)
+    }
+
     /// Sends bytes; a server that has gone is noticed when its reply is read.
     pub(super) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
