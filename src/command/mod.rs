@@ -31,9 +31,15 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod json;
+pub mod json_array;
+pub mod json_change;
+pub mod json_read;
+pub mod json_set;
 pub mod key_specs;
 pub mod keys;
 pub mod latency;
+pub mod later;
 pub mod limiter;
 pub mod list;
 pub mod list_change;
@@ -351,6 +357,8 @@ pub enum Group {
     Scripting,
     /// Rate limits: Eave's own.
     RateLimit,
+    /// JSON documents.
+    Json,
 }
 
 impl Group {
@@ -373,6 +381,7 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Scripting => "scripting",
             Group::RateLimit => "ratelimit",
+            Group::Json => "json",
         }
     }
 
@@ -395,6 +404,7 @@ impl Group {
             Group::Transactions => Some("@transaction"),
             Group::Scripting => Some("@scripting"),
             Group::RateLimit => Some("@ratelimit"),
+            Group::Json => Some("@json"),
         }
     }
 }
@@ -487,6 +497,7 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     limiter::COMMANDS,
     throttle::COMMANDS,
+    json::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     function::COMMANDS,

@@ -32,6 +32,16 @@ pub(super) enum LoadError {
     Module(String, String),
 }
 
+/// A full copy that has come whole.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) staged: Staging,
+    /// Code of function libraries.
+    pub(super) functions: Vec<Vec<u8>>,
+    /// The database that the stream behind it begins with.
+    pub(super) stream_db: usize,
+}
+
 /// A full copy on its way in.
 #[derive(Debug)]
 pub(super) struct Loader {
@@ -41,6 +51,8 @@ pub(super) struct Loader {
     db: usize,
     /// Code of function libraries.
     functions: Vec<Vec<u8>>,
+    /// The database that the stream behind the copy begins with.
+    stream_db: usize,
     /// When the copy began to come.
     begun: Tick,
 }
@@ -56,6 +68,7 @@ impl Loader {
             encodings,
             db: 0,
             functions: Vec::new(),
+            stream_db: 0,
             begun,
         }
     }
@@ -72,31 +85,41 @@ impl Loader {
         Ok(())
     }
 
-    /// The copy, with the code of the function libraries, once all bytes have come.
+    /// The copy, once all bytes have come.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<(Staging, Vec<Vec<u8>>), LoadError> {
+    pub(super) fn finish(self) -> Result<Loaded, LoadError> {
         self.reader.finish()?;
-        Ok((self.staged, self.functions))
+        let Loader { staged, functions, stream_db, .. } = self;
+        Ok(Loaded { staged, functions, stream_db })
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
         match item {
             Item::SelectDb(number) => {
-                let databases = self.staged.databases();
-                let db = usize::try_from(number).ok().filter(|db| *db < databases);
-                self.db = db.ok_or(LoadError::Database(number, databases))?;
+                self.db = self.database(number)?;
             }
             Item::Key(key) => self.put(key)?,
             Item::Skipped { key: Some(key), why: Skipped::Module { name, .. } } => {
                 return Err(LoadError::Module(show(&key), name));
             }
             Item::Function(code) => self.functions.push(code),
+            // A replica that is followed cannot name its leader's database again.
+            Item::Aux { name, value } if name == b"repl-stream-db" => {
+                let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                self.stream_db = self.database(number.unwrap_or(0))?;
+            }
             // Facts, hints, data of modules that belong to no key, empty collections.
             _ => {}
         }
         Ok(())
+    }
+
+    fn database(&self, number: u32) -> Result<usize, LoadError> {
+        let databases = self.staged.databases();
+        let db = usize::try_from(number).ok().filter(|db| *db < databases);
+        db.ok_or(LoadError::Database(number, databases))
     }
 
     fn put(&mut self, key: Key) -> Result<(), LoadError> {
