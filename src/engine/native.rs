@@ -80,8 +80,7 @@ pub(super) fn run_within(
     native: &Native,
     work: Work<'_>,
     argv: Argv<'_>,
-    locks: &mut LockSet<'_>,
-    effects: &mut Effects,
+    (locks, effects): (&mut LockSet<'_>, &mut Effects),
     reply: &mut dyn Reply,
 ) -> Ran {
     if !is_ordinary(node, session, native, work.keys) {

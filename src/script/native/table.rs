@@ -46,11 +46,8 @@ const fn sha(hex: &str) -> Sha {
 }
 
 const fn digit(byte: u8) -> u8 {
-    match byte {
-        b'0'..=b'9' => byte - b'0',
-        b'a'..=b'f' => byte - b'a' + 10,
-        _ => panic!("a digest is lower-case hex"),
-    }
+    assert!(byte.is_ascii_digit() || byte.is_ascii_lowercase(), "a digest is lower-case hex");
+    if byte.is_ascii_digit() { byte - b'0' } else { byte - b'a' + 10 }
 }
 
 const fn window(dynamic: Dynamic) -> sliding::Form {
