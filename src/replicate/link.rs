@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
-use super::load::Loader;
+use super::load::{Finished, Loader};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::engine;
@@ -29,6 +29,7 @@ use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::pause::Pause;
+use crate::rules::Rules;
 use crate::script::Vm;
 use crate::script::library::{Replace, Set};
 
@@ -277,7 +278,7 @@ impl<'a> Link<'a> {
     async fn install(&mut self) -> Result<Event, Superseded> {
         let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
         let Loading { loader, position, since_ms, bytes } = loading;
-        let (mut staged, functions) = match loader.finish() {
+        let Finished { mut staged, functions, rules } = match loader.finish() {
             Ok(finished) => finished,
             Err(error) => {
                 tracing::error!("the full copy of {} is not whole: {error}", self.leader);
@@ -287,7 +288,7 @@ impl<'a> Link<'a> {
         let keys = staged.keys();
         let mut patience = Patience::default();
         let libraries = self.libraries(&functions);
-        while !self.replace(&mut staged, &libraries, position)? {
+        while !self.replace(&mut staged, &libraries, &rules, position)? {
             patience.wait().await;
         }
         self.applier.restart();
@@ -314,6 +315,7 @@ impl<'a> Link<'a> {
         &self,
         staged: &mut Staging,
         libraries: &Set,
+        rules: &Rules,
         position: Position,
     ) -> Result<bool, Superseded> {
         let mut term = self.node.replication.term.lock();
@@ -329,6 +331,7 @@ impl<'a> Link<'a> {
             let mut change = self.node.scripts.libraries.change();
             change.set = libraries.clone();
             change.commit();
+            self.node.keyspace.rules.replace(rules);
         });
         let Ok(garbage) = replaced else { return Ok(false) };
         term.position = Some(position);

@@ -7,9 +7,12 @@
 
 use crate::archive::{self, Refused};
 use crate::clock;
+use crate::command::limiter_rule;
+use crate::fault::Fault;
 use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{NEVER, Staging};
 use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
+use crate::rules::{Rules, carry};
 use crate::value::limits::Limits as Encodings;
 
 /// Why a full copy cannot be loaded.
@@ -27,9 +30,23 @@ pub(super) enum LoadError {
     /// A value that cannot be kept.
     #[error("key '{0}' cannot be kept: {1}")]
     Refused(String, Refused),
+    /// A rule of rate limits that is none.
+    #[error("a rule of rate limits cannot be kept: {0:?}")]
+    Rule(Fault),
     /// A value of a module.
     #[error("key '{0}' is of the module type {1}, which is not supported")]
     Module(String, String),
+}
+
+/// What a full copy had.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// The keys.
+    pub(super) staged: Staging,
+    /// Code of function libraries.
+    pub(super) functions: Vec<Vec<u8>>,
+    /// Named rules of rate limits, and their lists.
+    pub(super) rules: Rules,
 }
 
 /// A full copy on its way in.
@@ -41,6 +58,8 @@ pub(super) struct Loader {
     db: usize,
     /// Code of function libraries.
     functions: Vec<Vec<u8>>,
+    /// Named rules of rate limits, and their lists.
+    rules: Rules,
     /// When the copy began to come.
     begun: Tick,
 }
@@ -56,6 +75,7 @@ impl Loader {
             encodings,
             db: 0,
             functions: Vec::new(),
+            rules: Rules::default(),
             begun,
         }
     }
@@ -72,13 +92,14 @@ impl Loader {
         Ok(())
     }
 
-    /// The copy, with the code of the function libraries, once all bytes have come.
+    /// The copy, with the code of the function libraries and the rules, once all bytes have come.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<(Staging, Vec<Vec<u8>>), LoadError> {
+    pub(super) fn finish(self) -> Result<Finished, LoadError> {
         self.reader.finish()?;
-        Ok((self.staged, self.functions))
+        let Loader { staged, functions, rules, .. } = self;
+        Ok(Finished { staged, functions, rules })
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
@@ -93,6 +114,11 @@ impl Loader {
                 return Err(LoadError::Module(show(&key), name));
             }
             Item::Function(code) => self.functions.push(code),
+            Item::Aux { name, value } if name == carry::FACT => {
+                let words = carry::decode(&value).map_err(LoadError::Rule)?;
+                let now = clock::unix_ms();
+                limiter_rule::replay(&self.rules, &words, now).map_err(LoadError::Rule)?;
+            }
             // Facts, hints, data of modules that belong to no key, empty collections.
             _ => {}
         }

@@ -28,6 +28,7 @@ use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::rules::carry;
 use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
@@ -91,7 +92,7 @@ pub(super) async fn run(node: Arc<Node>) {
 /// Makes one snapshot and sends it to all who wait for it.
 async fn make(node: Arc<Node>, id: SnapshotId) {
     let start = clock::monotonic_ms();
-    let (cut, (offset, libraries)) = begin(&node).await;
+    let (cut, Begun { offset, libraries, rules }) = begin(&node).await;
     let cut = OpenCut { keyspace: &node.keyspace, cut };
     let mut random = [0; 20];
     clock::secret_bytes(&mut random);
@@ -99,20 +100,32 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
     let mut sender = Sender::new(receivers);
     tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
-    sender.begin(&preamble(&node, offset, &libraries));
+    sender.begin(&preamble(&node, offset, &libraries, &rules));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
     let took = clock::monotonic_ms().saturating_sub(start);
     tracing::info!("full copy made: {} bytes in {took} ms", sender.bytes);
 }
 
+/// What belongs to a cut besides the keys.
+struct Begun {
+    offset: u64,
+    libraries: Arc<Set>,
+    /// Named rules of rate limits, and their lists.
+    rules: Vec<Vec<u8>>,
+}
+
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
-async fn begin(node: &Node) -> (Arc<Cut>, (u64, Arc<Set>)) {
+async fn begin(node: &Node) -> (Arc<Cut>, Begun) {
     loop {
         let serialize = serialize_for(&node.config.load());
         let cut = node.keyspace.begin_cut(serialize, || {
             node.log.activate();
-            (node.log.offset(), node.scripts.libraries.set())
+            Begun {
+                offset: node.log.offset(),
+                libraries: node.scripts.libraries.set(),
+                rules: carry::facts(&node.keyspace.rules, clock::unix_ms()),
+            }
         });
         match cut {
             Ok(begun) => return begun,
@@ -150,7 +163,7 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
     sender.take(cut).await;
 }
 
-fn preamble(node: &Node, offset: u64, libraries: &Set) -> Vec<u8> {
+fn preamble(node: &Node, offset: u64, libraries: &Set, rules: &[Vec<u8>]) -> Vec<u8> {
     let id = node.log.lock().backlog().id().to_string();
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, Compression::None);
@@ -161,6 +174,9 @@ fn preamble(node: &Node, offset: u64, libraries: &Set) -> Vec<u8> {
         position: Some(StreamPosition { database: 0, replication_id: &id, offset }),
         purpose: Purpose::Snapshot,
     });
+    for rule in rules {
+        writer.aux(carry::FACT, rule);
+    }
     for library in libraries.libraries.values() {
         writer.function(&library.code);
     }

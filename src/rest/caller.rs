@@ -22,7 +22,7 @@ use super::body::{self, BodyLimits};
 use super::events::Events;
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
-use super::{health, json, path, take};
+use super::{health, json, limits, path};
 use crate::clients::Client;
 use crate::command::Argv;
 use crate::engine;
@@ -133,8 +133,9 @@ impl Caller {
             }
             "/pipeline" => self.pipeline(sender, &body, asked.format()?).await,
             "/multi-exec" => self.transaction(sender, &body, asked.encoding).await,
-            "/v1/take" => take::answer(self, sender, take::Verb::Take, head, asked, &body).await,
-            "/v1/peek" => take::answer(self, sender, take::Verb::Peek, head, asked, &body).await,
+            path if let Some(verb) = limits::verb(path) => {
+                limits::answer(self, sender, verb, head, asked, &body).await
+            }
             path if topic(path).is_some() && head.method != Method::HEAD => {
                 self.listen(sender, path)
             }

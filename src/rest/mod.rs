@@ -1,7 +1,7 @@
 //! The REST door: the Upstash dialect over HTTP/1.1, and rate limits over HTTP.
 //!
 //! In reading order: `connection` drives a socket, `caller` takes its requests apart and has
-//! commands run, `batch` does so for pipelines and transactions, `take` for rate limits; `events` sends messages as they come. `asked`,
+//! commands run, `batch` does so for pipelines and transactions, `limits` for rate limits; `events` sends messages as they come. `asked`,
 //! `path`, `json` and `body` read requests; `access` looks at tokens; `reply`, `answer` and
 //! `refusal` write what comes back; `health` speaks to orchestrators.
 //!
@@ -24,10 +24,10 @@ mod events;
 pub mod fuzz;
 pub mod health;
 mod json;
+pub mod limits;
 mod path;
 mod refusal;
 pub mod reply;
-mod take;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
