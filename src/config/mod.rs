@@ -29,6 +29,7 @@ use crate::access::file::UserLine;
 use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
+use crate::rest::limits::headers::XRateLimit;
 use crate::value::limits::Limits;
 
 pub use classes::Classes;
@@ -113,6 +114,8 @@ pub struct Config {
     pub rest_idle_timeout: u32,
     /// Whether browsers of other origins may call.
     pub rest_cors: bool,
+    /// Which headers of limits are written besides those of the draft.
+    pub rest_x_ratelimit: XRateLimit,
 
     /// Refuse clients from elsewhere while no password is set.
     pub protected_mode: bool,
@@ -273,6 +276,7 @@ impl Default for Config {
             // never send a request into a closing connection.
             rest_idle_timeout: 75,
             rest_cors: true,
+            rest_x_ratelimit: XRateLimit::No,
 
             protected_mode: true,
             requirepass: Secret::default(),

@@ -301,6 +301,9 @@ fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
 
 #[cold]
 fn unknown(argv: Argv<'_>) -> Fault {
+    if command::later::is_known(argv[0]) {
+        return Fault::text(format!("ERR command '{}' is not available yet", shown(argv[0], 128)));
+    }
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
         format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
@@ -323,41 +326,6 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
-/// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 1] = ["monitor"];
-
-/// Whether a command is one that clients of the dialect know and that is still to come.
-fn is_planned(name: &[u8]) -> bool {
-    let begins = |prefix: &str| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
-    begins("SEARCH.")
-        || begins("VECTOR.")
-        || ARRAYS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-}
-
-/// The commands of sparse arrays.
-const ARRAYS: [&str; 18] = [
-    "ARCOUNT",
-    "ARDEL",
-    "ARDELRANGE",
-    "ARGET",
-    "ARGETRANGE",
-    "ARGREP",
-    "ARINFO",
-    "ARINSERT",
-    "ARLASTITEMS",
-    "ARLEN",
-    "ARMGET",
-    "ARMSET",
-    "ARNEXT",
-    "AROP",
-    "ARRING",
-    "ARSCAN",
-    "ARSEEK",
-    "ARSET",
-];
-
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]
 fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
@@ -366,13 +334,10 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         // That it is not for REST comes before its number of arguments.
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
-        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
-            not_over_rest(argv)
-        }
         None => {
-            let yet = if is_planned(name) { " yet" } else { "" };
+            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
             Fault::text(format!(
-                "ERR Command is not available{yet}: '{}'. See docs/commands.md",
+                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
                 shown(name, 128)
             ))
         }

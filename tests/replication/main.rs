@@ -13,6 +13,7 @@ mod support;
 mod chain;
 mod copy;
 mod failover;
+mod limiter;
 mod link;
 mod pair;
 mod proxy;

@@ -114,9 +114,20 @@ impl Side {
                     other => bail!("{} refuses HELLO: {other:?}", self.name()),
                 }
             }
-            std::thread::sleep(Duration::from_millis(100));
+            process::pause(Duration::from_millis(100));
         }
         bail!("{} does not answer", self.name())
+    }
+
+    /// Whether the server has ended, or does so within some seconds.
+    pub(super) fn has_crashed(&mut self) -> Result<bool> {
+        for _ in 0..50 {
+            if self.server.child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            process::pause(Duration::from_millis(100));
+        }
+        Ok(false)
     }
 
     /// Sends bytes; a server that has gone is noticed when its reply is read.
