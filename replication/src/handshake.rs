@@ -126,6 +126,11 @@ impl Handshake {
                 (Step::Replconf, Reply::Status(_) | Reply::Error(_)) => {}
                 (Step::Greet, Reply::Status(text)) => self.greeting = Greeting::of_answer(&text),
                 (Step::Greet, Reply::Error(_)) => {}
+                // What it is by now, in front of what it answers.
+                (Step::Psync(from), Reply::Status(text)) if is_greeting(&text) => {
+                    self.greeting = Greeting::of_answer(&text);
+                    self.awaited.push_front(Step::Psync(from));
+                }
                 (Step::Psync(_), Reply::FullResync(at)) => {
                     return Ok(Some(Outcome::FullResync(at)));
                 }
@@ -171,6 +176,10 @@ impl Handshake {
 /// The errors of a leader that does not answer PING before AUTH, as Redis knows them.
 fn wants_auth(text: &str) -> bool {
     ["NOAUTH", "NOPERM", "ERR operation not permitted"].iter().any(|start| text.starts_with(start))
+}
+
+fn is_greeting(text: &str) -> bool {
+    Greeting::of_answer(text).is_some()
 }
 
 fn continued(from: Position, id: Option<ReplicationId>) -> Position {

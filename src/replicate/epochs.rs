@@ -65,8 +65,11 @@ pub(super) fn promoted(node: &Node, id: ReplicationId, position: Option<Position
     // Without a history of the leader's there is nothing to have taken over.
     reign.promoted(old, id, orphaned && position.is_some_and(|at| at.id == old.id));
     node.replication.fence(false);
-    tracing::info!("epoch {} begins: this node leads history {id}", reign.epoch());
+    let epoch = reign.epoch();
+    tracing::info!("epoch {} begins: this node leads history {id}", epoch);
     node.replication.owed.send_replace(leader.zip(reign.notice()));
+    drop(reign);
+    node.replication.leader.lock().tell_epoch(epoch);
 }
 
 /// This node follows another from now on.
@@ -77,8 +80,13 @@ pub(super) fn follows(node: &Node) {
 
 /// This node holds what its leader has.
 pub(super) fn followed(node: &Node, leader: Option<&Greeting>) {
-    node.replication.reign.lock().followed(leader);
+    let epoch = {
+        let mut reign = node.replication.reign.lock();
+        reign.followed(leader);
+        reign.epoch()
+    };
     node.replication.fence(false);
+    node.replication.leader.lock().tell_epoch(epoch);
 }
 
 /// This node, which is fenced, is told to lead.
@@ -86,7 +94,10 @@ pub fn lead(node: &Node) {
     let mut reign = node.replication.reign.lock();
     reign.lead();
     node.replication.fence(false);
-    tracing::warn!("told to lead: epoch {} begins", reign.epoch());
+    let epoch = reign.epoch();
+    tracing::warn!("told to lead: epoch {epoch} begins");
+    drop(reign);
+    node.replication.leader.lock().tell_epoch(epoch);
 }
 
 /// The lines of INFO.

@@ -358,9 +358,11 @@ impl<'a> Link<'a> {
             return Err(Superseded);
         }
         let log = &self.node.log;
+        let from = self.replica.greeting().and_then(|greeting| greeting.from);
         let replaced = self.node.keyspace.replace(staged, || {
             outlet::replace_history(self.node, || {
                 log.reset(position);
+                log.inherit_second(from);
                 log.follow(true);
             });
             // Kept from here on, so that others can resume from this node once it leads.
@@ -385,9 +387,13 @@ impl<'a> Link<'a> {
         }
         term.position = Some(position);
         let id = self.node.log.lock().backlog().id();
+        let from = self.replica.greeting().and_then(|greeting| greeting.from);
         if id != position.id {
             // Who follows this node learns the new name when it asks to go on.
-            outlet::replace_history(self.node, || self.node.log.change_id(position.id));
+            outlet::replace_history(self.node, || {
+                self.node.log.change_id(position.id);
+                self.node.log.inherit_second(from);
+            });
         }
         tracing::info!("resumed from {} at offset {}", self.leader, position.offset);
         Ok(())

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use world::World;
 
 /// Runs of the ordinary test.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 
 /// What must have happened at least once over all seeds, or the runs prove nothing.
 const SOMETIMES: [&str; 31] = [

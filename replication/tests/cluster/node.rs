@@ -209,6 +209,9 @@ impl Node {
                 None => self.reply(id, b"+PONG\r\n"),
                 Some(Err(error)) => panic!("{error}"),
                 Some(Ok(Request::Replconf(options))) if options.greeting.is_some() => {
+                    let peer = "127.0.0.1".to_owned();
+                    self.step(Event::Accepted { follower: id, peer }, around);
+                    self.leader.greeted(id, options.greeting);
                     let answer = format!("+{}\r\n", self.greeting().answer());
                     self.reply(id, answer.as_bytes());
                 }
@@ -336,13 +339,17 @@ impl Node {
 
     /// Leads from now on, under a new id.
     pub(crate) fn lead(&mut self, id: ReplicationId, around: &mut Around<'_>) {
-        let Some(upstream) = self.upstream.take() else { return self.reign.lead() };
+        let Some(upstream) = self.upstream.take() else {
+            self.reign.lead();
+            return self.leader.tell_epoch(self.reign.epoch());
+        };
         let orphaned =
             upstream.replica.status(0).state != eave_replication::status::LinkState::Connected;
         let old = self.log.position();
         let held = upstream.replica.position().is_some_and(|at| at == old);
         self.reign.promoted(old, id, orphaned && held);
         self.owes = Some(upstream.leader);
+        self.leader.tell_epoch(self.reign.epoch());
         self.log.change_id(id);
         let from = around.histories.hash_at(old).map(|_| old);
         around.histories.begin(self.log.position(), from, self.hash);
@@ -388,6 +395,12 @@ impl Node {
             retry_max_ms: 800,
             ..ReplicaConfig::default()
         }
+    }
+
+    /// It holds what its leader has.
+    pub(crate) fn followed(&mut self, leader: Option<&Greeting>) {
+        self.reign.followed(leader);
+        self.leader.tell_epoch(self.reign.epoch());
     }
 
     /// Puts a snapshot in the place of the data.

@@ -281,9 +281,10 @@ impl<'a> World<'a> {
                     self.saw("partial resync");
                     let (node, mut around) = self.node(index);
                     assert_eq!(node.log.offset(), at.offset, "resumed elsewhere");
-                    node.reign.followed(greeting.as_ref());
+                    node.followed(greeting.as_ref());
                     if node.log.id() != at.id {
                         node.log.change_id(at.id);
+                        node.log.inherit_second(greeting.and_then(|greeting| greeting.from));
                         node.step(eave_replication::leader::Event::HistoryReplaced, &mut around);
                         around.saw("resumed under a new id");
                     }
@@ -343,7 +344,8 @@ impl<'a> World<'a> {
             let (node, mut around) = self.node(index);
             node.install(target, &data, &mut around);
             let greeting = node.upstream.as_ref().and_then(|up| up.replica.greeting().cloned());
-            node.reign.followed(greeting.as_ref());
+            node.log.inherit_second(greeting.as_ref().and_then(|greeting| greeting.from));
+            node.followed(greeting.as_ref());
             self.seen[index] = target;
             self.saw("full resync");
             self.tell(index, Event::Installed);
@@ -606,6 +608,9 @@ impl<'a> World<'a> {
     fn settle(&mut self) {
         self.partitions.clear();
         self.orders.clear();
+        // A request to take over that was given up may still be under way.
+        let (now, rng) = (self.now, &mut self.rng);
+        self.links.iter_mut().for_each(|link| link.cut(now, rng));
         for index in 0..NODES {
             self.nodes[index].frozen = 0;
             self.abort(index);
