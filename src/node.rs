@@ -31,6 +31,7 @@ use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::{Acknowledgements, Alone, Outlets, Term};
+use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -79,6 +80,8 @@ pub struct Node {
     pub evictor: Mutex<Evictor>,
     /// Who follows, and whom this node follows.
     pub replication: Replication,
+    /// How much the REST door has to do.
+    pub rest: Load,
     /// The credential of the REST door.
     pub token: Secret,
     /// When the node started, in unix milliseconds.
@@ -226,6 +229,7 @@ impl Node {
             memory: Arc::default(),
             evictor: Mutex::default(),
             replication,
+            rest: Load::default(),
             token,
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),

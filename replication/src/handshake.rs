@@ -90,7 +90,12 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// The handshake after its first request, [`wire::PING`], was sent.
     pub(crate) fn after_ping() -> Self {
-        Self { awaited: [Step::Ping].into(), failover: false, lines: LineReader::default(), greeting: None }
+        Self {
+            awaited: [Step::Ping].into(),
+            failover: false,
+            lines: LineReader::default(),
+            greeting: None,
+        }
     }
 
     /// Whether PSYNC is out, so that from here on the leader decides.

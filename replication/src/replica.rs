@@ -15,9 +15,9 @@
 
 use std::borrow::Cow;
 
+use crate::greeting::Greeting;
 pub use crate::handshake::{Credentials, Introduction};
 use crate::handshake::{Handshake, Outcome};
-use crate::greeting::Greeting;
 use crate::id::Position;
 use crate::payload::{Framing, PayloadEvent, PayloadReader};
 use crate::status::{LinkState, PayloadProgress, ReplicaStatus};

@@ -16,10 +16,12 @@ use super::table::Group::{
 };
 use super::table::{Directive, When};
 use super::value::{
-    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share,
+    BigIntegers, BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret,
+    Share,
 };
 use super::{Config, DISKLESS_LOADS};
 use crate::access::user::NewChannels;
+use crate::rest::limits::headers::XRateLimit;
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;
@@ -85,6 +87,16 @@ pub const TABLE: &[Directive] = &[
                 Ok(())
             },
         ),
+    row(
+        Rest,
+        "rest-big-integers",
+        "How integers beyond 2^53 - 1 are written: as strings, which JavaScript does not round",
+    )
+    .choice(
+        &["string", "number"],
+        |c| usize::from(c.rest_big_integers == BigIntegers::Number),
+        |c, index| c.rest_big_integers = [BigIntegers::String, BigIntegers::Number][index],
+    ),
     row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
         "<address>...",
         |c| join(&c.rest_bind),
@@ -102,6 +114,24 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.rest_header_timeout_ms, INT),
             |c, v| put(&mut c.rest_header_timeout_ms, v),
         ),
+    row(Rest, "rest-idempotency-bytes", "Bytes of answers kept for requests that are sent again")
+        .bytes(
+            0,
+            BYTES,
+            |c| c.rest_idempotency_bytes,
+            |c, v| put(&mut c.rest_idempotency_bytes, v),
+        ),
+    row(
+        Rest,
+        "rest-idempotency-window",
+        "Seconds that a request with an Idempotency-Key is not run again; 0 = keys are ignored",
+    )
+    .number(
+        0,
+        UINT,
+        |c| c.rest_idempotency_window.into(),
+        |c, v| put(&mut c.rest_idempotency_window, v),
+    ),
     row(Rest, "rest-idle-timeout", "Seconds that a connection may stay open between requests")
         .number(1, INT, |c| c.rest_idle_timeout.into(), |c, v| put(&mut c.rest_idle_timeout, v)),
     row(Rest, "rest-max-body", "Largest body of a request").bytes(
@@ -116,12 +146,46 @@ pub const TABLE: &[Directive] = &[
         |c| c.rest_max_connections.into(),
         |c, v| put(&mut c.rest_max_connections, v),
     ),
+    row(
+        Rest,
+        "rest-max-connections-per-address",
+        "HTTP connections of one address at once; 0 = as many as there may be of all",
+    )
+    .number(
+        0,
+        UINT,
+        |c| c.rest_max_connections_per_address.into(),
+        |c, v| put(&mut c.rest_max_connections_per_address, v),
+    ),
+    row(Rest, "rest-max-gathered", "Bytes of all bodies that have come in part").bytes(
+        1024,
+        BYTES,
+        |c| c.rest_max_gathered,
+        |c, v| put(&mut c.rest_max_gathered, v),
+    ),
     row(Rest, "rest-max-pipeline", "Commands in one pipeline or transaction").number(
         1,
         UINT,
         |c| c.rest_max_pipeline.into(),
         |c, v| put(&mut c.rest_max_pipeline, v),
     ),
+    row(Rest, "rest-max-requests", "Requests at once that wait for their bodies or their turn")
+        .number(1, UINT, |c| c.rest_max_requests.into(), |c, v| put(&mut c.rest_max_requests, v)),
+    row(Rest, "rest-metrics-bind", "Addresses of the port for metrics; empty = this machine's")
+        .at_start()
+        .words(
+            "<address>...",
+            |c| join(&c.rest_metrics_bind),
+            |c, words, _| {
+                c.rest_metrics_bind = BindAddress::parse_all(words)?;
+                Ok(())
+            },
+        ),
+    row(Rest, "rest-metrics-port", "TCP port of /metrics without a token; 0 = off")
+        .at_start()
+        .number(0, 65535, |c| c.rest_metrics_port.into(), |c, v| put(&mut c.rest_metrics_port, v)),
+    row(Rest, "rest-path-prefix", "What may stand before every path, such as /redis")
+        .text(|c| &c.rest_path_prefix, |c, v| c.rest_path_prefix = v),
     row(Rest, "rest-port", "TCP port of the REST API; 0 = off").at_start().number(
         0,
         65535,
@@ -134,6 +198,15 @@ pub const TABLE: &[Directive] = &[
     row(Rest, "rest-token-readonly", "Token for REST that may only read; empty = none")
         .at_start()
         .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
+    row(Rest, "rest-x-ratelimit", "X-RateLimit-* headers, with Reset as a time or as a span")
+        .choice(
+            XRateLimit::NAMES,
+            |c| c.rest_x_ratelimit as usize,
+            |c, index| {
+                let all = [XRateLimit::No, XRateLimit::Epoch, XRateLimit::Delta];
+                c.rest_x_ratelimit = all.get(index).copied().unwrap_or_default();
+            },
+        ),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
         &["allchannels", "resetchannels"],
         |c| usize::from(c.acl_pubsub_default == NewChannels::None),

@@ -17,9 +17,8 @@ pub(super) const OUT_OF_MEMORY: Fault =
     Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 pub(super) const READ_ONLY: Fault =
     Fault::new("READONLY You can't write against a read only replica.");
-pub(super) const FENCED: Fault = Fault::new(
-    "READONLY Another node leads now: this one takes no writes until it follows it",
-);
+pub(super) const FENCED: Fault =
+    Fault::new("READONLY Another node leads now: this one takes no writes until it follows it");
 pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
@@ -310,6 +309,9 @@ fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
 
 #[cold]
 fn unknown(argv: Argv<'_>) -> Fault {
+    if command::later::is_known(argv[0]) {
+        return Fault::text(format!("ERR command '{}' is not available yet", shown(argv[0], 128)));
+    }
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
         format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
@@ -332,9 +334,6 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
-/// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 1] = ["monitor"];
-
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]
 fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
@@ -343,13 +342,13 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         // That it is not for REST comes before its number of arguments.
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
-        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
-            not_over_rest(argv)
+        None => {
+            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
+            Fault::text(format!(
+                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
+                shown(name, 128)
+            ))
         }
-        None => Fault::text(format!(
-            "ERR Command is not available: '{}'. See docs/commands.md",
-            shown(name, 128)
-        )),
     }
 }
 

@@ -108,7 +108,8 @@ fn selected_before(backlog: &eave_replication::Backlog, offset: u64) -> Option<V
 
 /// How many commands change something, and how many bytes are whole commands.
 fn count(text: &[u8]) -> (u64, usize) {
-    const IDLE: [&[u8]; 5] = [b"PING", b"SELECT", b"REPLCONF", b"MULTI", b"EXEC"];
+    const IDLE: [&[u8]; 7] =
+        [b"PING", b"SELECT", b"REPLCONF", b"MULTI", b"EXEC", b"PUBLISH", b"SPUBLISH"];
     let (mut decoder, mut commands, mut at) = (RequestDecoder::default(), 0, 0);
     while let Ok(Decoded::Request(length)) = decoder.decode(&text[at..], &LIMITS) {
         let name = decoder.arguments(&text[at..]).next().unwrap_or_default();

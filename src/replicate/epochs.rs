@@ -37,8 +37,8 @@ pub fn answer(node: &Node, heard: &Greeting) -> Greeting {
         // While this is held nobody changes which history this node has, or whether it leads.
         let term = node.replication.term.lock();
         let at = node.log.lock().backlog().position();
-        let fenced = !node.replication.is_replica()
-            && node.replication.reign.lock().heard(heard, at);
+        let fenced =
+            !node.replication.is_replica() && node.replication.reign.lock().heard(heard, at);
         told.fenced = Some(fenced);
         if fenced && !node.replication.is_fenced() {
             node.replication.fence(true);

@@ -31,6 +31,7 @@ use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::pause::Pause;
+use crate::rules::Rules;
 use crate::script::Vm;
 use crate::script::library::{Replace, Set};
 
@@ -313,7 +314,7 @@ impl<'a> Link<'a> {
     async fn install(&mut self) -> Result<Event, Superseded> {
         let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
         let Loading { loader, position, since_ms, bytes } = loading;
-        let Loaded { mut staged, functions, stream_db } = match loader.finish() {
+        let Loaded { mut staged, functions, rules, stream_db } = match loader.finish() {
             Ok(finished) => finished,
             Err(error) => {
                 tracing::error!("the full copy of {} is not whole: {error}", self.leader);
@@ -323,7 +324,7 @@ impl<'a> Link<'a> {
         let keys = staged.keys();
         let mut patience = Patience::default();
         let libraries = self.libraries(&functions);
-        while !self.replace(&mut staged, &libraries, position, stream_db)? {
+        while !self.replace(&mut staged, &libraries, &rules, position, stream_db)? {
             patience.wait().await;
         }
         self.applier.restart(stream_db);
@@ -350,6 +351,7 @@ impl<'a> Link<'a> {
         &self,
         staged: &mut Staging,
         libraries: &Set,
+        rules: &Rules,
         position: Position,
         db: usize,
     ) -> Result<bool, Superseded> {
@@ -371,6 +373,7 @@ impl<'a> Link<'a> {
             let mut change = self.node.scripts.libraries.change();
             change.set = libraries.clone();
             change.commit();
+            self.node.keyspace.rules.replace(rules);
         });
         let Ok(garbage) = replaced else { return Ok(false) };
         (term.position, term.db) = (Some(position), db);

@@ -21,8 +21,8 @@
 //! resuming after a restart.
 
 pub mod acknowledgements;
-mod apply;
 mod alone;
+mod apply;
 pub mod epochs;
 pub mod failover;
 pub mod follower;

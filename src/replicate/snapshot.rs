@@ -23,12 +23,13 @@ use crate::clock;
 use crate::config::Config;
 use crate::keyspace::cut::Cut;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
+use crate::keyspace::{Entry, Keyspace, Kind, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::rules::carry;
 use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
@@ -118,6 +119,8 @@ struct Instant {
     /// The database that the stream's next command is about, unless it names one.
     db: usize,
     libraries: Arc<Set>,
+    /// Named rules of rate limits, and their lists.
+    rules: Vec<Vec<u8>>,
 }
 
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
@@ -134,6 +137,7 @@ async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
                     position: node.log.lock().backlog().position(),
                     db: term.db,
                     libraries: node.scripts.libraries.set(),
+                    rules: carry::facts(&node.keyspace.rules, clock::unix_ms()),
                 }
             })
         };
@@ -174,7 +178,7 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
 }
 
 fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
-    let Instant { position, db, libraries } = instant;
+    let Instant { position, db, libraries, rules } = instant;
     let id = position.id.to_string();
     // `databases` is a directive of 32 bits.
     let database = u32::try_from(*db).unwrap_or(u32::MAX);
@@ -187,6 +191,9 @@ fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
         position: Some(StreamPosition { database, replication_id: &id, offset: position.offset }),
         purpose: Purpose::Snapshot,
     });
+    for rule in rules {
+        writer.aux(carry::FACT, rule);
+    }
     for library in libraries.libraries.values() {
         writer.function(&library.code);
     }
@@ -313,7 +320,9 @@ fn serialize(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
+    let special = |entry: &Entry| {
+        matches!(entry.kind(), Kind::RateLimit | Kind::Json) || entry.parts_expire()
+    };
     let common = section(db, shard, out, &usage, Form::Plain, |entry| !special(entry));
     let plain = section(db, shard, out, &usage, Form::Plain, Entry::parts_expire);
     out[start..start + 8].copy_from_slice(&common.to_le_bytes());

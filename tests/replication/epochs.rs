@@ -33,7 +33,10 @@ fn an_old_leader_that_comes_back_is_fenced_and_what_it_did_alone_is_kept() -> Ou
     proxy.cut();
     new.wait_for("master_link_status", "down")?;
     new.expect("REPLICAOF NO ONE", "OK")?;
-    assert_eq!((new.info("eave_epoch")?, new.info("eave_old_leader_to_tell")?), ("2".into(), "1".into()));
+    assert_eq!(
+        (new.info("eave_epoch")?, new.info("eave_old_leader_to_tell")?),
+        ("2".into(), "1".into())
+    );
     old.expect("SET alone 1", "OK")?;
     old.ask("MULTI")?;
     old.ask("INCR count")?;

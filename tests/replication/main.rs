@@ -14,6 +14,7 @@ mod chain;
 mod copy;
 mod epochs;
 mod failover;
+mod limiter;
 mod link;
 mod pair;
 mod proxy;

@@ -201,7 +201,8 @@ impl Node {
     /// Takes what a follower said.
     pub(crate) fn hear(&mut self, id: FollowerId, bytes: &[u8], around: &mut Around<'_>) {
         self.connections.entry(id).or_default().input.extend_from_slice(bytes);
-        while let Some(argv) = self.connections.get_mut(&id).and_then(|c| next_command(&mut c.input))
+        while let Some(argv) =
+            self.connections.get_mut(&id).and_then(|c| next_command(&mut c.input))
         {
             let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
             match Request::parse(&argv) {

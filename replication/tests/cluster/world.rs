@@ -561,10 +561,8 @@ impl<'a> World<'a> {
 
     fn begin_failover(&mut self, index: usize) {
         let clock = self.nodes[index].clock(self.now);
-        let to = (!self.rng.once_in(2)).then(|| Target {
-            host: "127.0.0.1".to_owned(),
-            port: port(self.rng.size(NODES - 1)),
-        });
+        let to = (!self.rng.once_in(2))
+            .then(|| Target { host: "127.0.0.1".to_owned(), port: port(self.rng.size(NODES - 1)) });
         let timeout_ms = (!self.rng.once_in(4)).then(|| 1 + self.rng.below(2500));
         let wish = Wish { force: self.rng.once_in(2) && to.is_some(), to, timeout_ms };
         let node = &mut self.nodes[index];
@@ -617,9 +615,8 @@ impl<'a> World<'a> {
         }
         let leads = |node: &&Node| node.leads() && node.reign.fence().is_none();
         let chosen = self.nodes.iter().filter(leads).map(|node| node.reign.epoch()).max();
-        let found = self.nodes.iter().position(|node| {
-            leads(&node) && Some(node.reign.epoch()) == chosen
-        });
+        let found =
+            self.nodes.iter().position(|node| leads(&node) && Some(node.reign.epoch()) == chosen);
         self.current = found.unwrap_or(self.current);
         if !self.nodes[self.current].takes_writes() {
             self.saw("a fenced leader told to lead");
