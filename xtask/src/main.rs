@@ -15,6 +15,7 @@ mod process;
 mod readme;
 mod server;
 mod test;
+mod tls;
 
 use std::process::ExitCode;
 
