@@ -139,6 +139,21 @@ pub const REST_BODY_PACE: u64 = 16 * 1024;
 /// Bytes of the head of a REST request. A token and some headers of proxies take a few hundred.
 pub const REST_HEAD_BYTES: usize = 16 * 1024;
 
+/// Bytes of an idempotency key: those of SDKs are UUIDs.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// Requests at once of one HTTP/2 connection. hyper: 200.
+pub const REST_STREAMS: u32 = 100;
+
+/// Bytes of answers that an HTTP/2 connection has not taken, beyond which it gets no more.
+pub const REST_UNTAKEN_BYTES: usize = 16 * 1024 * 1024;
+
+/// Connections at once to the port for metrics: a few scrapers.
+pub const METRICS_CONNECTIONS: usize = 16;
+
+/// Bytes of the head of a request for metrics.
+pub const METRICS_HEAD_BYTES: usize = 8 * 1024;
+
 /// Bytes of an answer's buffer that a REST connection keeps for its next one.
 pub const REST_KEPT_BYTES: usize = 16 * 1024;
 

@@ -31,9 +31,15 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod json;
+pub mod json_array;
+pub mod json_change;
+pub mod json_read;
+pub mod json_set;
 pub mod key_specs;
 pub mod keys;
 pub mod latency;
+pub mod later;
 pub mod limiter;
 pub mod limiter_hold;
 pub mod limiter_list;
@@ -366,6 +372,8 @@ pub enum Group {
     Scripting,
     /// Rate limits: Eave's own.
     RateLimit,
+    /// JSON documents.
+    Json,
 }
 
 impl Group {
@@ -388,6 +396,7 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Scripting => "scripting",
             Group::RateLimit => "ratelimit",
+            Group::Json => "json",
         }
     }
 
@@ -410,6 +419,7 @@ impl Group {
             Group::Transactions => Some("@transaction"),
             Group::Scripting => Some("@scripting"),
             Group::RateLimit => Some("@ratelimit"),
+            Group::Json => Some("@json"),
         }
     }
 }
@@ -501,6 +511,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    json::COMMANDS,
     limiter_hold::COMMANDS,
     limiter_rule::COMMANDS,
     limiter_list::COMMANDS,

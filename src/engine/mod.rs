@@ -146,9 +146,13 @@ fn run_alone(
                 return waits::write_awaited(node, session, command, argv, locks, reply);
             }
             let db = session.db;
-            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
             node.begin(effects);
+            if effects.is_foreign() {
+                gate::admit_late(session, command.writes())?;
+            }
+            let effects = &mut session.effects;
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let mut view = WriteView::new(&mut locks, db, around, effects);
             let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(db, argv);

@@ -354,6 +354,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         self.put(key, state, change, |state| Entry::rate_limit(key, state, expires_at));
     }
 
+    /// Makes a declared key a JSON document; one that is there keeps its expiry.
+    pub fn put_json(&mut self, key: &[u8], document: &[u8]) {
+        let change = |entry: &mut Entry, document| entry.put_json(document);
+        self.put(key, document, change, |document| Entry::json(key, document, NEVER));
+    }
+
     /// Takes a declared key out; `None` when it is absent.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (place, slot) = self.present(key)?;

@@ -38,15 +38,16 @@ pub(super) enum LoadError {
     Module(String, String),
 }
 
-/// What a full copy had.
+/// A full copy that has come whole.
 #[derive(Debug)]
-pub(super) struct Finished {
-    /// The keys.
+pub(super) struct Loaded {
     pub(super) staged: Staging,
     /// Code of function libraries.
     pub(super) functions: Vec<Vec<u8>>,
     /// Named rules of rate limits, and their lists.
     pub(super) rules: Rules,
+    /// The database that the stream behind it begins with.
+    pub(super) stream_db: usize,
 }
 
 /// A full copy on its way in.
@@ -58,6 +59,8 @@ pub(super) struct Loader {
     db: usize,
     /// Code of function libraries.
     functions: Vec<Vec<u8>>,
+    /// The database that the stream behind the copy begins with.
+    stream_db: usize,
     /// Named rules of rate limits, and their lists.
     rules: Rules,
     /// When the copy began to come.
@@ -75,6 +78,7 @@ impl Loader {
             encodings,
             db: 0,
             functions: Vec::new(),
+            stream_db: 0,
             rules: Rules::default(),
             begun,
         }
@@ -92,28 +96,31 @@ impl Loader {
         Ok(())
     }
 
-    /// The copy, with the code of the function libraries and the rules, once all bytes have come.
+    /// The copy, once all bytes have come.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<Finished, LoadError> {
+    pub(super) fn finish(self) -> Result<Loaded, LoadError> {
         self.reader.finish()?;
-        let Loader { staged, functions, rules, .. } = self;
-        Ok(Finished { staged, functions, rules })
+        let Loader { staged, functions, rules, stream_db, .. } = self;
+        Ok(Loaded { staged, functions, rules, stream_db })
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
         match item {
             Item::SelectDb(number) => {
-                let databases = self.staged.databases();
-                let db = usize::try_from(number).ok().filter(|db| *db < databases);
-                self.db = db.ok_or(LoadError::Database(number, databases))?;
+                self.db = self.database(number)?;
             }
             Item::Key(key) => self.put(key)?,
             Item::Skipped { key: Some(key), why: Skipped::Module { name, .. } } => {
                 return Err(LoadError::Module(show(&key), name));
             }
             Item::Function(code) => self.functions.push(code),
+            // A replica that is followed cannot name its leader's database again.
+            Item::Aux { name, value } if name == b"repl-stream-db" => {
+                let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                self.stream_db = self.database(number.unwrap_or(0))?;
+            }
             Item::Aux { name, value } if name == carry::FACT => {
                 let words = carry::decode(&value).map_err(LoadError::Rule)?;
                 let now = clock::unix_ms();
@@ -123,6 +130,12 @@ impl Loader {
             _ => {}
         }
         Ok(())
+    }
+
+    fn database(&self, number: u32) -> Result<usize, LoadError> {
+        let databases = self.staged.databases();
+        let db = usize::try_from(number).ok().filter(|db| *db < databases);
+        db.ok_or(LoadError::Database(number, databases))
     }
 
     fn put(&mut self, key: Key) -> Result<(), LoadError> {

@@ -10,7 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chain;
 mod copy;
+mod failover;
 mod limiter;
 mod link;
 mod pair;
