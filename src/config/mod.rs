@@ -29,6 +29,7 @@ use crate::access::file::UserLine;
 use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
+use crate::rest::limits::headers::XRateLimit;
 use crate::value::limits::Limits;
 
 pub use classes::Classes;
@@ -113,6 +114,8 @@ pub struct Config {
     pub rest_idle_timeout: u32,
     /// Whether browsers of other origins may call.
     pub rest_cors: bool,
+    /// Which headers of limits are written besides those of the draft.
+    pub rest_x_ratelimit: XRateLimit,
 
     /// Refuse clients from elsewhere while no password is set.
     pub protected_mode: bool,
@@ -212,6 +215,8 @@ pub struct Config {
     /// Milliseconds from which an event is sampled for LATENCY; 0 = off.
     pub latency_monitor_threshold: u64,
 
+    /// Folder of files that the server writes.
+    pub dir: String,
     /// Seconds that a stop waits for replicas at most.
     pub shutdown_timeout: u32,
     /// Whether the checksums of payloads are passed over: DEBUG, no directive.
@@ -275,6 +280,7 @@ impl Default for Config {
             // never send a request into a closing connection.
             rest_idle_timeout: 75,
             rest_cors: true,
+            rest_x_ratelimit: XRateLimit::No,
 
             protected_mode: true,
             requirepass: Secret::default(),
@@ -337,6 +343,7 @@ impl Default for Config {
             latency_percentiles: vec![50.0, 99.0, 99.9],
             latency_monitor_threshold: 0,
 
+            dir: ".".to_owned(),
             shutdown_timeout: 10,
             skip_checksums: false,
             hz: 10,

@@ -21,6 +21,7 @@ use super::value::{
 };
 use super::{Config, DISKLESS_LOADS};
 use crate::access::user::NewChannels;
+use crate::rest::limits::headers::XRateLimit;
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;
@@ -197,6 +198,15 @@ pub const TABLE: &[Directive] = &[
     row(Rest, "rest-token-readonly", "Token for REST that may only read; empty = none")
         .at_start()
         .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
+    row(Rest, "rest-x-ratelimit", "X-RateLimit-* headers, with Reset as a time or as a span")
+        .choice(
+            XRateLimit::NAMES,
+            |c| c.rest_x_ratelimit as usize,
+            |c, index| {
+                let all = [XRateLimit::No, XRateLimit::Epoch, XRateLimit::Delta];
+                c.rest_x_ratelimit = all.get(index).copied().unwrap_or_default();
+            },
+        ),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
         &["allchannels", "resetchannels"],
         |c| usize::from(c.acl_pubsub_default == NewChannels::None),
@@ -602,7 +612,9 @@ pub const TABLE: &[Directive] = &[
     row(Process, "dbfilename", "File name of snapshots; no effect yet")
         .protected()
         .inert("dump.rdb"),
-    row(Process, "dir", "Folder of data files; no effect yet").protected().inert("."),
+    row(Process, "dir", "Folder of files that the server writes")
+        .protected()
+        .text(|c| &c.dir, |c, v| c.dir = v),
     row(Process, "hz", "Rounds of background work a second, 1 to 500; always 10 as yet").number(
         0,
         INT,

@@ -212,6 +212,7 @@ fn want(
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
+        Keys::Within(part) => wanted.push(Wanted::key(db, part(argv[1]), access)),
         Keys::Reaching { beyond, .. } => {
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
@@ -250,6 +251,7 @@ pub(crate) fn write(
     match command.keys {
         // What becomes of a single key is the writer's own to say.
         Keys::At { first, last, .. } if last == first as isize => {}
+        Keys::Within(_) => {}
         _ => remove_due(command, view, argv),
     }
     run(view, argv, reply)

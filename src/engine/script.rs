@@ -367,7 +367,7 @@ impl<'a, 'k> Stage<'a, 'k> {
                 ));
             }
             for at in keys {
-                self.keep_to_keys(argv[at])?;
+                self.keep_to_keys(command.keys.key_in(argv[at]))?;
             }
         }
         wanted.iter_mut().for_each(|wanted| wanted.access = access);

@@ -188,8 +188,9 @@ pub(super) fn name_keys<'a>(
         _ => None,
     };
     for at in command.keys.positions(argv) {
-        keys.push((db, argv[at]));
-        keys.extend(other.map(|other| (other, argv[at])));
+        let key = command.keys.key_in(argv[at]);
+        keys.push((db, key));
+        keys.extend(other.map(|other| (other, key)));
     }
 }
 

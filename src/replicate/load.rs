@@ -7,9 +7,12 @@
 
 use crate::archive::{self, Refused};
 use crate::clock;
+use crate::command::limiter_rule;
+use crate::fault::Fault;
 use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{NEVER, Staging};
 use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
+use crate::rules::{Rules, carry};
 use crate::value::limits::Limits as Encodings;
 
 /// Why a full copy cannot be loaded.
@@ -27,6 +30,9 @@ pub(super) enum LoadError {
     /// A value that cannot be kept.
     #[error("key '{0}' cannot be kept: {1}")]
     Refused(String, Refused),
+    /// A rule of rate limits that is none.
+    #[error("a rule of rate limits cannot be kept: {0:?}")]
+    Rule(Fault),
     /// A value of a module.
     #[error("key '{0}' is of the module type {1}, which is not supported")]
     Module(String, String),
@@ -38,6 +44,8 @@ pub(super) struct Loaded {
     pub(super) staged: Staging,
     /// Code of function libraries.
     pub(super) functions: Vec<Vec<u8>>,
+    /// Named rules of rate limits, and their lists.
+    pub(super) rules: Rules,
     /// The database that the stream behind it begins with.
     pub(super) stream_db: usize,
 }
@@ -53,6 +61,8 @@ pub(super) struct Loader {
     functions: Vec<Vec<u8>>,
     /// The database that the stream behind the copy begins with.
     stream_db: usize,
+    /// Named rules of rate limits, and their lists.
+    rules: Rules,
     /// When the copy began to come.
     begun: Tick,
 }
@@ -69,6 +79,7 @@ impl Loader {
             db: 0,
             functions: Vec::new(),
             stream_db: 0,
+            rules: Rules::default(),
             begun,
         }
     }
@@ -91,8 +102,8 @@ impl Loader {
     /// When bytes are missing.
     pub(super) fn finish(self) -> Result<Loaded, LoadError> {
         self.reader.finish()?;
-        let Loader { staged, functions, stream_db, .. } = self;
-        Ok(Loaded { staged, functions, stream_db })
+        let Loader { staged, functions, rules, stream_db, .. } = self;
+        Ok(Loaded { staged, functions, rules, stream_db })
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
@@ -109,6 +120,11 @@ impl Loader {
             Item::Aux { name, value } if name == b"repl-stream-db" => {
                 let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
                 self.stream_db = self.database(number.unwrap_or(0))?;
+            }
+            Item::Aux { name, value } if name == carry::FACT => {
+                let words = carry::decode(&value).map_err(LoadError::Rule)?;
+                let now = clock::unix_ms();
+                limiter_rule::replay(&self.rules, &words, now).map_err(LoadError::Rule)?;
             }
             // Facts, hints, data of modules that belong to no key, empty collections.
             _ => {}

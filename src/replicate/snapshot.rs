@@ -29,6 +29,7 @@ use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::rules::carry;
 use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
@@ -118,6 +119,8 @@ struct Instant {
     /// The database that the stream's next command is about, unless it names one.
     db: usize,
     libraries: Arc<Set>,
+    /// Named rules of rate limits, and their lists.
+    rules: Vec<Vec<u8>>,
 }
 
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
@@ -134,6 +137,7 @@ async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
                     position: node.log.lock().backlog().position(),
                     db: term.db,
                     libraries: node.scripts.libraries.set(),
+                    rules: carry::facts(&node.keyspace.rules, clock::unix_ms()),
                 }
             })
         };
@@ -174,7 +178,7 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
 }
 
 fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
-    let Instant { position, db, libraries } = instant;
+    let Instant { position, db, libraries, rules } = instant;
     let id = position.id.to_string();
     // `databases` is a directive of 32 bits.
     let database = u32::try_from(*db).unwrap_or(u32::MAX);
@@ -187,6 +191,9 @@ fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
         position: Some(StreamPosition { database, replication_id: &id, offset: position.offset }),
         purpose: Purpose::Snapshot,
     });
+    for rule in rules {
+        writer.aux(carry::FACT, rule);
+    }
     for library in libraries.libraries.values() {
         writer.function(&library.code);
     }

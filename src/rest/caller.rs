@@ -23,7 +23,7 @@ use super::events::{Events, Subject};
 use super::once::{self, Remembered, Turn};
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
-use super::{health, json, metrics, path, take};
+use super::{health, json, limits, metrics, path};
 use crate::clients::Client;
 use crate::command::Argv;
 use crate::config::BigIntegers;
@@ -169,9 +169,10 @@ impl Caller {
             }
             "/pipeline" => self.pipeline(sender, body, asked.format()?).await,
             "/multi-exec" => self.transaction(sender, body, asked.encoding).await,
-            "/v1/take" => take::answer(self, sender, take::Verb::Take, head, asked, body).await,
-            "/v1/peek" => take::answer(self, sender, take::Verb::Peek, head, asked, body).await,
             "/metrics" if matches!(head.method, Method::GET | Method::HEAD) => self.metrics(sender),
+            path if let Some(verb) = limits::verb(path) => {
+                limits::answer(self, sender, verb, head, asked, body).await
+            }
             path => {
                 let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
                     path::segments(path).collect();

@@ -1,7 +1,7 @@
 //! The REST door: the Upstash dialect over HTTP/1.1, and rate limits over HTTP.
 //!
 //! In reading order: `connection` drives a socket, `caller` takes its requests apart and has
-//! commands run, `batch` does so for pipelines and transactions, `take` for rate limits; `events` sends messages as they come. `asked`,
+//! commands run, `batch` does so for pipelines and transactions, `limits` for rate limits; `events` sends messages as they come. `asked`,
 //! `path`, `json` and `body` read requests; `access` looks at tokens; `reply`, `answer` and
 //! `refusal` write what comes back; `health` speaks to orchestrators.
 //!
@@ -25,6 +25,7 @@ pub mod fuzz;
 pub mod health;
 mod http2;
 mod json;
+pub mod limits;
 pub mod load;
 pub mod metrics;
 mod once;
@@ -32,7 +33,6 @@ mod path;
 mod pulse;
 mod refusal;
 pub mod reply;
-mod take;
 mod wire;
 
 /// What a connection is told for which there is no room.

@@ -12,13 +12,16 @@ mod support;
 
 mod chain;
 mod copy;
+mod epochs;
 mod failover;
+mod limiter;
 mod link;
 mod pair;
 mod proxy;
 mod redis;
 mod role;
 mod script;
+mod sentinel;
 mod writer;
 
 use std::fmt;
