@@ -213,6 +213,8 @@ pub struct Config {
     /// Milliseconds from which an event is sampled for LATENCY; 0 = off.
     pub latency_monitor_threshold: u64,
 
+    /// Folder of files that the server writes.
+    pub dir: String,
     /// Seconds that a stop waits for replicas at most.
     pub shutdown_timeout: u32,
     /// Whether the checksums of payloads are passed over: DEBUG, no directive.
@@ -338,6 +340,7 @@ impl Default for Config {
             latency_percentiles: vec![50.0, 99.0, 99.9],
             latency_monitor_threshold: 0,
 
+            dir: ".".to_owned(),
             shutdown_timeout: 10,
             skip_checksums: false,
             hz: 10,

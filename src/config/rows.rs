@@ -610,7 +610,9 @@ pub const TABLE: &[Directive] = &[
     row(Process, "dbfilename", "File name of snapshots; no effect yet")
         .protected()
         .inert("dump.rdb"),
-    row(Process, "dir", "Folder of data files; no effect yet").protected().inert("."),
+    row(Process, "dir", "Folder of files that the server writes")
+        .protected()
+        .text(|c| &c.dir, |c, v| c.dir = v),
     row(Process, "hz", "Rounds of background work a second, 1 to 500; always 10 as yet").number(
         0,
         INT,

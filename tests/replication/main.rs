@@ -12,6 +12,7 @@ mod support;
 
 mod chain;
 mod copy;
+mod epochs;
 mod failover;
 mod limiter;
 mod link;
@@ -20,6 +21,7 @@ mod proxy;
 mod redis;
 mod role;
 mod script;
+mod sentinel;
 mod writer;
 
 use std::fmt;

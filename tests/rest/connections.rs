@@ -259,7 +259,14 @@ fn ten_thousand_may_be_silent() {
     ]);
     let mut used: Vec<Http> = (0..100).map(|_| Http::open(&server)).collect();
     used.iter_mut().for_each(|http| assert_eq!(http.ask("GET", "/ping", "", b"").status, 200));
-    let before = server.resident_bytes().unwrap();
+    let mut client = server.connect().unwrap();
+    // What the allocator has given out: what it keeps for later is no connection's.
+    let mut used_memory = || -> u64 {
+        let info = client.call(&["INFO", "memory"]).unwrap().text().unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let before = used_memory();
     let mut silent = Vec::new();
     for at in 0..count {
         let mut http = Http::open(&server);
@@ -272,10 +279,9 @@ fn ten_thousand_may_be_silent() {
         silent.push(http);
     }
     pause(Duration::from_secs(2));
-    let grown = server.resident_bytes().unwrap().saturating_sub(before);
-    let each = grown / count as u64;
-    assert!(each < 16 * 1024, "{each} bytes for one of {many}");
-    let mut client = server.connect().unwrap();
+    let each = used_memory().saturating_sub(before) / count as u64;
+    // A tenth of them are in the middle of a head, which takes hyper's buffers.
+    assert!(each < 8 * 1024, "{each} bytes for one of {many}");
     let info = client.call(&["INFO", "stats"]).unwrap().text().unwrap();
     let line = format!("rest_connections:{}", count + used.len());
     assert!(info.contains(&line), "{line} is not in {info}");
