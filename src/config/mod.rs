@@ -173,6 +173,8 @@ pub struct Config {
     pub maxmemory_policy: EvictionPolicy,
     /// Milliseconds after which those who wait for a script are told so; 0 = never.
     pub busy_reply_threshold: u64,
+    /// Whether scripts that are known are run without Lua.
+    pub native_scripts: bool,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -310,6 +312,7 @@ impl Default for Config {
             maxmemory_clients: Share::Bytes(0),
             maxmemory_policy: EvictionPolicy::NoEviction,
             busy_reply_threshold: 5000,
+            native_scripts: true,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

@@ -493,6 +493,8 @@ pub const TABLE: &[Directive] = &[
         |c| c.encodings.list.fill.into(),
         |c, v| put(&mut c.encodings.list.fill, v),
     ),
+    row(Data, "native-scripts", "Run the scripts of known rate-limit libraries without Lua")
+        .yes_no(|c| c.native_scripts, |c, v| c.native_scripts = v),
     row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
         .words(
             "<letters>",

@@ -145,6 +145,8 @@ fn one(name: &str, file: &Path, binary: &Path, mut command: Command) -> Result<(
     }
     let server = Server::start(binary, &label, &options)?;
     command.envs(server.environment());
+    // For tests that start more of them.
+    command.env("EAVE_BINARY", binary.canonicalize()?);
     let log = process::scratch()?.join(format!("{label}.log"));
     finish(server, &mut command, &log)
 }
