@@ -10,10 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod big;
 mod chain;
 mod copy;
 mod epochs;
 mod failover;
+mod histories;
 mod limiter;
 mod link;
 mod pair;
