@@ -11,14 +11,17 @@
 //! The backlog comes in as an argument because writers append to it under its own lock. Take
 //! the leader's lock first, then the backlog's.
 //!
-//! Left out on purpose: who waits for acknowledgements, failover and epochs, and the pings of a chain's middle (a node
-//! that follows another must not log pings of its own).
+//! A node that follows another may be followed itself: its log is its leader's, byte for byte, so it
+//! puts no pings of its own into it ([`Leader::be_quiet`]).
+//!
+//! Left out on purpose: who waits for acknowledgements, and who leads when.
 
 use std::collections::BTreeMap;
 
 use crate::backlog::Backlog;
 use crate::follower::{Follower, Protocol, Purpose};
 pub use crate::follower::{FollowerId, FollowerState};
+use crate::greeting::Greeting;
 use crate::id::Position;
 use crate::payload::EofMark;
 use crate::status::{FollowerStatus, LeaderStatus};
@@ -79,13 +82,13 @@ pub enum Event {
     Heartbeat(FollowerId),
     /// A connection ended, whoever ended it.
     Closed(FollowerId),
-    /// The data set was cut: the snapshot stands for the log's first `offset` bytes.
+    /// The data set was cut: the snapshot stands for the log up to this place.
     SnapshotCut {
         /// As started.
         snapshot: SnapshotId,
-        /// The log's offset at the cut. The first effect logged after it has to name its
-        /// database again, for the snapshot's readers do not know it.
-        offset: u64,
+        /// The log's place at the cut. On a node that leads, the first effect logged after it
+        /// has to name its database again, for the snapshot's readers do not know it.
+        position: Position,
         /// 20 random bytes' worth of mark, for followers that understand it.
         mark: EofMark,
     },
@@ -207,6 +210,8 @@ pub struct Leader {
     snapshot: Option<Snapshot>,
     snapshots: u64,
     ping_ms: u64,
+    epoch: u64,
+    quiet: bool,
     heartbeat_ms: u64,
     counters: SyncCounters,
 }
@@ -220,6 +225,8 @@ impl Leader {
             snapshot: None,
             snapshots: 0,
             ping_ms: 0,
+            epoch: 1,
+            quiet: false,
             heartbeat_ms: 0,
             counters: SyncCounters::default(),
         }
@@ -228,6 +235,17 @@ impl Leader {
     /// Changes the directives (CONFIG SET).
     pub fn configure(&mut self, config: LeaderConfig) {
         self.config = config;
+    }
+
+    /// The epoch that followers are told which are Eave nodes, with the answer to their PSYNC.
+    pub fn tell_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+    }
+
+    /// Whether nothing of its own goes into the log: on a node that follows another, whose log is
+    /// that one's, and while this node hands over to one of its followers.
+    pub fn be_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
     }
 
     /// Takes an event at `now_ms`, milliseconds on any clock that never goes back, and
@@ -247,14 +265,20 @@ impl Leader {
                 }
             }
             Event::Closed(follower) => _ = self.followers.remove(&follower),
-            Event::SnapshotCut { snapshot, offset, mark } => {
-                let at = Position { id: log.id(), offset };
-                self.snapshot_cut(snapshot, at, mark, now_ms, &mut actions);
+            // Who waits now asked this history for it, and not the one that was cut.
+            Event::SnapshotCut { snapshot, position, .. } if position.id != log.id() => {
+                self.snapshot_failed(snapshot, &mut actions);
+            }
+            Event::SnapshotCut { snapshot, position, mark } => {
+                self.snapshot_cut(snapshot, position, mark, log, now_ms, &mut actions);
             }
             Event::SnapshotSent(follower) => self.snapshot_sent(follower, now_ms, &mut actions),
             Event::SnapshotFailed(snapshot) => self.snapshot_failed(snapshot, &mut actions),
             Event::HistoryReplaced => {
-                self.close_where(CloseReason::HistoryReplaced, &mut actions, |_| true);
+                // Who has only introduced itself has asked for no history yet.
+                self.close_where(CloseReason::HistoryReplaced, &mut actions, |follower| {
+                    follower.state != FollowerState::Handshaking
+                });
             }
             Event::Tick => self.tick(log, now_ms, &mut actions),
         }
@@ -288,6 +312,13 @@ impl Leader {
         };
         log.pin(self.needed());
         poll
+    }
+
+    /// Notes what a follower told of itself, where the server has answered that already.
+    pub fn greeted(&mut self, id: FollowerId, greeting: Option<Greeting>) {
+        if let Some(follower) = self.followers.get_mut(&id) {
+            follower.greeting = greeting.or_else(|| follower.greeting.take());
+        }
     }
 
     /// The leader's part of INFO and ROLE.
@@ -339,7 +370,7 @@ impl Leader {
             }
             // As in Redis, a connection that follows already is not restarted.
             _ if follower.state != FollowerState::Handshaking => {}
-            Request::Psync(from) => self.psync(id, from, log, now_ms, actions),
+            Request::Psync { from, .. } => self.psync(id, from, log, now_ms, actions),
             Request::Sync => {
                 follower.protocol = Protocol::Sync;
                 self.full_sync(id, log, now_ms);
@@ -367,7 +398,8 @@ impl Leader {
         follower.acked = at.offset;
         follower.enter(FollowerState::Streaming, now_ms);
         let told = follower.capabilities.psync2.then(|| log.id());
-        send(id, wire::continue_as(told), actions);
+        let answer = wire::continue_as(told);
+        send(id, greeted(follower, self.epoch, log, answer), actions);
         actions.push(Action::Stream(id));
     }
 
@@ -384,6 +416,7 @@ impl Leader {
         id: SnapshotId,
         at: Position,
         mark: EofMark,
+        log: &Backlog,
         now_ms: u64,
         actions: &mut Vec<Action>,
     ) {
@@ -400,7 +433,8 @@ impl Leader {
             follower.enter(FollowerState::ReceivingSnapshot(id, transfer), now_ms);
             follower.sent = at.offset;
             if follower.protocol == Protocol::Psync {
-                send(follower_id, wire::full_resync(at), actions);
+                let answer = wire::full_resync(at);
+                send(follower_id, greeted(follower, self.epoch, log, answer), actions);
             }
             actions.push(Action::SendSnapshot {
                 follower: follower_id,
@@ -446,8 +480,8 @@ impl Leader {
         self.close_where(CloseReason::TooSlow, actions, |f| {
             f.needs().zip(start).is_some_and(|(needed, start)| needed < start)
         });
-        if self.has_followers() && now_ms.saturating_sub(self.ping_ms) >= self.config.ping_period_ms
-        {
+        let due = now_ms.saturating_sub(self.ping_ms) >= self.config.ping_period_ms;
+        if due && !self.quiet && self.has_followers() {
             self.ping_ms = now_ms;
             log.append(wire::PING);
         }
@@ -525,6 +559,22 @@ fn acknowledge(
         follower.enter(FollowerState::Streaming, now_ms);
         actions.push(Action::Stream(id));
     }
+}
+
+/// An answer to PSYNC; in front of it what this node is by now, for a follower that greeted it.
+fn greeted(follower: &Follower, epoch: u64, log: &Backlog, answer: Vec<u8>) -> Vec<u8> {
+    if follower.greeting.is_none() {
+        return answer;
+    }
+    let greeting = Greeting {
+        epoch: Some(epoch),
+        at: Some(log.position()),
+        from: log.second(),
+        ..Greeting::default()
+    };
+    let mut bytes = format!("+{}\r\n", greeting.answer()).into_bytes();
+    bytes.extend(answer);
+    bytes
 }
 
 fn send(follower: FollowerId, bytes: Vec<u8>, actions: &mut Vec<Action>) {

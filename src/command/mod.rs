@@ -41,6 +41,10 @@ pub mod keys;
 pub mod latency;
 pub mod later;
 pub mod limiter;
+pub mod limiter_hold;
+pub mod limiter_list;
+pub mod limiter_many;
+pub mod limiter_rule;
 pub mod list;
 pub mod list_change;
 pub mod list_move;
@@ -75,6 +79,7 @@ pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod tips;
 pub mod tracking;
 pub mod transaction;
@@ -196,6 +201,8 @@ pub enum Keys {
         /// the arguments is the handler's to tell, before it touches a key.
         find: fn(Argv<'_>) -> Positions,
     },
+    /// One key, which is a part of the first argument: the id of a hold.
+    Within(fn(&[u8]) -> &[u8]),
     /// Keys from the first argument to the `last`, here and in another database, which the
     /// function reads off the arguments: COPY, MOVE.
     Across {
@@ -240,7 +247,17 @@ impl Keys {
             Keys::At { first, last, step } => (first, last, step),
             Keys::Found { range, .. } | Keys::Reaching { range, .. } => range,
             Keys::Across { last, .. } => (1, last, 1),
+            Keys::Within(_) => (1, 1, 1),
             _ => (0, 0, 0),
+        }
+    }
+
+    /// The key that an argument is, or has in it.
+    #[inline]
+    pub fn key_in(self, argument: &[u8]) -> &[u8] {
+        match self {
+            Keys::Within(part) => part(argument),
+            _ => argument,
         }
     }
 
@@ -495,7 +512,11 @@ pub const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    throttle::COMMANDS,
     json::COMMANDS,
+    limiter_hold::COMMANDS,
+    limiter_rule::COMMANDS,
+    limiter_list::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     function::COMMANDS,

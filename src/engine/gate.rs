@@ -17,6 +17,8 @@ pub(super) const OUT_OF_MEMORY: Fault =
     Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 pub(super) const READ_ONLY: Fault =
     Fault::new("READONLY You can't write against a read only replica.");
+pub(super) const FENCED: Fault =
+    Fault::new("READONLY Another node leads now: this one takes no writes until it follows it");
 pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
@@ -145,14 +147,17 @@ pub(super) fn admit_now(
             return Err(OUT_OF_MEMORY);
         }
     }
-    if node.replication.is_replica() {
-        admit_on_replica(node, session, command)?;
+    if node.replication.is_limited() {
+        admit_limited(node, session, command)?;
     }
     Ok(())
 }
 
 #[cold]
-fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Result<(), Fault> {
+fn admit_limited(node: &Node, session: &mut Session, command: &Command) -> Result<(), Fault> {
+    if !node.replication.is_replica() {
+        return if command.writes() { Err(FENCED) } else { Ok(()) };
+    }
     if command.writes() && session.config().replica_read_only {
         return Err(READ_ONLY);
     }
@@ -211,8 +216,22 @@ fn waits(argv: Argv<'_>) -> bool {
 /// # Errors
 /// When this is a replica that takes no writes.
 pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    if node.replication.is_fenced() && !node.replication.is_replica() {
+        return Err(FENCED);
+    }
     let replica = node.replication.is_replica() && session.door != Door::Leader;
     if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
+}
+
+/// Asks again once the locks are held: a node that begins to follow may have let a writer in just
+/// before. What its writes come to is decided under the locks, by what their effects begin as.
+///
+/// # Errors
+/// When the log has become another node's.
+#[cold]
+pub(super) fn admit_late(session: &mut Session, writes: bool) -> Result<(), Fault> {
+    let refused = writes && session.door != Door::Leader && session.config().replica_read_only;
+    if refused { Err(READ_ONLY) } else { Ok(()) }
 }
 
 /// Whether a command tells other nodes something though it writes nothing: a script that only
@@ -315,9 +334,6 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
-/// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 1] = ["monitor"];
-
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]
 fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
@@ -326,9 +342,6 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         // That it is not for REST comes before its number of arguments.
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
-        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
-            not_over_rest(argv)
-        }
         None => {
             let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
             Fault::text(format!(

@@ -96,6 +96,12 @@ impl Effects {
         self.reworded = false;
     }
 
+    /// Starts to collect what a further command changes under the same locks.
+    #[inline]
+    pub fn begin_next(&mut self) {
+        self.begin(self.logging);
+    }
+
     /// Notes a key that somebody may track.
     #[cold]
     pub fn touch(&mut self, key: &[u8]) {

@@ -20,7 +20,7 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
         let status = node.replication.status.lock().clone();
         replica_lines(node, &leader, status.as_ref(), &mut lines);
     }
-    leader_lines(&leader_status(node), &mut lines);
+    leader_lines(node, &leader_status(node), &mut lines);
     lines.0
 }
 
@@ -65,9 +65,9 @@ fn replica_lines(
             lines.put("master_link_down_since_seconds", or_minus_one(since));
         }
     }
-    lines.put("slave_priority", 100);
+    lines.put("slave_priority", node.config.load().replica_priority);
     lines.put("slave_read_only", u8::from(node.config.load().replica_read_only));
-    lines.put("replica_announced", 1);
+    lines.put("replica_announced", u8::from(node.config.load().replica_announced));
 }
 
 fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
@@ -81,7 +81,7 @@ fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
     lines.put("master_sync_last_io_seconds_ago", status.heard_ago_ms / 1000);
 }
 
-fn leader_lines(status: &LeaderStatus, lines: &mut Lines) {
+fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
     lines.put("connected_slaves", status.followers.len());
     for (index, follower) in status.followers.iter().enumerate() {
         let FollowerStatus { address, port, state, acked, lag_ms, .. } = follower;
@@ -89,7 +89,7 @@ fn leader_lines(status: &LeaderStatus, lines: &mut Lines) {
         let value = format!("ip={address},port={port},state={state},offset={acked},lag={lag}");
         lines.put(&format!("slave{index}"), value);
     }
-    lines.put("master_failover_state", "no-failover");
+    lines.put("master_failover_state", super::failover::state(node).name());
     lines.put("master_replid", status.position.id);
     match status.second {
         Some(second) => lines.put("master_replid2", second.id),
@@ -104,6 +104,7 @@ fn leader_lines(status: &LeaderStatus, lines: &mut Lines) {
     let first = status.backlog_start.map_or(0, |start| start.saturating_add(1));
     lines.put("repl_backlog_first_byte_offset", first);
     lines.put("repl_backlog_histlen", status.backlog_len());
+    super::epochs::info_lines(node, |name, value| lines.put(name, value));
 }
 
 fn or_minus_one(number: Option<u64>) -> String {

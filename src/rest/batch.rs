@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Caller, Desk, most_bytes, resp_reply};
+use super::caller::{Bounds, Caller, Desk, resp_reply};
 use super::json;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
@@ -102,12 +102,18 @@ impl<'b> Pipeline<'b> {
     }
 
     /// Runs the next command.
-    fn step(&mut self, node: &Node, session: &mut Session, most: usize) -> Result<(), Contended> {
+    fn step(
+        &mut self,
+        node: &Node,
+        session: &mut Session,
+        bounds: Bounds,
+    ) -> Result<(), Contended> {
         let start = self.out.len();
+        let most = bounds.bytes;
         let ran = match self.format {
             Format::Json(encoding) => {
                 self.out.push(if self.next == 0 { b'[' } else { b',' });
-                let mut reply = JsonReply::new(&mut self.out, encoding).bounded(most);
+                let mut reply = bounds.json(JsonReply::new(&mut self.out, encoding));
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
             Format::Resp => resp_reply(&mut self.out, most, |reply| {
@@ -150,9 +156,9 @@ impl Desk {
     /// Runs commands until the pipeline is done, or others should have their turn.
     fn run_some(&mut self, node: &Node, sender: &Sender, pipeline: &mut Pipeline<'_>) -> Progress {
         let session = self.open(node, sender);
-        let most = most_bytes(session);
+        let bounds = Bounds::of(session);
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
-        while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
+        while pipeline.next < end && pipeline.step(node, session, bounds).is_ok() {}
         self.close(node);
         if pipeline.next == pipeline.commands.len() { Progress::Done } else { Progress::More }
     }
@@ -166,7 +172,7 @@ impl Desk {
     ) -> Result<Bytes, Fault> {
         let session = self.open(node, sender);
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
+        let mut reply = Bounds::of(session).json(JsonReply::items(&mut out, encoding));
         let ran = engine::execute_all(node, session, commands, &mut reply);
         self.close(node);
         ran.map(|()| out.into())

@@ -10,13 +10,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod big;
+mod chain;
 mod copy;
+mod epochs;
+mod failover;
+mod histories;
+mod limiter;
 mod link;
 mod pair;
 mod proxy;
 mod redis;
 mod role;
 mod script;
+mod sentinel;
 mod writer;
 
 use std::fmt;

@@ -111,7 +111,7 @@ fn an_eave_gets_every_kind_of_value() {
             loader.feed(bytes).unwrap();
         }
         let copy = Keyspace::new(3);
-        copy.replace(&mut loader.finish().unwrap().0, || {}).unwrap();
+        copy.replace(&mut loader.finish().unwrap().staged, || {}).unwrap();
         assert_eq!(copy.count(2), keyspace().count(2));
         let number = entry(&copy, "number").unwrap();
         assert_eq!(number.as_string(), Some(StrRef::Integer(i64::MIN)));
@@ -172,7 +172,7 @@ fn the_uses_of_keys_go_with_them() {
         let mut loader = Loader::new(3, Encodings::default());
         loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
         let copy = Keyspace::new(3);
-        copy.replace(&mut loader.finish().unwrap().0, || {}).unwrap();
+        copy.replace(&mut loader.finish().unwrap().staged, || {}).unwrap();
         let place = Place::of(b"k");
         let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
         let locks = LockSet::one(&copy, wanted).unwrap();

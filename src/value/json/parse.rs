@@ -164,7 +164,8 @@ fn write_once(node: Node<'_>, builder: &mut Builder) -> Result<(), JsonError> {
         }
         Value::Object(content) => {
             builder.open_object()?;
-            for (key, value) in once(content.members().collect()) {
+            let members: Vec<_> = content.members().collect();
+            for (key, value) in once(&members) {
                 builder.key(key);
                 write_once(value, builder)?;
             }
@@ -176,7 +177,7 @@ fn write_once(node: Node<'_>, builder: &mut Builder) -> Result<(), JsonError> {
 }
 
 /// Members with each key once: the last value in the first one's place.
-fn once<'a>(members: Vec<(&'a [u8], Node<'a>)>) -> Vec<(&'a [u8], Node<'a>)> {
+fn once<'a>(members: &[(&'a [u8], Node<'a>)]) -> Vec<(&'a [u8], Node<'a>)> {
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_by_key(|place| members[*place].0);
     let mut kept: Vec<(usize, usize)> = Vec::with_capacity(order.len());
