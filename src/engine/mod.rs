@@ -6,6 +6,7 @@
 //! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
 
 mod gate;
+mod native;
 pub mod room;
 mod script;
 mod transaction;

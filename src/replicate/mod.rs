@@ -21,7 +21,9 @@
 //! resuming after a restart.
 
 pub mod acknowledgements;
+mod alone;
 mod apply;
+pub mod epochs;
 pub mod failover;
 pub mod follower;
 mod link;
@@ -42,6 +44,7 @@ use crate::config;
 use crate::node::Node;
 use crate::waiter::Ending;
 pub use acknowledgements::Acknowledgements;
+pub use alone::Alone;
 pub use outlet::Outlets;
 
 /// Time between two looks at the clocks of the protocol.
@@ -69,6 +72,7 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(tick(Arc::clone(node)));
     tasks.spawn(snapshot::run(Arc::clone(node)));
     tasks.spawn(link::run(Arc::clone(node)));
+    tasks.spawn(epochs::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.
@@ -108,8 +112,10 @@ fn aim(node: &Node, term: &mut Term, leader: Option<config::Leader>) {
     if followed && !follows {
         // From here on the bytes of this history differ from the old leader's; who follows this
         // node learns its new name when it asks to go on.
+        let id = new_id();
+        epochs::promoted(node, id, term.position);
         outlet::replace_history(node, || {
-            node.log.change_id(new_id());
+            node.log.change_id(id);
             node.log.follow(false);
         });
         (term.position, term.unsettled) = (None, false);
@@ -117,6 +123,9 @@ fn aim(node: &Node, term: &mut Term, leader: Option<config::Leader>) {
     if follows && !followed {
         // Whoever has been promoted may have all of it, and can go on from there.
         term.unsettled = true;
+    }
+    if follows {
+        epochs::follows(node);
     }
     node.replication.leader.lock().be_quiet(follows);
     *node.replication.status.lock() = None;

@@ -10,9 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod big;
 mod chain;
 mod copy;
+mod epochs;
 mod failover;
+mod histories;
 mod limiter;
 mod link;
 mod pair;
@@ -20,6 +23,7 @@ mod proxy;
 mod redis;
 mod role;
 mod script;
+mod sentinel;
 mod writer;
 
 use std::fmt;

@@ -16,6 +16,7 @@ mod process;
 mod readme;
 mod server;
 mod test;
+mod tls;
 
 use std::process::ExitCode;
 
