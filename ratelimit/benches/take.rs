@@ -62,12 +62,15 @@ fn parse(c: &mut Criterion) {
     }
 }
 
+fn slot(id: &[u8]) -> Hold<'_> {
+    Hold { id, label: b"1024/conc", amount: 1, ttl_ms: 60_000 }
+}
+
 /// A slot that is taken and let go while others are held.
 fn slots(c: &mut Criterion) {
     let rule = Rule::parse(b"1024/conc").expect("a rule");
     for others in [0u32, 10, 1000] {
         let (mut state, mut next) = (Vec::new(), Vec::new());
-        let slot = |id| Hold { id, label: b"1024/conc", amount: 1, ttl_ms: 60_000 };
         for other in 0..others {
             hold(&state, &rule, &slot(&other.to_le_bytes()), START, &mut next).expect("own");
             state.clone_from(&next);
