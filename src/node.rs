@@ -28,6 +28,7 @@ use crate::observe::{Observer, Stats};
 use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
+use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::{Acknowledgements, Outlets, Term};
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
@@ -109,6 +110,10 @@ pub struct Replication {
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
+    /// What is handed on to the leader.
+    pub forwarding: Forwarding,
+    /// How old this node's data is.
+    pub lag: Lag,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
     is_replica: AtomicBool,
@@ -157,6 +162,8 @@ impl Node {
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
+            forwarding: Forwarding::default(),
+            lag: Lag::default(),
             status: Mutex::new(None),
             is_replica: AtomicBool::new(false),
         };

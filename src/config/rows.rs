@@ -11,6 +11,7 @@ pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
+use super::replicas::{StaleReads, Writes};
 use super::kind::{Kind, Reason, Stage};
 use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
@@ -228,12 +229,43 @@ pub const TABLE: &[Directive] = &[
         |c| c.repl_timeout.into(),
         |c, v| put(&mut c.repl_timeout, v),
     ),
+    row(
+        Replication,
+        "replica-max-lag-ms",
+        "Age in milliseconds that the data of a replica may have which answers reads; 0 = any",
+    )
+    .number(
+        0,
+        INT,
+        |c| wide(c.replica_max_lag_ms, INT),
+        |c, v| put(&mut c.replica_max_lag_ms, v),
+    ),
     row(Replication, "replica-read-only", "Refuse writes of clients on a replica")
         .alias(&["slave-read-only"])
         .yes_no(|c| c.replica_read_only, |c, v| c.replica_read_only = v),
     row(Replication, "replica-serve-stale-data", "Answer reads on a replica whose link is down")
         .alias(&["slave-serve-stale-data"])
         .yes_no(|c| c.replica_serve_stale_data, |c, v| c.replica_serve_stale_data = v),
+    row(
+        Replication,
+        "replica-stale-reads",
+        "Reads on a replica whose data is older: forward them to the leader, or refuse",
+    )
+    .choice(
+        &StaleReads::NAMES,
+        |c| c.replica_stale_reads as usize,
+        |c, index| c.replica_stale_reads = StaleReads::ALL[index],
+    ),
+    row(
+        Replication,
+        "replica-writes",
+        "Writes of a replica's clients: forward them to a leader that takes them, or reject",
+    )
+    .choice(
+        &Writes::NAMES,
+        |c| c.replica_writes as usize,
+        |c, index| c.replica_writes = Writes::ALL[index],
+    ),
     row(Replication, "replicaof", "Follow this leader; no one = lead")
         .alias(&["slaveof"])
         .at_start()
@@ -245,6 +277,12 @@ pub const TABLE: &[Directive] = &[
                 Ok(())
             },
         ),
+    row(
+        Replication,
+        "sync-wait-ms",
+        "Milliseconds that a read waits on a replica for what its client has seen elsewhere",
+    )
+    .number(0, INT, |c| wide(c.sync_wait_ms, INT), |c, v| put(&mut c.sync_wait_ms, v)),
     row(
         Memory,
         "active-expire-effort",

@@ -3,7 +3,7 @@
 //! The common case is one question before a command (`Rare` is empty) and one reading of the
 //! processor's counter behind it; the rest is here, and cold.
 
-use super::{gate, run_or_queue};
+use super::{elsewhere, gate, run_or_queue};
 use crate::clock;
 use crate::command::{self, Argv, Command, Control, Flags, Number, Run};
 use crate::fault::{Fault, Outcome};
@@ -24,6 +24,9 @@ pub(super) fn run(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
+    if session.rare.intersects(Rare::APART) {
+        elsewhere::before(node, session, command)?;
+    }
     if holds(node, session, command) {
         return Err(hold(session));
     }

@@ -22,6 +22,7 @@
 pub mod acknowledgements;
 mod apply;
 pub mod follower;
+pub mod forward;
 mod link;
 mod load;
 mod outlet;
@@ -62,6 +63,7 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(tick(Arc::clone(node)));
     tasks.spawn(snapshot::run(Arc::clone(node)));
     tasks.spawn(link::run(Arc::clone(node)));
+    tasks.spawn(forward::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.

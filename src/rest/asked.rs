@@ -24,6 +24,8 @@ pub(super) struct Asked<'r> {
     format: Option<&'r [u8]>,
     /// The value of `Authorization`.
     authorization: Option<&'r [u8]>,
+    /// What the client has seen before, here or elsewhere.
+    pub(super) sync_token: Option<&'r HeaderValue>,
     /// The page that a browser asks for.
     pub(super) origin: Option<&'r HeaderValue>,
 }
@@ -44,6 +46,7 @@ impl<'r> Asked<'r> {
         for (name, value) in &head.headers {
             match name.as_str() {
                 "authorization" => asked.authorization = Some(value.as_bytes()),
+                "upstash-sync-token" => asked.sync_token = Some(value),
                 "origin" => asked.origin = Some(value),
                 "upstash-encoding" if value.as_bytes().eq_ignore_ascii_case(b"base64") => {
                     asked.encoding = Encoding::Base64;

@@ -6,7 +6,8 @@ use hyper::StatusCode;
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Caller, Desk, most_bytes, resp_reply};
+use super::caller::{Caller, Desk, most_bytes, resp_reply, stays};
+use super::elsewhere;
 use super::json;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
@@ -17,6 +18,7 @@ use crate::keyspace::locks::Contended;
 use crate::limits::REST_TURN;
 use crate::node::Node;
 use crate::patience::Patience;
+use crate::resp::answer::Measure;
 use crate::resp::Reply;
 use crate::session::Session;
 
@@ -43,7 +45,9 @@ impl Caller {
                 patience.renew();
             }
             before = pipeline.next;
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience).await {
+                pipeline.take(&replies);
+            }
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -68,9 +72,12 @@ impl Caller {
             match self.desk.lock().run_all(&self.node, sender, &argvs, encoding) {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended | Fault::Wait(_)) => {}
+                Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {}
             }
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience).await {
+                let body = elsewhere::items(&replies, encoding)?;
+                return Ok(answer::with_body(StatusCode::OK, JSON, body.into()));
+            }
         }
     }
 
@@ -92,13 +99,15 @@ struct Pipeline<'b> {
     commands: &'b [Result<Argv<'b>, &'static str>],
     format: Format,
     next: usize,
+    /// How many of those before it are on their way to the leader.
+    away: usize,
     out: Vec<u8>,
 }
 
 impl<'b> Pipeline<'b> {
     fn new(commands: &'b [Result<Argv<'b>, &'static str>], format: Format) -> Pipeline<'b> {
         let out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        Pipeline { commands, format, next: 0, out }
+        Pipeline { commands, format, next: 0, away: 0, out }
     }
 
     /// Runs the next command.
@@ -106,7 +115,7 @@ impl<'b> Pipeline<'b> {
         let start = self.out.len();
         let ran = match self.format {
             Format::Json(encoding) => {
-                self.out.push(if self.next == 0 { b'[' } else { b',' });
+                self.out.push(if self.out.is_empty() { b'[' } else { b',' });
                 let mut reply = JsonReply::new(&mut self.out, encoding).bounded(most);
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
@@ -114,6 +123,13 @@ impl<'b> Pipeline<'b> {
                 run(node, session, self.commands[self.next], start < most, reply)
             }),
         };
+        let away = elsewhere::away(session);
+        if away > self.away {
+            // What comes behind may travel with it.
+            self.out.truncate(start);
+            (self.away, self.next) = (away, self.next + 1);
+            return Ok(());
+        }
         match ran {
             Ok(()) => self.next += 1,
             Err(Contended) => self.out.truncate(start),
@@ -121,8 +137,28 @@ impl<'b> Pipeline<'b> {
         ran
     }
 
+    /// Writes the answers that have come from the leader.
+    fn take(&mut self, replies: &[u8]) {
+        let mut rest = replies;
+        while let Ok(Some(length)) = Measure::default().end(rest) {
+            let (reply, behind) = rest.split_at(length);
+            match self.format {
+                Format::Json(encoding) => {
+                    self.out.push(if self.out.is_empty() { b'[' } else { b',' });
+                    self.out.extend_from_slice(&elsewhere::json(reply, encoding));
+                }
+                Format::Resp => self.out.extend_from_slice(reply),
+            }
+            rest = behind;
+        }
+        self.away = 0;
+    }
+
     fn finish(mut self) -> Bytes {
         if self.format != Format::Resp {
+            if self.out.is_empty() {
+                self.out.push(b'[');
+            }
             self.out.push(b']');
         }
         self.out.into()
@@ -154,7 +190,8 @@ impl Desk {
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
         self.close(node);
-        if pipeline.next == pipeline.commands.len() { Progress::Done } else { Progress::More }
+        let done = pipeline.next == pipeline.commands.len() && pipeline.away == 0;
+        if done { Progress::Done } else { Progress::More }
     }
 
     fn run_all(
@@ -168,6 +205,7 @@ impl Desk {
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
         let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
         let ran = engine::execute_all(node, session, commands, &mut reply);
+        let ran = ran.and_then(|()| Ok(stays(session, Ok(()))?));
         self.close(node);
         ran.map(|()| out.into())
     }

@@ -19,6 +19,7 @@ mod asked;
 mod batch;
 mod body;
 mod caller;
+mod elsewhere;
 pub mod connection;
 mod events;
 pub mod fuzz;

@@ -17,7 +17,7 @@ use serde_json::error::Category;
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, PROBLEM};
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, stays};
 use super::path;
 use super::refusal::Refusal;
 use super::reply::write_string;
@@ -26,6 +26,7 @@ use crate::engine;
 use crate::keyspace::locks::Contended;
 use crate::patience::Patience;
 use crate::resp::Reply;
+use crate::resp::answer::relay;
 
 /// What is asked of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +150,11 @@ impl Caller {
             if let Ok(status) = self.try_decide(sender, argv) {
                 return status;
             }
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience).await {
+                let mut collected = Collected::default();
+                relay(&replies, &mut collected);
+                return collected.status();
+            }
         }
     }
 
@@ -161,7 +166,8 @@ impl Caller {
         let mut desk = self.desk.lock();
         let session = desk.open(&self.node, sender);
         let mut collected = Collected::default();
-        engine::execute(&self.node, session, argv, &mut collected)?;
+        let ran = engine::execute(&self.node, session, argv, &mut collected);
+        stays(session, ran)?;
         desk.close(&self.node);
         Ok(collected.status())
     }

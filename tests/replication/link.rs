@@ -50,7 +50,7 @@ fn every_kind_of_effect_arrives() -> Outcome {
 fn rate_limits_hold_on_the_replica_too() -> Outcome {
     let mut leader = Node::leader()?;
     leader.expect("RL.TAKE copied 3/1h:gcra COST 3", "[1 3 0 0 3600000]")?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     replica.catch_up(&mut leader)?;
     for rule in ["3/1h", "2/1d:fixed", "5/1h:gcra"] {
         leader.ask(&format!("RL.TAKE streamed:{rule} {rule}"))?;
@@ -77,7 +77,7 @@ fn rate_limits_hold_on_the_replica_too() -> Outcome {
 #[test]
 fn writes_are_refused_and_due_keys_are_absent() -> Outcome {
     let mut leader = Node::leader()?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     leader.expect("SET due soon PX 30", "OK")?;
     replica.catch_up(&mut leader)?;
     // Nothing but the replica's own clock makes it absent.
@@ -104,7 +104,7 @@ fn fields_expire_on_the_replica_too() -> Outcome {
     let mut leader = Node::leader()?;
     leader.expect("HSETEX copied EX 1000 FIELDS 2 a 1 b 2", "1")?;
     leader.expect("HSET copied c 3", "1")?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     replica.catch_up(&mut leader)?;
     leader.expect("HSETEX streamed EX 1000 FIELDS 2 a 1 b 2", "1")?;
     leader.expect("HINCRBYFLOAT streamed a 0.5", "\"1.5\"")?;

@@ -11,6 +11,7 @@
 mod support;
 
 mod copy;
+mod forward;
 mod link;
 mod pair;
 mod proxy;
