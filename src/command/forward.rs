@@ -53,19 +53,12 @@ pub fn may_be_forwarded(command: &Command) -> bool {
         Run::Read(_) | Run::Write(_) | Run::Remember(_) | Run::Script(_) | Run::Transaction(_) => {
             true
         }
-        Run::Session(_) => {
-            command.flags.contains(Flags::WRITES) || ALLOWED.contains(&command.name)
-        }
+        Run::Session(_) => command.flags.contains(Flags::WRITES) || ALLOWED.contains(&command.name),
         Run::Container => false,
     }
 }
 
-fn forward(
-    node: &Node,
-    session: &mut Session,
-    argv: Argv<'_>,
-    reply: &mut dyn Reply,
-) -> Outcome {
+fn forward(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (user, db, protocol, asked) = match argv {
         [_] => return position(node, session, reply),
         [_, user, db, protocol, asked @ ..] if !asked.is_empty() => (user, db, protocol, asked),
@@ -111,7 +104,9 @@ fn user_of(
     let harmless = row.is_none_or(|row| row.reads() || matches!(row.run, Run::Transaction(_)));
     match node.access.users().get(name) {
         Some(user) if user.enabled => Ok(Some(Arc::clone(user))),
-        Some(_) => Err(Fault::text(format!("NOPERM user '{}' is off on the leader", shown(name, 128)))),
+        Some(_) => {
+            Err(Fault::text(format!("NOPERM user '{}' is off on the leader", shown(name, 128))))
+        }
         None if harmless => Ok(None),
         None => Err(Fault::text(format!(
             "NOPERM user '{}' is not known to the leader",

@@ -11,8 +11,8 @@ pub(super) use tls::TLS;
 
 use super::Config;
 use super::classes::Classes;
-use super::replicas::{StaleReads, Writes};
 use super::kind::{Kind, Reason, Stage};
+use super::replicas::{StaleReads, Writes};
 use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
 };

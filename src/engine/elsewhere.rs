@@ -34,7 +34,8 @@ pub enum Elsewhere {
 pub(super) fn forwards(node: &Node, session: &mut Session) -> bool {
     let may_leave = session.may_leave;
     let config = session.config();
-    may_leave && config.replica_read_only
+    may_leave
+        && config.replica_read_only
         && config.replica_writes == Writes::Forward
         && session.door != Door::Leader
         && node.replication.is_replica()
@@ -71,9 +72,8 @@ pub(super) fn admit_read(node: &Node, session: &mut Session, command: &Command) 
     if refuses || !leaves { Err(TOO_OLD) } else { Err(Fault::Elsewhere) }
 }
 
-const TOO_OLD: Fault = Fault::new(
-    "MASTERDOWN The data of this replica is older than replica-max-lag-ms allows",
-);
+const TOO_OLD: Fault =
+    Fault::new("MASTERDOWN The data of this replica is older than replica-max-lag-ms allows");
 
 /// Whether what a command answers depends on the data.
 fn sees_data(command: &Command) -> bool {
@@ -106,7 +106,11 @@ pub(super) fn before(node: &Node, session: &mut Session, command: &Command) -> O
         return Ok(());
     }
     if session.rare.contains(Rare::TO_LEADER) {
-        return if node.replication.forwarding.is_offered() { Err(Fault::Elsewhere) } else { Err(NOT_HERE) };
+        return if node.replication.forwarding.is_offered() {
+            Err(Fault::Elsewhere)
+        } else {
+            Err(NOT_HERE)
+        };
     }
     put(session, Elsewhere::Applied(session.mark));
     Err(super::watch::hold(session))
@@ -225,11 +229,7 @@ pub(super) fn leave_all(node: &Node, session: &mut Session, commands: &[Argv<'_>
     Ok(())
 }
 
-fn errand_of(
-    node: &Node,
-    session: &mut Session,
-    commands: &[Argv<'_>],
-) -> Result<Errand, Fault> {
+fn errand_of(node: &Node, session: &mut Session, commands: &[Argv<'_>]) -> Result<Errand, Fault> {
     let free = session.identity.is_free(node.access.generation());
     let mut texts = Vec::with_capacity(commands.len());
     for argv in commands {
@@ -275,7 +275,8 @@ pub(super) fn concerns_leader(
     if session.own_link.is_some() {
         return true;
     }
-    let may_write = |row: &&Command| matches!(row.run, Run::Script(Script { read_only: false, .. }));
+    let may_write =
+        |row: &&Command| matches!(row.run, Run::Script(Script { read_only: false, .. }));
     node.replication.is_replica() && rows.iter().any(may_write) && forwards(node, session)
 }
 
@@ -290,7 +291,9 @@ pub fn take(session: &mut Session) -> Option<Elsewhere> {
 pub async fn visit(node: &Node, elsewhere: Elsewhere) -> Visited {
     match elsewhere {
         Elsewhere::Errand(errand) => Visited::Carried(forward::carry(node, errand).await),
-        Elsewhere::Applied(offset) => Visited::Waited { applied: forward::reach(node, offset).await },
+        Elsewhere::Applied(offset) => {
+            Visited::Waited { applied: forward::reach(node, offset).await }
+        }
     }
 }
 

@@ -19,7 +19,9 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     if let Some(leader) = leader {
         let status = node.replication.status.lock().clone();
         replica_lines(node, &leader, status.as_ref(), &mut lines);
-        super::forward::info_lines(node).into_iter().for_each(|(name, value)| lines.put(name, value));
+        super::forward::info_lines(node)
+            .into_iter()
+            .for_each(|(name, value)| lines.put(name, value));
     }
     leader_lines(&leader_status(node), &mut lines);
     lines.0

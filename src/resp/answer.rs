@@ -224,7 +224,8 @@ mod tests {
     fn depth_costs_nothing_and_nonsense_is_refused() {
         let mut measure = Measure::default();
         assert_eq!(measure.end("*1\r\n".repeat(100_000).as_bytes()), Ok(None));
-        for text in ["x\r\n", "\r\n", "$x\r\n", "$-2\r\n", "$1\r\nabc", "*-2\r\n", "+a\rb", ":\r\n"] {
+        for text in ["x\r\n", "\r\n", "$x\r\n", "$-2\r\n", "$1\r\nabc", "*-2\r\n", "+a\rb", ":\r\n"]
+        {
             assert_eq!(Measure::default().end(text.as_bytes()), Err(Malformed), "{text:?}");
         }
         let counts = "*9223372036854775807\r\n".repeat(3);
@@ -235,7 +236,8 @@ mod tests {
     #[test]
     fn what_is_relayed_is_what_came() {
         for text in WHOLE {
-            let version = if text.starts_with(['%', '~', '=', '(']) { Protocol::V3 } else { Protocol::V2 };
+            let version =
+                if text.starts_with(['%', '~', '=', '(']) { Protocol::V3 } else { Protocol::V2 };
             let mut out = Vec::new();
             relay(text.as_bytes(), &mut RespReply::new(&mut out, version));
             assert_eq!(String::from_utf8_lossy(&out), *text);

@@ -18,8 +18,8 @@ use crate::keyspace::locks::Contended;
 use crate::limits::REST_TURN;
 use crate::node::Node;
 use crate::patience::Patience;
-use crate::resp::answer::Measure;
 use crate::resp::Reply;
+use crate::resp::answer::Measure;
 use crate::session::Session;
 
 /// Bytes that an answer's buffer starts with for each command: a status, a number, a small value.

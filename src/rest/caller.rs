@@ -19,8 +19,8 @@ use super::access::{self, Sender};
 use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
-use super::events::Events;
 use super::elsewhere::SyncToken;
+use super::events::Events;
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
 use super::{elsewhere, health, json, path, take};
@@ -289,10 +289,7 @@ impl Desk {
 }
 
 /// Whether a command has been run here: one that is for the leader is not done yet.
-pub(super) fn stays(
-    session: &Session,
-    ran: Result<(), Contended>,
-) -> Result<(), Contended> {
+pub(super) fn stays(session: &Session, ran: Result<(), Contended>) -> Result<(), Contended> {
     if session.rare.contains(Rare::ELSEWHERE) { Err(Contended) } else { ran }
 }
 

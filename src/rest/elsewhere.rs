@@ -84,7 +84,9 @@ pub(super) fn items(replies: &[u8], encoding: Encoding) -> Result<Vec<u8>, Refus
         // The first refusal of its commands is that of the whole.
         let text = text.strip_prefix("EXECABORT Transaction discarded because of: ");
         let why = text.map(|text| match text.split_once(' ') {
-            Some((code, _)) if code.bytes().all(|byte| byte.is_ascii_uppercase()) => text.to_owned(),
+            Some((code, _)) if code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                text.to_owned()
+            }
             _ => format!("ERR {text}"),
         });
         let whole = || error_text(replies).unwrap_or_default().into_owned();
@@ -152,7 +154,9 @@ mod tests {
             assert_eq!(token.text(), text);
             assert_eq!(SyncToken::parse(text.as_bytes()), Some(token));
         }
-        for text in ["", "01234567", "01234567-", "0123456-71", "01234567-w", "01234567_1", "x1234567-1"] {
+        for text in
+            ["", "01234567", "01234567-", "0123456-71", "01234567-w", "01234567_1", "x1234567-1"]
+        {
             assert_eq!(SyncToken::parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(SyncToken::parse(b"01234567-fvvvvvvvvvvvvv"), None);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::support::server::pause;
+
 /// What the proxy's threads share.
 #[derive(Debug)]
 struct Shared {
@@ -118,7 +120,7 @@ fn forward(all: &Arc<Mutex<Shared>>, client: TcpStream) -> std::io::Result<()> {
     std::thread::spawn(move || {
         pump(&mut from, &mut to, budget, |_| {
             while way.is_held() {
-                std::thread::sleep(Duration::from_millis(1));
+                pause(Duration::from_millis(1));
             }
         });
     });

@@ -1,9 +1,9 @@
 //! What a replica asks of its leader on behalf of a client, and what comes back.
 
+use crate::limits::{FORWARD_BATCH, FORWARD_BATCH_BYTES};
+use crate::resp::Reply as _;
 use crate::resp::answer;
 use crate::resp::reply::{Protocol, RespReply, encode_command};
-use crate::resp::Reply as _;
-use crate::limits::{FORWARD_BATCH, FORWARD_BATCH_BYTES};
 
 use super::link::OwnLink;
 
@@ -82,11 +82,7 @@ impl Errand {
     }
 
     /// Adds a transaction.
-    pub fn ask_all<'a>(
-        &mut self,
-        behalf: Behalf<'_>,
-        argvs: impl Iterator<Item = &'a [&'a [u8]]>,
-    ) {
+    pub fn ask_all<'a>(&mut self, behalf: Behalf<'_>, argvs: impl Iterator<Item = &'a [&'a [u8]]>) {
         self.append(behalf, &[b"MULTI"]);
         let mut before = 1;
         for argv in argvs {
@@ -251,7 +247,9 @@ mod tests {
         errand.ask(BEHALF, &[b"SET", b"a", b"1"]);
         errand.ask(BEHALF, &[b"INCR", b"a"]);
         errand.silence_last();
-        assert!(errand.bytes.starts_with(b"*7\r\n$7\r\nFORWARD\r\n$1\r\nu\r\n$1\r\n3\r\n$1\r\n2\r\n"));
+        assert!(
+            errand.bytes.starts_with(b"*7\r\n$7\r\nFORWARD\r\n$1\r\nu\r\n$1\r\n3\r\n$1\r\n2\r\n")
+        );
         let place = Some(Place { offset: 9, db: None });
         let replies = ["+OK\r\n", ":2\r\n", "*3\r\n:9\r\n:3\r\n:0\r\n"];
         assert_eq!(settled(&errand, &replies), ("+OK\r\n".to_owned(), place));
@@ -265,8 +263,13 @@ mod tests {
         let argv: [&[u8]; 2] = [b"INCR", b"a"];
         errand.ask_all(BEHALF, [argv.as_slice(), argv.as_slice()].into_iter());
         let place = Some(Place { offset: 9, db: Some(1) });
-        let replies =
-            ["+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*2\r\n:1\r\n:2\r\n", "*3\r\n:9\r\n:1\r\n:0\r\n"];
+        let replies = [
+            "+OK\r\n",
+            "+QUEUED\r\n",
+            "+QUEUED\r\n",
+            "*2\r\n:1\r\n:2\r\n",
+            "*3\r\n:9\r\n:1\r\n:0\r\n",
+        ];
         assert_eq!(settled(&errand, &replies), ("*2\r\n:1\r\n:2\r\n".to_owned(), place));
         let refused = ["+OK\r\n", "-NOPERM no\r\n", "+QUEUED\r\n", "-EXECABORT x\r\n"];
         let told = "-EXECABORT Transaction discarded because of: NOPERM no\r\n";

@@ -77,7 +77,7 @@ async fn greet(stream: &mut Stream, config: &Config) -> Result<(), NoLink> {
     let mut hello = Vec::new();
     let mut replies = 1;
     if !config.masterauth.is_empty() {
-        let user = (!config.masteruser.is_empty()).then(|| config.masteruser.as_bytes());
+        let user = (!config.masteruser.is_empty()).then_some(config.masteruser.as_bytes());
         let password = config.masterauth.reveal();
         let argv = [Some(b"AUTH".as_slice()), user, Some(password)];
         encode_command(&mut hello, &argv.into_iter().flatten().collect::<Vec<_>>());
@@ -140,7 +140,10 @@ struct Awaited {
 }
 
 enum For {
-    Client { to: oneshot::Sender<Answer>, _room: OwnedSemaphorePermit },
+    Client {
+        to: oneshot::Sender<Answer>,
+        _room: OwnedSemaphorePermit,
+    },
     /// The leader was asked where it is.
     Probe,
 }
@@ -210,8 +213,8 @@ impl<'a> SharedLink<'a> {
         writer: &mut WriteHalf<Stream>,
         tick: &mut tokio::time::Interval,
     ) -> io::Result<()> {
-        let may_take = self.outgoing.len() < FORWARD_SEND_BYTES
-            && self.awaited.len() < FORWARD_PIPELINE;
+        let may_take =
+            self.outgoing.len() < FORWARD_SEND_BYTES && self.awaited.len() < FORWARD_PIPELINE;
         let unsent = self.sent < self.outgoing.len();
         tokio::select! {
             parcel = self.parcels.recv(), if may_take => match parcel {
@@ -241,9 +244,14 @@ impl<'a> SharedLink<'a> {
             self.outgoing.extend_from_slice(POSITION);
             let to = For::Client { to: answer, _room: room };
             let replies = replies + 1;
-            self.awaited.push_back(Awaited { replies, answer: Answer::default(), since_ms: now_ms, to });
-            let more = self.outgoing.len() < FORWARD_SEND_BYTES
-                && self.awaited.len() < FORWARD_PIPELINE;
+            self.awaited.push_back(Awaited {
+                replies,
+                answer: Answer::default(),
+                since_ms: now_ms,
+                to,
+            });
+            let more =
+                self.outgoing.len() < FORWARD_SEND_BYTES && self.awaited.len() < FORWARD_PIPELINE;
             next = if more { self.parcels.try_recv().ok() } else { None };
         }
     }

@@ -70,7 +70,7 @@ enum Offer {
 pub struct Forwarding {
     offer: AtomicU8,
     ways: Mutex<Vec<Way>>,
-    idle: Mutex<Vec<Box<OwnLink>>>,
+    idle: Mutex<Vec<OwnLink>>,
     /// How many more links of one client there may be.
     own: Arc<Semaphore>,
     /// KiB of requests that may be under way.
@@ -135,7 +135,7 @@ impl Forwarding {
         self.ways.lock().retain(|way| way.number != number);
     }
 
-    fn keep_idle(&self, link: Box<OwnLink>) {
+    fn keep_idle(&self, link: OwnLink) {
         let mut idle = self.idle.lock();
         if idle.len() < FORWARD_IDLE && link.term == self.term.load(Ordering::Acquire) {
             idle.push(link);
@@ -271,23 +271,20 @@ async fn carry_alone(node: &Node, mut errand: Errand) -> Carried {
     match errand.route {
         _ if !asked => {}
         Route::Kept => carried.own = Some(link),
-        Route::Alone | Route::Shared => forwarding.keep_idle(link),
+        Route::Alone | Route::Shared => forwarding.keep_idle(*link),
     }
     carried
 }
 
 /// The link that an errand goes on with, or one of its own.
-async fn own_link(
-    node: &Node,
-    kept: Option<Box<OwnLink>>,
-) -> Result<Box<OwnLink>, &'static str> {
+async fn own_link(node: &Node, kept: Option<Box<OwnLink>>) -> Result<Box<OwnLink>, &'static str> {
     let forwarding = &node.replication.forwarding;
     let term = forwarding.term.load(Ordering::Acquire);
     if let Some(link) = kept {
         return if link.term == term { Ok(link) } else { Err(WATCH_LOST) };
     }
     if let Some(link) = forwarding.idle.lock().pop() {
-        return Ok(link);
+        return Ok(Box::new(link));
     }
     let Some(leader) = node.replication.target.borrow().clone() else { return Err(UNREACHABLE) };
     let place = Arc::clone(&forwarding.own).try_acquire_owned().map_err(|_| TOO_MANY)?;
@@ -333,4 +330,3 @@ pub fn position(node: &Node) -> (u64, u64) {
     };
     (node.log.offset(), behind)
 }
-
