@@ -287,6 +287,7 @@ impl Node {
         self.observer.configure(&next);
         crate::banner::set_level(next.loglevel);
         self.config.store(Arc::new(next));
+        crate::replicate::enough::look(self);
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ bitflags! {
         const HOLDS_WRITES = 1 << 1;
         /// Node: CLIENT PAUSE holds everything.
         const HOLDS_ALL = 1 << 2;
+        /// Node: fewer replicas follow than `min-replicas-to-write` asks for.
+        const FEW_REPLICAS = 1 << 3;
         /// Session: it watches by MONITOR.
         const MONITORS = 1 << 8;
         /// Session: CLIENT NO-TOUCH.
@@ -31,6 +33,8 @@ bitflags! {
         const BEHIND = 1 << 14;
         /// Session: it has waited for that in vain, so its reads are for the leader.
         const TO_LEADER = 1 << 15;
+        /// Session: how far that is, only the leader knows.
+        const MARK_UNKNOWN = 1 << 16;
     }
 }
 

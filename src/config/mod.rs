@@ -125,6 +125,10 @@ pub struct Config {
     pub replica_serve_stale_data: bool,
     /// Whether a replica refuses writes of clients.
     pub replica_read_only: bool,
+    /// Replicas without which writes are refused; 0 = none.
+    pub min_replicas_to_write: u32,
+    /// Seconds since the last sign of life of a replica that counts for that.
+    pub min_replicas_max_lag: u32,
     /// What becomes of writes that clients ask of a replica.
     pub replica_writes: Writes,
     /// How old, in milliseconds, the data of a replica may be that answers reads; 0 = any age.
@@ -254,6 +258,8 @@ impl Default for Config {
             masterauth: Secret::default(),
             replica_serve_stale_data: true,
             replica_read_only: true,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: 10,
             replica_writes: Writes::Forward,
             replica_max_lag_ms: 0,
             replica_stale_reads: StaleReads::Forward,

@@ -198,11 +198,28 @@ pub const TABLE: &[Directive] = &[
         .text(|c| &c.masteruser, |c, v| c.masteruser = v),
     row(
         Replication,
+        "min-replicas-max-lag",
+        "Seconds since the last sign of life of a replica that counts for min-replicas-to-write",
+    )
+    .alias(&["min-slaves-max-lag"])
+    .number(
+        0,
+        INT,
+        |c| c.min_replicas_max_lag.into(),
+        |c, v| put(&mut c.min_replicas_max_lag, v),
+    ),
+    row(
+        Replication,
         "min-replicas-to-write",
-        "Replicas without which writes are refused; not available yet",
+        "Replicas without which writes are refused; 0 = none",
     )
     .alias(&["min-slaves-to-write"])
-    .fixed("0", "not available yet"),
+    .number(
+        0,
+        INT,
+        |c| c.min_replicas_to_write.into(),
+        |c, v| put(&mut c.min_replicas_to_write, v),
+    ),
     row(Replication, "repl-backlog-size", "Recent writes kept for replicas that reconnect").bytes(
         1,
         BYTES,
@@ -613,7 +630,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("lazyfree-lazy-user-flush", &[], "no"),
     inert("list-compress-depth", &[], "0"),
     inert("maxmemory-eviction-tenacity", &[], "10"),
-    inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),
     inert("no-appendfsync-on-rewrite", &[], "no"),
     inert("oom-score-adj", &[], "no"),
     inert("oom-score-adj-values", &[], "0 200 800"),

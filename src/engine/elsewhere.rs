@@ -97,15 +97,16 @@ pub(super) fn before(node: &Node, session: &mut Session, command: &Command) -> O
         return Ok(());
     }
     let replica = node.replication.is_replica();
-    if !replica || node.log.offset() >= session.mark {
-        session.rare.remove(Rare::BEHIND | Rare::TO_LEADER);
+    let known = !session.rare.contains(Rare::MARK_UNKNOWN);
+    if !replica || (known && node.log.offset() >= session.mark) {
+        session.rare.remove(Rare::BEHIND | Rare::TO_LEADER | Rare::MARK_UNKNOWN);
         return Ok(());
     }
     let queues = session.queue.is_some() && !command.flags.contains(Flags::NOT_QUEUED);
     if queues || !sees_data(command) {
         return Ok(());
     }
-    if session.rare.contains(Rare::TO_LEADER) {
+    if session.rare.intersects(Rare::TO_LEADER.union(Rare::MARK_UNKNOWN)) {
         return if node.replication.forwarding.is_offered() {
             Err(Fault::Elsewhere)
         } else {
@@ -317,14 +318,18 @@ pub fn settle(session: &mut Session, visited: Visited) -> Vec<u8> {
             session.rare.insert(Rare::TO_LEADER);
             Vec::new()
         }
-        Visited::Carried(Carried { replies, place, own }) => {
+        Visited::Carried(Carried { replies, place, own, sent }) => {
             session.own_link = own;
-            // What was done and where is not known: the leader knows, and says so with the next
-            // read.
-            session.mark = place.map_or(u64::MAX, |place| place.offset);
-            session.rare.insert(Rare::BEHIND);
-            if let Some(db) = place.and_then(|place| place.db) {
-                session.db = db;
+            match place {
+                Some(place) => {
+                    session.mark = place.offset;
+                    session.db = place.db.unwrap_or(session.db);
+                    session.rare.remove(Rare::MARK_UNKNOWN);
+                    session.rare.insert(Rare::BEHIND);
+                }
+                // Whether something was done, and where, the leader says with the next read.
+                None if sent => session.rare.insert(Rare::BEHIND | Rare::MARK_UNKNOWN),
+                None => {}
             }
             replies
         }
@@ -340,6 +345,5 @@ pub fn behind(session: &mut Session, offset: u64) {
 
 /// Has reads of a session go to the leader until this node has come to its mark.
 pub fn only_leader_knows(session: &mut Session) {
-    session.mark = u64::MAX;
-    session.rare.insert(Rare::BEHIND | Rare::TO_LEADER);
+    session.rare.insert(Rare::BEHIND | Rare::MARK_UNKNOWN);
 }

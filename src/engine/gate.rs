@@ -10,6 +10,7 @@ use crate::access;
 use crate::command::{self, Argv, Command, Flags, Number};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
+use crate::replicate::enough;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Session};
 
@@ -212,6 +213,9 @@ pub(super) fn waits(argv: Argv<'_>) -> bool {
 /// # Errors
 /// When this is a replica that takes no writes.
 pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    if session.door != Door::Leader {
+        enough::admit(node)?;
+    }
     let replica = node.replication.is_replica() && session.door != Door::Leader;
     if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
 }

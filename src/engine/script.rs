@@ -29,6 +29,7 @@ use crate::keyspace::{Access, Effects, LockSet, Wanted};
 use crate::limits::SCRIPT_PATIENCE_MS;
 use crate::node::Node;
 use crate::rare::Rare;
+use crate::replicate::enough;
 use crate::resp::{Reply, RespReply, answer};
 use crate::script::busy::{Pace, Verdict};
 use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm};
@@ -92,6 +93,9 @@ impl Rules {
                     "READONLY Can not run script with write flag on readonly replica.",
                 ));
             }
+        }
+        if !plain && writes && session.door != Door::Leader {
+            enough::admit(node)?;
         }
         if !plain && writes && script.read_only {
             return Err(Fault::new(

@@ -16,6 +16,7 @@ use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::rare::Rare;
+use crate::replicate::enough;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
 use crate::sync::atomic::Ordering;
@@ -270,6 +271,9 @@ fn run_all(
     } else {
         LockSet::all(&node.keyspace, &mut wanted)?
     };
+    if session.door != Door::Leader && rows.iter().any(|row| row.writes()) {
+        enough::admit(node)?;
+    }
     if node.rare.get().contains(Rare::HOLDS_WRITES) && rows.iter().any(|row| row.writes()) {
         return Err(watch::hold(session));
     }

@@ -21,6 +21,7 @@
 
 pub mod acknowledgements;
 mod apply;
+pub(crate) mod enough;
 pub mod follower;
 pub mod forward;
 mod link;
@@ -60,6 +61,7 @@ pub struct Term {
 
 /// Starts the tasks of replication.
 pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
+    enough::look(node);
     tasks.spawn(tick(Arc::clone(node)));
     tasks.spawn(snapshot::run(Arc::clone(node)));
     tasks.spawn(link::run(Arc::clone(node)));
@@ -75,6 +77,7 @@ async fn tick(node: Arc<Node>) {
             () = tokio::time::sleep(TICK) => {}
         }
         outlet::step(&node, Event::Tick);
+        enough::look(&node);
     }
 }
 
@@ -95,6 +98,7 @@ pub fn follow(node: &Node, leader: Option<config::Leader>) {
         *node.replication.status.lock() = None;
         node.replication.aim(leader);
     }
+    enough::look(node);
     if follows {
         outlet::step(node, Event::HistoryReplaced);
         // What they wait for comes from elsewhere now, if at all.

@@ -4,7 +4,7 @@ use eave_replication::leader::FollowerState;
 use eave_replication::status::{FollowerStatus, LeaderStatus, LinkState, ReplicaStatus};
 
 use crate::clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::node::Node;
 use crate::resp::Reply;
 
@@ -23,7 +23,7 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
             .into_iter()
             .for_each(|(name, value)| lines.put(name, value));
     }
-    leader_lines(&leader_status(node), &mut lines);
+    leader_lines(&node.config.load(), &leader_status(node), &mut lines);
     lines.0
 }
 
@@ -84,8 +84,11 @@ fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
     lines.put("master_sync_last_io_seconds_ago", status.heard_ago_ms / 1000);
 }
 
-fn leader_lines(status: &LeaderStatus, lines: &mut Lines) {
+fn leader_lines(config: &Config, status: &LeaderStatus, lines: &mut Lines) {
     lines.put("connected_slaves", status.followers.len());
+    if let Some(good) = super::enough::good(config, status) {
+        lines.put("min_slaves_good_slaves", good);
+    }
     for (index, follower) in status.followers.iter().enumerate() {
         let FollowerStatus { address, port, state, acked, lag_ms, .. } = follower;
         let (state, lag) = (state.name(), lag_ms / 1000);

@@ -72,6 +72,9 @@ pub(super) const PROBLEM: HeaderValue = HeaderValue::from_static("application/pr
 /// Names a state of the keyspace. Clients send it back, and a replica will wait for it.
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
 
+/// How old a replica's data is at most, in milliseconds.
+pub(super) const STALENESS: HeaderName = HeaderName::from_static("eave-staleness-ms");
+
 /// Headers of a common answer: type, sync token, date and length (hyper's), and one to spare.
 const HEADERS: usize = 5;
 
@@ -129,8 +132,9 @@ pub(super) fn allow_requests(answer: &mut Answer) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("upstash-sync-token, ratelimit, ratelimit-policy, retry-after");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "upstash-sync-token, eave-staleness-ms, ratelimit, ratelimit-policy, retry-after",
+);
 
 /// What `@upstash/redis` sends. With credentials allowed, `*` would not be a wildcard.
 const ALLOWED: HeaderValue = HeaderValue::from_static(

@@ -113,6 +113,12 @@ impl Caller {
             Err(refusal) => answer::refuse(&refusal),
         };
         answer.headers_mut().insert(SYNC_TOKEN, self.sync_token());
+        if self.node.replication.is_replica() {
+            if let (Some(token), true) = (asked.sync_token, self.knows_less()) {
+                answer.headers_mut().insert(SYNC_TOKEN, token.clone());
+            }
+            self.tell_staleness(&mut answer);
+        }
         Ok(answer)
     }
 

@@ -4,13 +4,14 @@
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use super::answer::{self, Answer, JSON, OCTETS};
+use super::answer::{self, Answer, JSON, OCTETS, STALENESS};
 use super::asked::Format;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
 use crate::engine::elsewhere::{self, Elsewhere};
 use crate::limits::FORWARD_REPLY_BYTES;
+use crate::rare::Rare;
 use crate::resp::answer::{error_text, relay};
 use crate::session::Session;
 
@@ -40,13 +41,24 @@ impl Caller {
         }
     }
 
+    /// Whether what the client has seen is still unknown here: then its token stays what it was.
+    pub(super) fn knows_less(&self) -> bool {
+        self.desk.lock().session.rare.contains(Rare::MARK_UNKNOWN)
+    }
+
+    /// Says how old the data of this replica is at most, if that is known.
+    pub(super) fn tell_staleness(&self, answer: &mut Answer) {
+        if let Some(staleness_ms) = self.node.replication.staleness_ms() {
+            answer.headers_mut().insert(STALENESS, HeaderValue::from(staleness_ms));
+        }
+    }
+
     /// The sync token of an answer, at the place in the history that its client has seen.
     pub(super) fn seen(&self) -> SyncToken {
-        let mark = match &self.desk.lock().session {
-            Session { mark: u64::MAX, .. } => 0,
-            session => session.mark,
+        let mark = match self.node.replication.is_replica() {
+            true => self.desk.lock().session.mark,
+            false => 0,
         };
-        let mark = if self.node.replication.is_replica() { mark } else { 0 };
         let log = &self.node.log;
         SyncToken { history: log.short_id(), offset: log.offset().max(mark) }
     }

@@ -18,6 +18,7 @@ mod proxy;
 mod redis;
 mod role;
 mod script;
+mod session;
 mod writer;
 
 use std::fmt;

@@ -155,12 +155,12 @@ impl Errand {
         }
         let selects = self.items.iter().any(|item| item.selects);
         let place = answer.reply(self.replies).and_then(|reply| Place::read(reply, selects));
-        Carried { replies, place, own: None }
+        Carried { replies, place, own: None, sent: true }
     }
 
-    /// What the client is told when nothing was asked.
+    /// What the client is told when nothing was sent.
     pub(super) fn fail_all(&self, failure: &str) -> Carried {
-        self.settle(&Answer::default(), failure)
+        Carried { sent: false, ..self.settle(&Answer::default(), failure) }
     }
 
     fn fail(&self, replies: &mut Vec<u8>, failure: &str) {
@@ -222,6 +222,8 @@ pub struct Carried {
     pub place: Option<Place>,
     /// The link that the client keeps.
     pub own: Option<Box<OwnLink>>,
+    /// Whether the leader may have been asked.
+    pub sent: bool,
 }
 
 #[cfg(test)]

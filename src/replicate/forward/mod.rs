@@ -247,7 +247,7 @@ async fn carry_shared(forwarding: &Forwarding, mut errand: Errand) -> Carried {
     }
     match answer.await {
         Ok(answer) => errand.settle(&answer, UNCERTAIN),
-        Err(_) if sent.load(Ordering::Acquire) => errand.fail_all(UNCERTAIN),
+        Err(_) if sent.load(Ordering::Acquire) => errand.settle(&Answer::default(), UNCERTAIN),
         Err(_) => errand.fail_all(UNREACHABLE),
     }
 }
