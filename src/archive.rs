@@ -7,10 +7,11 @@ mod stream;
 
 use crate::keyspace::{Entry, NEVER, StrRef, Value};
 use crate::rdb::{
-    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, LimiterState,
+    self, Encode, ExpiringHash, HashField, HashTable, IntegerValue, Intset, JsonText, LimiterState,
     ListValue, ScoredMember, SetTable, SortedSetListpack, SortedSetTable, StringValue,
 };
 use crate::value::hash::Hash;
+use crate::value::json;
 use crate::value::limits::Limits;
 use crate::value::list::List;
 use crate::value::packed::Text;
@@ -23,6 +24,9 @@ pub enum Refused {
     /// A rate limit that this version of the limiter has not written.
     #[error("it is a rate limit that is damaged")]
     Limiter,
+    /// A document that does not read, or is too deep.
+    #[error("it is a JSON document that is damaged")]
+    Json,
     /// A kind of value that Eave does not have.
     #[error("its type is not supported")]
     Kind,
@@ -51,6 +55,8 @@ pub fn save(entry: &Entry, sink: &mut impl Sink) {
 pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
     if let Some(state) = entry.as_rate_limit() {
         sink.take(LimiterState(state));
+    } else if let Some(document) = entry.as_json() {
+        sink.take(JsonText(&printed(document)));
     } else if let Some(list) = entry.as_list() {
         sink.take(ListValue(list.forward(0).map(|element| Bytes(element.text()))));
     } else if let Some(hash) = entry.as_hash() {
@@ -69,6 +75,11 @@ pub fn save_plain(entry: &Entry, sink: &mut impl Sink) {
             None => debug_assert!(false, "every kind of value is written"),
         }
     }
+}
+
+/// A document as text: of those that are kept, none is too large for that.
+fn printed(document: &[u8]) -> Vec<u8> {
+    json::print::print(json::Node::root(document)).unwrap_or_else(|_| b"null".to_vec())
 }
 
 /// A set that has only ever held integers is an intset for Redis too; any other is a row of
@@ -109,6 +120,10 @@ pub fn load(key: &[u8], value: rdb::Value, at: u64, limits: &Limits) -> Result<E
                 return Err(Refused::Limiter);
             }
             Entry::rate_limit(key, &state, at)
+        }
+        rdb::Value::Json(text) => {
+            let document = json::parse(&text).map_err(|_| Refused::Json)?;
+            Entry::json(key, &document, at)
         }
         rdb::Value::List(texts) => {
             Entry::collection(key, List::from_texts(texts.iter(), limits.list), at)

@@ -7,6 +7,7 @@ pub mod command;
 pub mod fault;
 
 pub mod keyspace;
+pub mod rules;
 
 pub mod table;
 

@@ -139,6 +139,21 @@ pub const REST_BODY_PACE: u64 = 16 * 1024;
 /// Bytes of the head of a REST request. A token and some headers of proxies take a few hundred.
 pub const REST_HEAD_BYTES: usize = 16 * 1024;
 
+/// Bytes of an idempotency key: those of SDKs are UUIDs.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// Requests at once of one HTTP/2 connection. hyper: 200.
+pub const REST_STREAMS: u32 = 100;
+
+/// Bytes of answers that an HTTP/2 connection has not taken, beyond which it gets no more.
+pub const REST_UNTAKEN_BYTES: usize = 16 * 1024 * 1024;
+
+/// Connections at once to the port for metrics: a few scrapers.
+pub const METRICS_CONNECTIONS: usize = 16;
+
+/// Bytes of the head of a request for metrics.
+pub const METRICS_HEAD_BYTES: usize = 8 * 1024;
+
 /// Bytes of an answer's buffer that a REST connection keeps for its next one.
 pub const REST_KEPT_BYTES: usize = 16 * 1024;
 
@@ -204,3 +219,33 @@ pub const FORWARD_OWN_LINKS: usize = 256;
 
 /// Such links that are kept for the next one.
 pub const FORWARD_IDLE: usize = 8;
+
+/// Named rules of a node: each has statistics of up to some 120 KB once it is used.
+pub const NAMED_RULES: usize = 4096;
+
+/// Rules for single identifiers, of all named rules together.
+pub const RULE_OVERRIDES: usize = 1_000_000;
+
+/// Bytes of the name of a rule or a list: it stands in headers and errors.
+pub const RULE_NAME_BYTES: usize = 128;
+
+/// Bytes of an identifier that has a rule of its own.
+pub const RULE_ID_BYTES: usize = 512;
+
+/// Lists of denied and allowed values.
+pub const RULE_LISTS: usize = 1024;
+
+/// Values of all lists together.
+pub const LIST_VALUES: usize = 1_000_000;
+
+/// Bytes of a value of a list.
+pub const LIST_VALUE_BYTES: usize = 512;
+
+/// Bytes of an identifier that statistics keep.
+pub const STATS_ID_BYTES: usize = 64;
+
+/// Identifiers that one request names behind FOR.
+pub const REQUEST_IDS: usize = 16;
+
+/// Limits that one request takes from at once.
+pub const LIMITS_AT_ONCE: usize = 128;

@@ -4,7 +4,7 @@
 //! the order of the changes. As long as nobody follows, nothing is kept and only the offset
 //! moves: it names states of the keyspace, whether or not anybody reads the bytes.
 
-use eave_replication::{Backlog, Position, ReplicationId};
+use eave_replication::{Backlog, Position, ReplicationId, wire};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -33,6 +33,8 @@ pub struct Inner {
     pub backlog: Backlog,
     /// The database that the log's last SELECT named; `None` makes the next append name one.
     selected: Option<usize>,
+    /// Whether the log is another node's, so that nothing of this node's own may come into it.
+    foreign: bool,
 }
 
 impl Log {
@@ -42,7 +44,7 @@ impl Log {
             active: AtomicBool::new(backlog.is_active()),
             offset: AtomicU64::new(backlog.offset()),
             short_id: AtomicU32::new(short(backlog.id())),
-            inner: Mutex::new(Inner { backlog, selected: None }),
+            inner: Mutex::new(Inner { backlog, selected: None, foreign: false }),
             appended: Notify::new(),
         }
     }
@@ -97,6 +99,9 @@ impl Log {
 
     fn append_bytes(&self, effects: &Effects, (first, last): (usize, usize)) {
         let mut inner = self.inner.lock();
+        if inner.foreign {
+            return;
+        }
         if inner.selected != Some(first) {
             let mut select = Vec::with_capacity(32);
             encode_command(&mut select, &[b"SELECT", first.to_string().as_bytes()]);
@@ -125,6 +130,20 @@ impl Log {
         // A follower starts with database 0 after a full copy; name the database again.
         inner.selected = None;
         self.active.store(true, Ordering::Release);
+    }
+
+    /// Says whether the log is another node's from now on. What is still on its way into it from
+    /// here, a message that was published for instance, is left out then.
+    pub fn follow(&self, foreign: bool) {
+        self.inner.lock().foreign = foreign;
+    }
+
+    /// Asks those who follow how far they are.
+    pub fn ask_how_far(&self) {
+        let mut log = self.lock();
+        if self.is_active() && !log.inner.foreign {
+            log.backlog().append(wire::GETACK);
+        }
     }
 
     /// Appends bytes as they came from the leader: a replica's log is its leader's.

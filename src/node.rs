@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use eave_replication::failover::Failover;
 use eave_replication::leader::{Leader, LeaderConfig};
 use eave_replication::status::{LinkState, ReplicaStatus};
 use eave_replication::{Backlog, BacklogConfig, Position, ReplicationId};
@@ -30,6 +31,7 @@ use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +80,8 @@ pub struct Node {
     pub evictor: Mutex<Evictor>,
     /// Who follows, and whom this node follows.
     pub replication: Replication,
+    /// How much the REST door has to do.
+    pub rest: Load,
     /// The credential of the REST door.
     pub token: Secret,
     /// When the node started, in unix milliseconds.
@@ -104,6 +108,8 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// The failover that is under way.
+    pub failover: Mutex<Failover>,
     /// Who waits for them.
     pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
@@ -159,6 +165,7 @@ impl Node {
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
+            failover: Mutex::default(),
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
@@ -168,6 +175,7 @@ impl Node {
             is_replica: AtomicBool::new(false),
         };
         replication.aim(config.replicaof.clone());
+        replication.leader.lock().be_quiet(config.replicaof.is_some());
         Arc::new(Node {
             keyspace: Keyspace::new(config.databases as usize),
             log: Log::new(Backlog::new(history, position)),
@@ -186,6 +194,7 @@ impl Node {
             memory: Arc::default(),
             evictor: Mutex::default(),
             replication,
+            rest: Load::default(),
             token,
             started: clock::unix_ms(),
             run_id: clock::secret_hex(20),
@@ -304,6 +313,6 @@ fn leader_config(config: &Config) -> LeaderConfig {
     LeaderConfig {
         ping_period_ms: u64::from(config.repl_ping_replica_period) * 1000,
         timeout_ms: u64::from(config.repl_timeout) * 1000,
-        ..LeaderConfig::default()
+        snapshot_delay_ms: u64::from(config.repl_diskless_sync_delay) * 1000,
     }
 }

@@ -40,6 +40,7 @@ pub struct Server {
     unix: Option<unix::Door>,
     rest: Vec<TcpListener>,
     rest_tls: Vec<TcpListener>,
+    metrics: Vec<TcpListener>,
 }
 
 impl Server {
@@ -60,10 +61,20 @@ impl Server {
         let resp_tls = open(&config.bind, config.tls.port)?;
         let rest = open(config.rest_addresses(), config.rest_port)?;
         let rest_tls = open(config.rest_addresses(), config.tls.rest_port)?;
+        let metrics = open(&config.metrics_addresses(), config.rest_metrics_port)?;
         let (path, mode) = (&config.unixsocket, config.unixsocketperm);
         let unix =
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
-        Ok(Server { node, tasks: TaskTracker::new(), resp, resp_tls, unix, rest, rest_tls })
+        Ok(Server {
+            node,
+            tasks: TaskTracker::new(),
+            resp,
+            resp_tls,
+            unix,
+            rest,
+            rest_tls,
+            metrics,
+        })
     }
 
     /// The node behind the doors.
@@ -89,7 +100,7 @@ impl Server {
     /// Serves until the node's `shutdown` is cancelled, then ends in order: no new
     /// connections, running requests answered, tasks ended.
     pub async fn run(self) {
-        let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls } = self;
+        let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls, metrics } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         tasks.spawn(pause::run(Arc::clone(&node)));
         tasks.spawn(shutdown::run(Arc::clone(&node)));
@@ -115,15 +126,17 @@ impl Server {
             };
             tasks.spawn(door.accept(node.shutdown.clone(), serve));
         }
-        let open = Arc::new(rest::Connections::default());
         let plain = rest.into_iter().map(|listener| (listener, false));
         for (listener, tls) in plain.chain(rest_tls.into_iter().map(|listener| (listener, true))) {
             let serve = {
-                let (node, tasks, open) = (Arc::clone(&node), tasks.clone(), Arc::clone(&open));
-                move |stream, peer| admit_rest(&node, &tasks, &open, stream, peer, tls)
+                let (node, tasks) = (Arc::clone(&node), tasks.clone());
+                move |stream, peer| admit_rest(&node, &tasks, stream, peer, tls)
             };
             let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
             tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
+        }
+        for listener in metrics {
+            tasks.spawn(rest::metrics::accept(Arc::clone(&node), listener));
         }
         node.shutdown.cancelled().await;
         for client in node.clients.list() {
@@ -264,13 +277,16 @@ fn end_if_stopping(node: &Node, client: &Client) {
 fn admit_rest(
     node: &Arc<Node>,
     tasks: &TaskTracker,
-    open: &Arc<rest::Connections>,
     stream: TcpStream,
     peer: SocketAddr,
     tls: bool,
 ) {
     let config = node.config.load();
-    let place = open.take_place(config.rest_max_connections as usize);
+    let most = rest::load::Most {
+        total: config.rest_max_connections as usize,
+        of_address: config.rest_max_connections_per_address as usize,
+    };
+    let place = rest::load::Place::take(node, peer.ip(), most);
     let Some(place) = place.filter(|_| node.clients.len() < config.maxclients as usize) else {
         stats::add(&node.stats.rejected, 1);
         // A fresh socket takes a few lines at once; if it does not, it learns nothing.

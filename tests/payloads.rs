@@ -10,7 +10,7 @@
 mod oracle;
 
 use eave::command::dump::{entry, payload};
-use eave::keyspace::NEVER;
+use eave::keyspace::{Entry, NEVER};
 use eave::rdb::{self, Checksum, Value, dump};
 use eave::value::limits::Limits;
 use oracle::{Oracle, Reply};
@@ -105,6 +105,10 @@ fn payloads() -> Option<Vec<Vec<u8>>> {
     oracle.ask(&stream);
     if let Some(Reply::Text(bytes)) = oracle.ask(&[vec![b"DUMP", b"k"]]).pop() {
         found.push(bytes);
+    }
+    for text in [r#"{"a":[1,2.5,"text",null,true],"b":{"c":-7}}"#, "[[[[1]]]]"] {
+        let document = eave::value::json::parse(text.as_bytes()).expect("it is JSON");
+        found.push(payload(&Entry::json(b"k", &document, NEVER)));
     }
     Some(found)
 }

@@ -102,6 +102,19 @@ pub(crate) fn take(
     Ok(quota.store(quota.at, next))
 }
 
+/// Counts `amount` whether or not it fits.
+pub(crate) fn charge(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    let mut quota = Quota::new(state, rule, now)?;
+    quota.count = quota.count.saturating_add(amount).min(MAX_AMOUNT);
+    Ok(quota.store(quota.at, next))
+}
+
 pub(crate) fn peek(state: &[u8], rule: &Rule, cost: u64, now: u64) -> Result<Decision, StateError> {
     Ok(Quota::new(state, rule, now)?.decide(cost))
 }

@@ -3,7 +3,7 @@
 //! Each panics if, and only if, a property is broken. Left out on purpose:
 //! promises over many calls, which the property tests hold.
 
-use crate::{Change, Outcome, Rule, StateError, give, peek, take, validate};
+use crate::{Change, Hold, Outcome, Rule, StateError, give, hold, peek, settle, take, validate};
 
 /// Feeds arbitrary bytes to every call as a state. Whatever they are, nothing
 /// may panic or overflow; a state that [`validate`] accepts must be accepted by
@@ -16,7 +16,8 @@ pub fn fuzz_state(bytes: &[u8]) {
     let valid = validate(state);
     let now = number(head, 0);
     let mut next = Vec::new();
-    for rule in rules(number(head, 8), number(head, 16)) {
+    let window = number(head, 16);
+    for rule in rules(number(head, 8), window) {
         for amount in [0, 1, rule.limit(), number(head, 24)] {
             check(peek(state, &rule, amount, now).err(), valid);
             let outcome = take(state, &rule, amount, now, &mut next);
@@ -25,6 +26,15 @@ pub fn fuzz_state(bytes: &[u8]) {
             let outcome = give(state, &rule, amount, now, &mut next);
             check(outcome.err(), valid);
             follow(outcome, &next, valid);
+            let asked = Hold { id: b"id", label: b"label", amount, ttl_ms: window };
+            let outcome = hold(state, &rule, &asked, now, &mut next);
+            check(outcome.err().filter(|error| *error != StateError::Full), valid);
+            follow(outcome, &next, valid);
+            let outcome = settle(state, &rule, b"id", amount, now, &mut next);
+            check(outcome.err(), valid);
+            if let Some(outcome) = outcome.transpose() {
+                follow(outcome, &next, valid);
+            }
         }
     }
 }
@@ -40,11 +50,17 @@ fn number(head: &[u8], at: usize) -> u64 {
 
 /// One rule an algorithm, of any two numbers.
 fn rules(limit: u64, window: u64) -> impl Iterator<Item = Rule> {
-    use crate::{Algorithm, MAX_AMOUNT, MAX_WINDOW_MS};
+    use crate::{Algorithm, MAX_AMOUNT, MAX_HOLDS, MAX_LOG_LIMIT, MAX_WINDOW_MS};
     let (limit, window) = (limit % MAX_AMOUNT + 1, window % MAX_WINDOW_MS + 1);
-    [Algorithm::Sliding, Algorithm::Fixed, Algorithm::Gcra]
-        .into_iter()
-        .filter_map(move |algorithm| Rule::new(limit, window, algorithm, None).ok())
+    [
+        (limit, window, Algorithm::Sliding),
+        (limit, window, Algorithm::Fixed),
+        (limit, window, Algorithm::Gcra),
+        (limit % MAX_LOG_LIMIT + 1, window, Algorithm::Log),
+        (limit % MAX_HOLDS as u64 + 1, 0, Algorithm::Conc),
+    ]
+    .into_iter()
+    .filter_map(|(limit, window, algorithm)| Rule::new(limit, window, algorithm, None).ok())
 }
 
 fn check(refused: Option<StateError>, valid: Result<(), StateError>) {

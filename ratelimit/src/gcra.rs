@@ -159,6 +159,20 @@ pub(crate) fn take(
     Ok(quota.store(next))
 }
 
+/// Moves the TAT by `amount` whether or not it fits, as far as a TAT can be.
+pub(crate) fn charge(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    let mut quota = Quota::new(state, rule, now)?;
+    let most = u128::from(MAX_TAT_MS - now) * u128::from(rule.limit());
+    quota.debt = (quota.debt + quota.price(amount)).min(most);
+    Ok(quota.store(next))
+}
+
 pub(crate) fn peek(state: &[u8], rule: &Rule, cost: u64, now: u64) -> Result<Decision, StateError> {
     Ok(Quota::new(state, rule, now)?.decide(cost))
 }

@@ -12,7 +12,8 @@
 //! - **sliding** never admits more than `limit` in any `window` consecutive
 //!   milliseconds. **gcra** never admits more than `burst + rate * t` in any
 //!   span of `t`. **fixed** never admits more than `limit` in one epoch-aligned
-//!   window, hence at most twice that across an edge.
+//!   window, hence at most twice that across an edge. **log** is the exact form
+//!   of sliding. **conc** never has more than `limit` holds at once.
 //! - A refusal consumes nothing. `retry_after_ms` is exact: absent other calls,
 //!   the same call succeeds then and not a millisecond before.
 //! - A clock that steps back hands out nothing twice: a state remembers the
@@ -26,24 +27,26 @@
 //!
 //! How many bytes a state needs is stated at the top of each algorithm's file.
 //!
-//! Left out on purpose: clocks, keys, named rules, storage and replies, which
-//! are the server's; the algorithms `log` and `conc`, calendar windows, holds
-//! and regional counts, which come later and already have their place in the
-//! grammar (a clear refusal) and in the tag byte of a state (a free number).
+//! Left out on purpose: clocks, keys, named rules, storage and replies, which are the server's;
+//! calendar windows and regional counts, which come later and have their place in the grammar.
 
 mod rule;
 
 mod decision;
 mod fixed;
 mod gcra;
+mod held;
+mod log;
 mod sliding;
 mod state;
 
 pub mod fuzz;
 
 pub use decision::{Change, Decision, Outcome};
+pub use held::{Held, Hold, MAX_HOLDS, MAX_ID_BYTES, MAX_LABEL_BYTES, find_hold, hold, settle};
 pub use rule::{
-    Algorithm, MAX_AMOUNT, MAX_REFILL_MS, MAX_TOKEN_BYTES, MAX_WINDOW_MS, Rule, RuleError,
+    Algorithm, MAX_AMOUNT, MAX_LOG_LIMIT, MAX_REFILL_MS, MAX_TOKEN_BYTES, MAX_WINDOW_MS, Rule,
+    RuleError,
 };
 pub use state::{MAX_NOW_MS, StateError, validate};
 
@@ -51,10 +54,12 @@ pub use state::{MAX_NOW_MS, StateError, validate};
 ///
 /// `now_ms` is milliseconds since the Unix epoch; beyond [`MAX_NOW_MS`] time
 /// stands still. A cost of 0 consumes nothing and is always allowed. `next` is
-/// overwritten if and only if the outcome's change is [`Change::Store`].
+/// overwritten if and only if the outcome's change is [`Change::Store`]. Under
+/// `conc`, where something has to be let go again, only [`hold`] takes.
 ///
 /// # Errors
 /// [`StateError`] if `state` is not something that this crate wrote.
+#[inline]
 pub fn take(
     state: &[u8],
     rule: &Rule,
@@ -62,31 +67,28 @@ pub fn take(
     now_ms: u64,
     next: &mut Vec<u8>,
 ) -> Result<Outcome, StateError> {
-    let state = state::of_algorithm(state, rule.algorithm())?;
     let now = now_ms.min(MAX_NOW_MS);
-    match rule.algorithm() {
-        Algorithm::Sliding => sliding::take(state, rule, cost, now, next),
-        Algorithm::Fixed => fixed::take(state, rule, cost, now, next),
-        Algorithm::Gcra => gcra::take(state, rule, cost, now, next),
+    if is_shell(state, rule) {
+        return held::take(state, rule, cost, now, next);
     }
+    take_plain(state::of_algorithm(state, rule.algorithm())?, rule, cost, now, next)
 }
 
 /// What [`take`] would answer, without consuming: `remaining` and
-/// `reset_after_ms` are those of the quota as it stands.
+/// `reset_after_ms` are those of the quota as it stands. Under `conc`, what
+/// [`hold`] would answer.
 ///
 /// # Errors
 /// [`StateError`] if `state` is not something that this crate wrote.
 pub fn peek(state: &[u8], rule: &Rule, cost: u64, now_ms: u64) -> Result<Decision, StateError> {
-    let state = state::of_algorithm(state, rule.algorithm())?;
     let now = now_ms.min(MAX_NOW_MS);
-    match rule.algorithm() {
-        Algorithm::Sliding => sliding::peek(state, rule, cost, now),
-        Algorithm::Fixed => fixed::peek(state, rule, cost, now),
-        Algorithm::Gcra => gcra::peek(state, rule, cost, now),
+    if is_shell(state, rule) {
+        return held::peek(state, rule, cost, now);
     }
+    peek_plain(state::of_algorithm(state, rule.algorithm())?, rule, cost, now)
 }
 
-/// Gives `amount` back, at most up to the full quota; always allowed.
+/// Gives `amount` back, at most up to the full quota; always allowed. What is held stays so.
 ///
 /// What is given back counts as not admitted from this call on. `next` is
 /// overwritten if and only if the outcome's change is [`Change::Store`].
@@ -100,11 +102,78 @@ pub fn give(
     now_ms: u64,
     next: &mut Vec<u8>,
 ) -> Result<Outcome, StateError> {
-    let state = state::of_algorithm(state, rule.algorithm())?;
     let now = now_ms.min(MAX_NOW_MS);
+    if is_shell(state, rule) {
+        return held::give(state, rule, amount, now, next);
+    }
+    give_plain(state::of_algorithm(state, rule.algorithm())?, rule, amount, now, next)
+}
+
+/// Whether there are holds to think of.
+#[inline]
+fn is_shell(state: &[u8], rule: &Rule) -> bool {
+    held::is_held(state) || rule.algorithm() == Algorithm::Conc
+}
+
+/// Takes from a state without holds, which the rule's algorithm wrote.
+#[inline]
+fn take_plain(
+    state: &[u8],
+    rule: &Rule,
+    cost: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    match rule.algorithm() {
+        Algorithm::Sliding => sliding::take(state, rule, cost, now, next),
+        Algorithm::Fixed => fixed::take(state, rule, cost, now, next),
+        Algorithm::Gcra => gcra::take(state, rule, cost, now, next),
+        Algorithm::Log => log::take(state, rule, cost, now, next),
+        Algorithm::Conc => Ok(Outcome::keep(held::peek_free(rule, cost))),
+    }
+}
+
+/// Charges such a state, whether or not it fits.
+fn charge_plain(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    match rule.algorithm() {
+        Algorithm::Sliding => sliding::charge(state, rule, amount, now, next),
+        Algorithm::Fixed => fixed::charge(state, rule, amount, now, next),
+        Algorithm::Gcra => gcra::charge(state, rule, amount, now, next),
+        Algorithm::Log => log::charge(state, rule, amount, now, next),
+        Algorithm::Conc => Ok(Outcome::keep(held::peek_free(rule, 0))),
+    }
+}
+
+/// Looks at such a state.
+fn peek_plain(state: &[u8], rule: &Rule, cost: u64, now: u64) -> Result<Decision, StateError> {
+    match rule.algorithm() {
+        Algorithm::Sliding => sliding::peek(state, rule, cost, now),
+        Algorithm::Fixed => fixed::peek(state, rule, cost, now),
+        Algorithm::Gcra => gcra::peek(state, rule, cost, now),
+        Algorithm::Log => log::peek(state, rule, cost, now),
+        Algorithm::Conc => Ok(held::peek_free(rule, cost)),
+    }
+}
+
+/// Gives back to such a state.
+fn give_plain(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
     match rule.algorithm() {
         Algorithm::Sliding => sliding::give(state, rule, amount, now, next),
         Algorithm::Fixed => fixed::give(state, rule, amount, now, next),
         Algorithm::Gcra => gcra::give(state, rule, amount, now, next),
+        Algorithm::Log => log::give(state, rule, amount, now, next),
+        Algorithm::Conc => Ok(Outcome::keep(held::peek_free(rule, 0))),
     }
 }

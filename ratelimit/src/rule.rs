@@ -2,14 +2,17 @@
 //!
 //! `100/60s`, `10/1s:gcra:20`, `1000/1d:fixed`. The window is a whole number
 //! and one of `ms s m h d w`. The algorithm is `sliding` if none is named.
+//! `20/conc` has no window: so many slots at once.
 //! A burst belongs to `gcra` alone and is the limit if none is named. Text is
 //! matched as written: no spaces, no signs, no upper case.
 //!
 //! Left out on purpose: names (`@pro`), which the server resolves before it
-//! comes here; calendar windows (`mo`, `y`), `log` and `conc`, which are
-//! refused as not available yet rather than as unknown.
+//! comes here; calendar windows (`mo`, `y`), which are refused as not available
+//! yet rather than as unknown.
 
 use std::fmt;
+
+use crate::held::MAX_HOLDS;
 
 /// The largest limit and burst: what an integer reply can carry.
 pub const MAX_AMOUNT: u64 = i64::MAX as u64;
@@ -17,6 +20,9 @@ pub const MAX_AMOUNT: u64 = i64::MAX as u64;
 /// The longest window, ten years of 366 days. It keeps a product with any
 /// amount below 2^103.
 pub const MAX_WINDOW_MS: u64 = 3660 * DAY_MS;
+
+/// The largest limit under `log`, which remembers every admission.
+pub const MAX_LOG_LIMIT: u64 = 10_000;
 
 /// The longest time in which a `gcra` rule may refill its whole burst: the
 /// largest number of milliseconds that a JSON client reads exactly.
@@ -48,6 +54,10 @@ pub enum Algorithm {
     Fixed,
     /// Smooth: a bucket of `burst` that refills continuously at limit / window.
     Gcra,
+    /// Every admission remembered: exact.
+    Log,
+    /// So many at once, each held until it is let go or its time is over.
+    Conc,
 }
 
 impl Algorithm {
@@ -58,6 +68,8 @@ impl Algorithm {
             Self::Sliding => "sliding",
             Self::Fixed => "fixed",
             Self::Gcra => "gcra",
+            Self::Log => "log",
+            Self::Conc => "conc",
         }
     }
 
@@ -66,8 +78,8 @@ impl Algorithm {
             b"sliding" => Ok(Self::Sliding),
             b"fixed" => Ok(Self::Fixed),
             b"gcra" => Ok(Self::Gcra),
-            b"log" => Err(RuleError::NotYet("log")),
-            b"conc" => Err(RuleError::NotYet("conc")),
+            b"log" => Ok(Self::Log),
+            b"conc" => Err(RuleError::Conc),
             _ => Err(RuleError::Algorithm),
         }
     }
@@ -111,11 +123,17 @@ pub enum RuleError {
     #[error("window: the calendar units mo and y are not available yet")]
     Calendar,
     /// No algorithm of that name.
-    #[error("algorithm: must be sliding, fixed or gcra")]
+    #[error("algorithm: must be sliding, fixed, gcra or log")]
     Algorithm,
-    /// An algorithm that is planned.
-    #[error("algorithm: {0} is not available yet")]
-    NotYet(&'static str),
+    /// `conc` with a window.
+    #[error("conc: has no window; write <limit>/conc, as in 20/conc")]
+    Conc,
+    /// A limit beyond [`MAX_HOLDS`] under `conc`.
+    #[error("limit: at most {MAX_HOLDS} under conc")]
+    ConcLimit,
+    /// A limit beyond [`MAX_LOG_LIMIT`] under `log`.
+    #[error("limit: at most {MAX_LOG_LIMIT} under log; sliding has larger ones")]
+    LogLimit,
     /// Not a whole number in `1..=MAX_AMOUNT`.
     #[error("burst: must be a whole number from 1 to {MAX_AMOUNT}")]
     Burst,
@@ -128,7 +146,7 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// A rule from its parts. A burst of `None` is the limit.
+    /// A rule from its parts. A burst of `None` is the limit; the window of `conc` is 0.
     ///
     /// # Errors
     /// [`RuleError`] if a part is out of its range.
@@ -141,8 +159,13 @@ impl Rule {
         if !(1..=MAX_AMOUNT).contains(&limit) {
             return Err(RuleError::Limit);
         }
-        if !(1..=MAX_WINDOW_MS).contains(&window_ms) {
-            return Err(RuleError::WindowRange);
+        match algorithm {
+            Algorithm::Conc if window_ms != 0 => return Err(RuleError::Conc),
+            Algorithm::Conc if limit > MAX_HOLDS as u64 => return Err(RuleError::ConcLimit),
+            Algorithm::Conc => {}
+            _ if !(1..=MAX_WINDOW_MS).contains(&window_ms) => return Err(RuleError::WindowRange),
+            Algorithm::Log if limit > MAX_LOG_LIMIT => return Err(RuleError::LogLimit),
+            _ => {}
         }
         if burst.is_some() && algorithm != Algorithm::Gcra {
             return Err(RuleError::BurstUnused);
@@ -172,6 +195,9 @@ impl Rule {
         let slash = token.iter().position(|&byte| byte == b'/');
         let limit = number(&token[..slash.unwrap_or(token.len())]).ok_or(RuleError::Limit)?;
         let rest = slash.and_then(|at| token.get(at + 1..)).ok_or(RuleError::NoWindow)?;
+        if rest == b"conc" {
+            return Self::new(limit, 0, Algorithm::Conc, None);
+        }
         let mut parts = rest.split(|&byte| byte == b':');
         let window_ms = window(parts.next().unwrap_or_default())?;
         let algorithm = parts.next().map_or(Ok(Algorithm::Sliding), Algorithm::parse)?;
@@ -192,7 +218,7 @@ impl Rule {
         self.limit
     }
 
-    /// The window in milliseconds, `1..=MAX_WINDOW_MS`.
+    /// The window in milliseconds, `1..=MAX_WINDOW_MS`; 0 under `conc`.
     #[inline]
     #[must_use]
     pub fn window_ms(&self) -> u64 {
@@ -218,6 +244,9 @@ impl Rule {
 impl fmt::Display for Rule {
     /// The canonical text: equal rules have equal texts, and it parses back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.algorithm == Algorithm::Conc {
+            return write!(f, "{}/conc", self.limit);
+        }
         let (unit, size) = UNITS
             .into_iter()
             .find(|(_, size)| self.window_ms.is_multiple_of(*size))
@@ -247,9 +276,6 @@ fn number(text: &[u8]) -> Option<u64> {
 /// A number and a unit, in milliseconds. Too large a number is out of range,
 /// not malformed.
 fn window(text: &[u8]) -> Result<u64, RuleError> {
-    if text == b"conc" {
-        return Err(RuleError::NotYet("conc"));
-    }
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (count, unit) = text.split_at(digits);
     if count.is_empty() {
@@ -303,6 +329,8 @@ mod tests {
             ("10/1s:gcra", "10/1s:gcra"),
             ("10/1s:gcra:10", "10/1s:gcra"),
             ("10/1s:gcra:20", "10/1s:gcra:20"),
+            ("10/60s:log", "10/1m:log"),
+            ("020/conc", "20/conc"),
         ] {
             assert_eq!(rule(text).to_string(), canonical);
         }
@@ -338,9 +366,13 @@ mod tests {
             ("100/60s:", RuleError::Algorithm),
             ("100/60s:20", RuleError::Algorithm),
             ("100/60s:GCRA", RuleError::Algorithm),
-            ("100/60s:log", RuleError::NotYet("log")),
-            ("100/60s:conc", RuleError::NotYet("conc")),
-            ("20/conc", RuleError::NotYet("conc")),
+            ("10001/60s:log", RuleError::LogLimit),
+            ("100/60s:log:20", RuleError::BurstUnused),
+            ("100/60s:conc", RuleError::Conc),
+            ("20/conc:5", RuleError::Window),
+            ("20/conc:conc", RuleError::Window),
+            ("0/conc", RuleError::Limit),
+            ("1025/conc", RuleError::ConcLimit),
             ("100/60s:sliding:20", RuleError::BurstUnused),
             ("100/60s:fixed:20", RuleError::BurstUnused),
             ("100/60s:gcra:", RuleError::Burst),
@@ -377,7 +409,7 @@ mod tests {
 
         #[test]
         fn text_comes_back(
-            token in "[0-9]{1,20}/[0-9]{1,13}(ms|s|m|h|d|w)(:(sliding|fixed|gcra)(:[0-9]{1,20})?)?"
+            token in "[0-9]{1,20}/([0-9]{1,13}(ms|s|m|h|d|w)(:(sliding|fixed|gcra|log)(:[0-9]{1,20})?)?|conc)"
         ) {
             if let Ok(rule) = Rule::parse(token.as_bytes()) {
                 let text = rule.to_string();

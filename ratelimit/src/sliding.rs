@@ -47,12 +47,18 @@ impl Layout {
     /// Wide enough for every tick within a window and every count within a limit.
     #[inline]
     fn of(rule: &Rule) -> Self {
+        Self::up_to(rule, rule.limit())
+    }
+
+    /// Wide enough for a total of `most`.
+    #[inline]
+    fn up_to(rule: &Rule, most: u64) -> Self {
         let tick_code = match rule.window_ms() {
             0..=0x1_0000 => 0,
             0x1_0001..=0x1_0000_0000 => 1,
             _ => 2,
         };
-        Self { tick_code, count_code: state::count_code(rule.limit()) }
+        Self { tick_code, count_code: state::count_code(most) }
     }
 
     fn from_tag(tag: u8) -> Result<Self, StateError> {
@@ -238,10 +244,11 @@ impl<'a> Quota<'a> {
         tick - tick % self.rule.window_ms().div_ceil(SPANS)
     }
 
-    /// Encodes the log with `cost` (at least 1, and it fits) admitted at `at`.
+    /// Encodes the log with `cost` (at least 1) admitted at `at`.
     fn admit(&self, cost: u64, next: &mut Vec<u8>) {
         let Log { layout, newest, total, buckets } = self.log;
-        let wide = layout.widest(Layout::of(self.rule));
+        let most = self.rule.limit().max(total + cost);
+        let wide = layout.widest(Layout::up_to(self.rule, most));
         let stride = wide.bucket_bytes();
         let joins = !buckets.is_empty() && newest >= self.span_start(self.at);
         next.clear();
@@ -260,6 +267,18 @@ impl<'a> Quota<'a> {
         } else {
             state::append(next, self.at, wide.tick_bytes());
             state::append(next, cost, wide.count_bytes());
+        }
+    }
+
+    /// Admits `cost`, and says what that leads to.
+    #[inline]
+    fn charged(&self, cost: u64, next: &mut Vec<u8>) -> Outcome {
+        self.admit(cost, next);
+        let end = self.at + self.rule.window_ms();
+        let remaining = self.remaining().saturating_sub(cost);
+        Outcome {
+            decision: Decision::allowed(self.rule, remaining, end - self.now),
+            change: Change::Store { expires_at_ms: end },
         }
     }
 
@@ -303,12 +322,24 @@ pub(crate) fn take(
     if cost == 0 || !quota.fits(cost) {
         return Ok(Outcome::keep(quota.decide(cost)));
     }
-    quota.admit(cost, next);
-    let end = quota.at + rule.window_ms();
-    Ok(Outcome {
-        decision: Decision::allowed(rule, quota.remaining() - cost, end - now),
-        change: Change::Store { expires_at_ms: end },
-    })
+    Ok(quota.charged(cost, next))
+}
+
+/// Admits `amount` whether or not it fits.
+pub(crate) fn charge(
+    state: &[u8],
+    rule: &Rule,
+    amount: u64,
+    now: u64,
+    next: &mut Vec<u8>,
+) -> Result<Outcome, StateError> {
+    let quota = Quota::new(state, rule, now)?;
+    let room = MAX_AMOUNT.saturating_sub(quota.log.total);
+    if room == 0 {
+        // As much as a state can say has been used already.
+        return Ok(Outcome::keep(quota.decide(0)));
+    }
+    Ok(quota.charged(amount.min(room), next))
 }
 
 pub(crate) fn peek(state: &[u8], rule: &Rule, cost: u64, now: u64) -> Result<Decision, StateError> {

@@ -9,15 +9,17 @@
 //! | `0x1_` | sliding | tick width, count width | newest tick (6), total, buckets of (tick, count) |
 //! | `0x2_` | fixed | count width | newest tick (6), count |
 //! | `0x3_` | gcra | fraction width | arrival time (8), fraction and its denominator |
+//! | `0x40` | log | 0 | oldest tick (6), span, total, entries of (gap, amount) |
+//! | `0x50` | holds | 0 | their bytes (4), the holds, one of the states above or nothing |
 //!
-//! Numbers 4 and 5 are kept for `log` and `conc`. The calls of this crate check
-//! of a state what they need to stay in bounds; [`validate`] checks all of it,
-//! for bytes that come from elsewhere (RESTORE, a leader, a file).
+//! The calls of this crate check of a state what they need to stay in bounds;
+//! [`validate`] checks all of it, for bytes that come from elsewhere (RESTORE, a
+//! leader, a file).
 //!
 //! Left out on purpose: a checksum, which the carriers of states have already.
 
 use crate::rule::Algorithm;
-use crate::{fixed, gcra, sliding};
+use crate::{fixed, gcra, held, log, sliding};
 
 /// The last millisecond since the Unix epoch that is told apart from later
 /// ones (in the year 10889). A tick needs 6 bytes for it.
@@ -38,6 +40,12 @@ pub enum StateError {
     /// The fields contradict each other or are not in their shortest form.
     #[error("rate limit state is inconsistent: {0}")]
     Inconsistent(&'static str),
+    /// There is no room for another hold.
+    #[error("rate limit has too many holds at once")]
+    Full,
+    /// An id or a label is empty or too long.
+    #[error("id of a hold must have from 1 to {} bytes", held::MAX_ID_BYTES)]
+    Name,
 }
 
 /// Checks that `state` is exactly what this crate would have written: fields
@@ -52,6 +60,8 @@ pub fn validate(state: &[u8]) -> Result<(), StateError> {
         Algorithm::Sliding => sliding::validate(state),
         Algorithm::Fixed => fixed::validate(state),
         Algorithm::Gcra => gcra::validate(state),
+        Algorithm::Log => log::validate(state),
+        Algorithm::Conc => held::validate(state),
     }
 }
 
@@ -72,6 +82,8 @@ pub(crate) const fn tag(algorithm: Algorithm, widths: u8) -> u8 {
         Algorithm::Sliding => 1,
         Algorithm::Fixed => 2,
         Algorithm::Gcra => 3,
+        Algorithm::Log => 4,
+        Algorithm::Conc => 5,
     };
     format << 4 | widths
 }
@@ -81,6 +93,8 @@ fn algorithm(tag: u8) -> Result<Algorithm, StateError> {
         1 => Ok(Algorithm::Sliding),
         2 => Ok(Algorithm::Fixed),
         3 => Ok(Algorithm::Gcra),
+        4 => Ok(Algorithm::Log),
+        5 => Ok(Algorithm::Conc),
         _ => Err(StateError::UnknownFormat(tag)),
     }
 }
@@ -163,12 +177,18 @@ mod tests {
 
     #[test]
     fn a_tag_names_its_algorithm_and_nothing_else_does() {
-        let known = [(1, Algorithm::Sliding), (2, Algorithm::Fixed), (3, Algorithm::Gcra)];
+        let known = [
+            (1, Algorithm::Sliding),
+            (2, Algorithm::Fixed),
+            (3, Algorithm::Gcra),
+            (4, Algorithm::Log),
+            (5, Algorithm::Conc),
+        ];
         for (format, name) in known {
             assert_eq!(tag(name, 0), format << 4);
             assert_eq!(algorithm(tag(name, 0xf)), Ok(name));
         }
-        for byte in (0..=u8::MAX).filter(|byte| !(1..=3).contains(&(byte >> 4))) {
+        for byte in (0..=u8::MAX).filter(|byte| !(1..=5).contains(&(byte >> 4))) {
             assert_eq!(validate(&[byte]), Err(StateError::UnknownFormat(byte)));
         }
     }

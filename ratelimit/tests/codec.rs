@@ -185,7 +185,7 @@ fn foreign_bytes_are_refused_by_name() {
         [0x10, 62, 0, 0, 0, 0, 0, 62].into_iter().chain(ticks).collect::<Vec<u8>>()
     };
     assert!(matches!(validate(&crowded), Err(StateError::Inconsistent(_))));
-    for tag in [0x0c, 0x1c, 0x24, 0x35, 0x40, 0xff] {
+    for tag in [0x0c, 0x1c, 0x24, 0x35, 0x41, 0x51, 0x60, 0xff] {
         assert_eq!(validate(&[tag; 30]), Err(StateError::UnknownFormat(tag)));
     }
 }

@@ -16,7 +16,12 @@ fn rule(limit: u64, window: u64, algorithm: Algorithm) -> Rule {
 }
 
 fn algorithms() -> impl Strategy<Value = Algorithm> {
-    prop_oneof![Just(Algorithm::Sliding), Just(Algorithm::Fixed), Just(Algorithm::Gcra)]
+    prop_oneof![
+        Just(Algorithm::Sliding),
+        Just(Algorithm::Fixed),
+        Just(Algorithm::Gcra),
+        Just(Algorithm::Log)
+    ]
 }
 
 /// A window, arrivals made for it, and a limit.
@@ -104,6 +109,43 @@ proptest! {
             }
             assert!(key.state.len() <= 869);
         });
+    }
+
+    /// Exactly what a list of all admissions would say, in memory that follows what was admitted.
+    #[test]
+    fn log_is_exact((limit, window, arrivals) in traffic()) {
+        run(&rule(limit, window, Algorithm::Log), &arrivals, |log, now, cost, decision, key| {
+            let used = admitted(log, now, window);
+            assert_eq!(decision.allowed, cost == 0 || used + cost <= limit);
+            let left = limit - used - if decision.allowed { cost } else { 0 };
+            assert_eq!(decision.remaining as u64, left);
+            assert!(key.state.len() <= 16 + 7 * limit as usize);
+        });
+    }
+
+    /// Takes and refunds mixed, as for sliding below.
+    #[test]
+    fn log_keeps_its_promise_through_refunds(
+        (limit, window, arrivals) in traffic(),
+        refunds in prop::collection::vec((any::<prop::sample::Index>(), 0..4u64), 200)
+    ) {
+        let rule = rule(limit, window, Algorithm::Log);
+        let (mut key, mut log, mut now) = (Key::default(), Vec::<Admission>::new(), START);
+        for ((gap, cost), (which, amount)) in arrivals.into_iter().zip(refunds) {
+            now += gap;
+            if key.take(&rule, cost, now).allowed && cost > 0 {
+                log.push(Admission { at: now, cost });
+            }
+            let first = log.partition_point(|a| a.at + window <= now);
+            if first < log.len() {
+                let chosen = first + which.index(log.len() - first);
+                let amount = amount.min(log[chosen].cost);
+                log[chosen].cost -= amount;
+                let decision = key.give(&rule, amount, now);
+                check_reset(&key, &rule, now, &decision);
+            }
+            prop_assert!(most_in_any_window(&log, window) <= limit);
+        }
     }
 
     /// Every sum over consecutive admissions: no more than the burst and what
@@ -203,7 +245,7 @@ proptest! {
         }
         let window = rule.window_ms();
         match rule.algorithm() {
-            Algorithm::Sliding => prop_assert!(most_in_any_window(&log, window) <= rule.limit()),
+            Algorithm::Sliding | Algorithm::Log => prop_assert!(most_in_any_window(&log, window) <= rule.limit()),
             Algorithm::Fixed => for last in &log {
                 let same = log.iter().filter(|a| a.at / window == last.at / window);
                 prop_assert!(same.map(|a| a.cost).sum::<u64>() <= rule.limit());
@@ -334,7 +376,7 @@ proptest! {
 /// later time is not forgotten with it.
 #[test]
 fn a_refund_does_not_turn_the_clock_back() {
-    for algorithm in [Algorithm::Sliding, Algorithm::Fixed, Algorithm::Gcra] {
+    for algorithm in [Algorithm::Sliding, Algorithm::Fixed, Algorithm::Gcra, Algorithm::Log] {
         let rule = rule(10, 60_000, algorithm);
         let mut key = Key::default();
         assert_eq!(key.take(&rule, 10, START).remaining, 0);

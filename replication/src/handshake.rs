@@ -20,6 +20,8 @@ pub struct Introduction {
     /// The address under which it can be reached, if not the connection's
     /// (`replica-announce-ip`).
     pub ip_address: Option<String>,
+    /// Whether it asks to be led by a node that does not lead yet (FAILOVER).
+    pub failover: bool,
     /// With what it authenticates, if at all.
     pub credentials: Option<Credentials>,
 }
@@ -65,13 +67,14 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     awaited: VecDeque<Step>,
+    failover: bool,
     lines: LineReader,
 }
 
 impl Handshake {
     /// The handshake after its first request, [`wire::PING`], was sent.
     pub(crate) fn after_ping() -> Self {
-        Self { awaited: [Step::Ping].into(), lines: LineReader::default() }
+        Self { awaited: [Step::Ping].into(), failover: false, lines: LineReader::default() }
     }
 
     /// Whether PSYNC is out, so that from here on the leader decides.
@@ -116,7 +119,7 @@ impl Handshake {
             }
             if self.awaited.is_empty() {
                 self.awaited.push_back(Step::Psync(from));
-                return Ok(Some(Outcome::Send(wire::psync(from))));
+                return Ok(Some(Outcome::Send(wire::psync(from, self.failover))));
             }
         }
         Ok(None)
@@ -124,6 +127,7 @@ impl Handshake {
 
     fn introduce(&mut self, introduction: &Introduction) -> Outcome {
         let mut bytes = Vec::new();
+        self.failover = introduction.failover;
         if let Some(Credentials { user, password }) = &introduction.credentials {
             let user = user.as_ref().map(String::as_bytes);
             let argv = [Some(b"AUTH".as_slice()), user, Some(password.as_bytes())];

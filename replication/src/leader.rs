@@ -11,8 +11,10 @@
 //! The backlog comes in as an argument because writers append to it under its own lock. Take
 //! the leader's lock first, then the backlog's.
 //!
-//! Left out on purpose: who waits for acknowledgements, failover and epochs, and the pings of a chain's middle (a node
-//! that follows another must not log pings of its own).
+//! A node that follows another may be followed itself: its log is its leader's, byte for byte, so it
+//! puts no pings of its own into it ([`Leader::be_quiet`]).
+//!
+//! Left out on purpose: who waits for acknowledgements, and who leads when.
 
 use std::collections::BTreeMap;
 
@@ -79,13 +81,13 @@ pub enum Event {
     Heartbeat(FollowerId),
     /// A connection ended, whoever ended it.
     Closed(FollowerId),
-    /// The data set was cut: the snapshot stands for the log's first `offset` bytes.
+    /// The data set was cut: the snapshot stands for the log up to this place.
     SnapshotCut {
         /// As started.
         snapshot: SnapshotId,
-        /// The log's offset at the cut. The first effect logged after it has to name its
-        /// database again, for the snapshot's readers do not know it.
-        offset: u64,
+        /// The log's place at the cut. On a node that leads, the first effect logged after it
+        /// has to name its database again, for the snapshot's readers do not know it.
+        position: Position,
         /// 20 random bytes' worth of mark, for followers that understand it.
         mark: EofMark,
     },
@@ -207,6 +209,7 @@ pub struct Leader {
     snapshot: Option<Snapshot>,
     snapshots: u64,
     ping_ms: u64,
+    quiet: bool,
     heartbeat_ms: u64,
     counters: SyncCounters,
 }
@@ -220,6 +223,7 @@ impl Leader {
             snapshot: None,
             snapshots: 0,
             ping_ms: 0,
+            quiet: false,
             heartbeat_ms: 0,
             counters: SyncCounters::default(),
         }
@@ -228,6 +232,12 @@ impl Leader {
     /// Changes the directives (CONFIG SET).
     pub fn configure(&mut self, config: LeaderConfig) {
         self.config = config;
+    }
+
+    /// Whether nothing of its own goes into the log: on a node that follows another, whose log is
+    /// that one's, and while this node hands over to one of its followers.
+    pub fn be_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
     }
 
     /// Takes an event at `now_ms`, milliseconds on any clock that never goes back, and
@@ -247,9 +257,12 @@ impl Leader {
                 }
             }
             Event::Closed(follower) => _ = self.followers.remove(&follower),
-            Event::SnapshotCut { snapshot, offset, mark } => {
-                let at = Position { id: log.id(), offset };
-                self.snapshot_cut(snapshot, at, mark, now_ms, &mut actions);
+            // Who waits now asked this history for it, and not the one that was cut.
+            Event::SnapshotCut { snapshot, position, .. } if position.id != log.id() => {
+                self.snapshot_failed(snapshot, &mut actions);
+            }
+            Event::SnapshotCut { snapshot, position, mark } => {
+                self.snapshot_cut(snapshot, position, mark, now_ms, &mut actions);
             }
             Event::SnapshotSent(follower) => self.snapshot_sent(follower, now_ms, &mut actions),
             Event::SnapshotFailed(snapshot) => self.snapshot_failed(snapshot, &mut actions),
@@ -339,7 +352,7 @@ impl Leader {
             }
             // As in Redis, a connection that follows already is not restarted.
             _ if follower.state != FollowerState::Handshaking => {}
-            Request::Psync(from) => self.psync(id, from, log, now_ms, actions),
+            Request::Psync { from, .. } => self.psync(id, from, log, now_ms, actions),
             Request::Sync => {
                 follower.protocol = Protocol::Sync;
                 self.full_sync(id, log, now_ms);
@@ -446,8 +459,8 @@ impl Leader {
         self.close_where(CloseReason::TooSlow, actions, |f| {
             f.needs().zip(start).is_some_and(|(needed, start)| needed < start)
         });
-        if self.has_followers() && now_ms.saturating_sub(self.ping_ms) >= self.config.ping_period_ms
-        {
+        let due = now_ms.saturating_sub(self.ping_ms) >= self.config.ping_period_ms;
+        if due && !self.quiet && self.has_followers() {
             self.ping_ms = now_ms;
             log.append(wire::PING);
         }

@@ -23,16 +23,19 @@
 //!
 //! Each side is a machine that takes events and the time and returns actions; sockets,
 //! clocks, threads and random numbers stay with the server. In reading order: [`id`],
-//! [`backlog`], [`wire`], [`payload`], [`leader`], [`replica`], [`status`].
+//! [`backlog`], [`wire`], [`payload`], [`leader`], [`replica`], [`failover`], [`status`].
 //!
 //! # Left out on purpose
 //!
 //! The RDB format and the commands of the stream (the server has readers for both), what Eave
 //! nodes negotiate among themselves beyond knowing each other by `capa eave` (compression,
-//! forwarded writes, regional counters), WAIT, failover and epochs.
+//! forwarded writes, regional counters), WAIT and epochs.
 
 pub mod backlog;
+pub mod epoch;
+pub mod failover;
 mod follower;
+pub mod greeting;
 mod handshake;
 pub mod id;
 pub mod leader;

@@ -110,8 +110,14 @@ impl Replconf {
 pub enum Request {
     /// REPLCONF with its options.
     Replconf(Replconf),
-    /// PSYNC; without a place, or with one that makes no sense, it asks for everything.
-    Psync(Option<Position>),
+    /// PSYNC.
+    Psync {
+        /// The place to go on from; without one, or with one that makes no sense, it asks for
+        /// everything.
+        from: Option<Position>,
+        /// The leader itself asks, to follow whom it asks from now on (FAILOVER).
+        failover: bool,
+    },
     /// The oldest form: everything, without an answering line and without ACKs.
     Sync,
 }
@@ -124,7 +130,7 @@ impl Request {
         if name.eq_ignore_ascii_case(b"REPLCONF") {
             Some(parse_replconf(args).map(Self::Replconf))
         } else if name.eq_ignore_ascii_case(b"PSYNC") {
-            Some(parse_psync(args).map(Self::Psync))
+            Some(parse_psync(args))
         } else if name.eq_ignore_ascii_case(b"SYNC") {
             Some(if args.is_empty() { Ok(Self::Sync) } else { Err(RequestError::Syntax) })
         } else {
@@ -174,15 +180,20 @@ fn parse_address(value: &[u8]) -> Result<String, RequestError> {
     }
 }
 
-fn parse_psync(args: &[&[u8]]) -> Result<Option<Position>, RequestError> {
-    let [id, offset] = args else { return Err(RequestError::Syntax) };
+fn parse_psync(args: &[&[u8]]) -> Result<Request, RequestError> {
+    let (id, offset, failover) = match args {
+        [id, offset] => (id, offset, false),
+        [id, offset, word] => (id, offset, word.eq_ignore_ascii_case(b"FAILOVER")),
+        _ => return Err(RequestError::Syntax),
+    };
     if *offset == b"-1" {
-        return Ok(None);
+        return Ok(Request::Psync { from: None, failover });
     }
     let next = parse_number(offset)?;
     // The wire names the next byte and counts from one.
     let position = ReplicationId::parse(id).zip(next.checked_sub(1));
-    Ok(position.map(|(id, offset)| Position { id, offset }))
+    let from = position.map(|(id, offset)| Position { id, offset });
+    Ok(Request::Psync { from, failover })
 }
 
 /// Reads a decimal number of the range 0 to `i64::MAX`, the wire's own for lengths and offsets.
@@ -295,13 +306,14 @@ pub fn ack(offset: u64) -> Vec<u8> {
     replconf("ACK", &offset.to_string())
 }
 
-/// `PSYNC`: go on from this place, or send everything.
-pub fn psync(from: Option<Position>) -> Vec<u8> {
+/// `PSYNC`: go on from this place, or send everything; with `failover`, and lead from now on.
+pub fn psync(from: Option<Position>, failover: bool) -> Vec<u8> {
     let (id, offset) = match from {
         Some(at) => (at.id.to_string(), at.offset.saturating_add(1).to_string()),
         None => ("?".to_owned(), "-1".to_owned()),
     };
-    command(&[b"PSYNC", id.as_bytes(), offset.as_bytes()])
+    let argv = [b"PSYNC", id.as_bytes(), offset.as_bytes(), b"FAILOVER"];
+    command(if failover { &argv } else { &argv[..3] })
 }
 
 /// `+FULLRESYNC`: a snapshot follows that stands for this place.
@@ -368,16 +380,18 @@ mod tests {
         assert!(replconf_of("REPLCONF GETACK *").getack);
         assert_eq!(replconf_of("REPLCONF rdb-only 1").rdb_only, Some(true));
         assert_eq!(request("SYNC"), Ok(Request::Sync));
-        assert_eq!(request("PSYNC ? -1"), Ok(Request::Psync(None)));
-        assert_eq!(request(&format!("PSYNC {ID} 8")), Ok(Request::Psync(Some(position(7)))));
-        assert_eq!(request(&format!("PSYNC {ID} 0")), Ok(Request::Psync(None)));
+        let psync = |from, failover| Ok(Request::Psync { from, failover });
+        assert_eq!(request("PSYNC ? -1"), psync(None, false));
+        assert_eq!(request(&format!("PSYNC {ID} 8")), psync(Some(position(7)), false));
+        assert_eq!(request(&format!("PSYNC {ID} 8 failover")), psync(Some(position(7)), true));
+        assert_eq!(request(&format!("PSYNC {ID} 0")), psync(None, false));
         assert_eq!(Request::parse(&[b"GET", b"k"]), None);
         assert_eq!(Request::parse(&[]), None);
     }
 
     #[test]
     fn refuses_nonsense() {
-        for text in ["REPLCONF", "REPLCONF ack", "SYNC now", "PSYNC ?", "PSYNC a b c"] {
+        for text in ["REPLCONF", "REPLCONF ack", "SYNC now", "PSYNC ?", "PSYNC a b c d"] {
             assert_eq!(request(text), Err(RequestError::Syntax), "{text}");
         }
         for text in [
@@ -412,8 +426,9 @@ mod tests {
             let line = LineReader::default().next(&mut &bytes[..]).unwrap().unwrap();
             assert_eq!(Reply::parse(&line), Ok(reply));
         }
-        assert_eq!(psync(None), b"*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n");
-        assert!(psync(Some(position(7))).ends_with(b"\r\n$1\r\n8\r\n"));
+        assert_eq!(psync(None, false), b"*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n");
+        assert!(psync(Some(position(7)), false).ends_with(b"\r\n$1\r\n8\r\n"));
+        assert!(psync(Some(position(7)), true).ends_with(b"$1\r\n8\r\n$8\r\nFAILOVER\r\n"));
         assert_eq!(command(&[b"REPLCONF", b"GETACK", b"*"]), GETACK);
         assert_eq!(command(&[b"PING"]), PING);
         assert_eq!(ack(10), b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$2\r\n10\r\n");

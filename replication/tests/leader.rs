@@ -53,7 +53,11 @@ impl Node {
 
     fn cut(&mut self, snapshot: SnapshotId) -> Vec<Action> {
         let offset = self.log.offset();
-        self.step(Event::SnapshotCut { snapshot, offset, mark: mark() })
+        self.step(Event::SnapshotCut {
+            snapshot,
+            position: Position { id: self.log.id(), offset },
+            mark: mark(),
+        })
     }
 
     fn states(&self) -> Vec<&'static str> {
@@ -223,7 +227,11 @@ fn the_log_is_held_from_the_start_of_a_snapshot() {
     node.request(A, "PSYNC ? -1");
     let cut_at = node.log.offset();
     node.log.append(&[b'x'; 3000]);
-    let cut = Event::SnapshotCut { snapshot: ONE, offset: cut_at, mark: mark() };
+    let cut = Event::SnapshotCut {
+        snapshot: ONE,
+        position: Position { id: ID, offset: cut_at },
+        mark: mark(),
+    };
     assert_eq!(node.step(cut)[0], send(A, &full_resync(cut_at)));
     assert_eq!(node.step(Event::SnapshotSent(A))[0], Action::Stream(A));
     assert_eq!(node.poll(A).0, Poll::Ready(1000));

@@ -36,6 +36,7 @@ pub const CATEGORIES: &[&str] = &[
     "transaction",
     "scripting",
     "ratelimit",
+    "json",
 ];
 
 /// Which arguments of a command are channels, and what it does with them.

@@ -136,9 +136,10 @@ impl Selector {
         if !self.all_keys {
             let keys =
                 keys.get_or_insert_with(|| key_specs::touched(known.keys, known.command, argv));
-            let denied = keys
-                .iter()
-                .find(|(at, uses)| !argv.get(*at).is_some_and(|key| self.allows_key(key, *uses)));
+            let denied = keys.iter().find(|(at, uses)| {
+                let key = argv.get(*at).map(|argument| known.command.keys.key_in(argument));
+                !key.is_some_and(|key| self.allows_key(key, *uses))
+            });
             if let Some((at, _)) = denied {
                 return Err(Denial::Key(*at));
             }

@@ -175,9 +175,11 @@ pub fn unit(argument: &[u8]) -> Result<f64, Fault> {
         .ok_or(Fault::new("ERR unsupported unit provided. please use M, KM, FT, MI"))
 }
 
-/// Answers a distance.
+/// Answers a distance, of four decimals. As in Redis they are rounded once the distance is
+/// multiplied, which can turn what lies next to a tie into one; ties go to the even digit.
 pub fn answer_distance(distance: f64, reply: &mut dyn Reply) {
-    reply.bulk(format!("{distance:.4}").as_bytes());
+    let scaled = (distance * 10_000.0).round_ties_even() as u64;
+    reply.bulk(format!("{}.{:04}", scaled / 10_000, scaled % 10_000).as_bytes());
 }
 
 /// Answers longitude and latitude.

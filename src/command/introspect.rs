@@ -327,25 +327,25 @@ fn list(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 }
 
 fn getkeys(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let keys = keys_of(&argv[2..])?;
-    let keys: Vec<&[u8]> = keys.iter().map(|(at, _)| argv[at + 2]).collect();
+    let (command, keys) = keys_of(&argv[2..])?;
+    let keys: Vec<&[u8]> = keys.iter().map(|(at, _)| command.keys.key_in(argv[at + 2])).collect();
     reply.bulks(&keys);
     Ok(())
 }
 
 fn getkeysandflags(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let keys = keys_of(&argv[2..])?;
+    let (command, keys) = keys_of(&argv[2..])?;
     reply.array(keys.len());
     for (at, uses) in keys {
         reply.array(2);
-        reply.bulk(argv[at + 2]);
+        reply.bulk(command.keys.key_in(argv[at + 2]));
         flags(uses, reply);
     }
     Ok(())
 }
 
 /// The keys of a whole command, and what it does to each.
-fn keys_of(argv: Argv<'_>) -> Result<Touched, Fault> {
+fn keys_of(argv: Argv<'_>) -> Result<(&'static Command, Touched), Fault> {
     let invalid = Fault::new("ERR Invalid command specified");
     let Some((mut container, mut command)) = find(argv[0]) else { return Err(invalid) };
     if let Some(sub) = argv.get(1).and_then(|word| super::subcommand(command, word)) {
@@ -361,7 +361,7 @@ fn keys_of(argv: Argv<'_>) -> Result<Touched, Fault> {
     if !key_specs::is_readable(specs, argv) {
         return Err(Fault::new("ERR Invalid arguments specified for command"));
     }
-    Ok(key_specs::touched(specs, command, argv))
+    Ok((command, key_specs::touched(specs, command, argv)))
 }
 
 fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

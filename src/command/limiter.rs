@@ -3,27 +3,30 @@
 //! The state of a limit is a value like any other: it has a type, a time to live (until its
 //! full quota is back), and the generic commands work on it. The log carries the state that a
 //! decision led to (RL.STATE), not the decision, so a replica needs neither the leader's clock
-//! nor its version of an algorithm. Left out for now: named rules, several limits at once,
-//! holds.
+//! nor its version of an algorithm. Several limits at once stand in `limiter_many`, holds in
+//! `limiter_hold`, what names mean in `limiter_rule`.
 
 use std::cell::RefCell;
 
-use eave_ratelimit::{Change, Outcome as Verdict, Rule, RuleError, StateError};
+use eave_ratelimit::{Algorithm, Change, Outcome as Verdict, Rule, StateError};
 use smallvec::SmallVec;
 
 use super::args::{integer, is};
-use super::{Argv, Command, Family, Flags, Group, Keys, Run};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, limiter_many};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, WriteView};
+use crate::limits::REQUEST_IDS;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
+use crate::rules::Judgement;
+use crate::rules::stats::Verdict as Counted;
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
     row(
         "rl.take",
-        "key rule [COST n]",
+        "key rule [COST n] [FOR id [id ...]]",
         "Consumes quota of a rate limit, or refuses and consumes nothing.",
         -3,
         Flags::DENYOOM.union(Flags::FAST),
@@ -31,12 +34,24 @@ pub const COMMANDS: &[Command] = &[
     ),
     row(
         "rl.peek",
-        "key rule [COST n]",
+        "key rule [COST n] [FOR id [id ...]]",
         "Returns what RL.TAKE would answer, without consuming.",
         -3,
         Flags::FAST,
         Run::Read(peek),
     ),
+    Command {
+        keys: Keys::Found { range: (0, 0, 0), find: limiter_many::keys },
+        complexity: "O(N) where N is the number of limits.",
+        ..row(
+            "rl.mtake",
+            "n key rule [key rule ...] [COST n [n ...]]",
+            "Consumes quota of several rate limits, or refuses and consumes of none.",
+            -4,
+            Flags::DENYOOM.union(Flags::MOVABLE_KEYS),
+            Run::Write(limiter_many::mtake),
+        )
+    },
     row(
         "rl.give",
         "key rule n",
@@ -67,7 +82,7 @@ pub const COMMANDS: &[Command] = &[
     ),
 ];
 
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     syntax: &'static str,
     summary: &'static str,
@@ -78,68 +93,57 @@ const fn row(
     Family::new(Group::RateLimit).row(name, syntax, summary, "0.1.0", arity, flags, run)
 }
 
-/// Bytes of a rule that an error shows.
-const SHOWN_BYTES: usize = 64;
-
-/// The rule that an argument spells out.
-///
-/// # Errors
-/// `ERR invalid rule '<token>': <why>`, or `NORULE` for a name, since there are no named rules
-/// yet.
-#[inline]
-pub fn rule(token: &[u8]) -> Result<Rule, Fault> {
-    // Callers mostly ask by one rule again and again; parsing it costs more than deciding.
-    thread_local!(static LAST: RefCell<Option<(Vec<u8>, Rule)>> = const { RefCell::new(None) });
-    LAST.with_borrow_mut(|last| {
-        if let Some((known, rule)) = last
-            && known == token
-        {
-            return Ok(*rule);
-        }
-        let rule = Rule::parse(token).map_err(|error| refuse_rule(token, error))?;
-        *last = Some((token.to_vec(), rule));
-        Ok(rule)
-    })
-}
-
-#[cold]
-fn refuse_rule(token: &[u8], error: RuleError) -> Fault {
-    // Errors are lines of text, and a token is any bytes.
-    let shown = |token: &[u8]| {
-        let cut = if token.len() > SHOWN_BYTES { "..." } else { "" };
-        format!("'{}{cut}'", token[..token.len().min(SHOWN_BYTES)].escape_ascii())
-    };
-    if error == RuleError::Name {
-        return Fault::text(format!("NORULE no rule named {}", shown(&token[1..])));
-    }
-    Fault::text(format!("ERR invalid rule {}: {error}", shown(token)))
-}
-
 /// A number of things to take or to give: 0 or more.
-fn amount(argument: &[u8]) -> Result<u64, Fault> {
+pub(super) fn amount(argument: &[u8]) -> Result<u64, Fault> {
     u64::try_from(integer(argument)?)
         .map_err(|_| Fault::new("ERR value is out of range, must be positive"))
 }
 
-/// Reads `[COST n]`; it is 1 unless said.
+/// The options of a request: how much, and for whom if its key does not say.
 #[inline]
-fn cost(options: Argv<'_>) -> Result<u64, Fault> {
+fn options<'a>(options: Argv<'a>) -> Result<(u64, Argv<'a>), Fault> {
     match options {
-        [] => Ok(1),
-        [word, value] if is(word, "COST") => amount(value),
+        [] => Ok((1, &[])),
+        [word, value, rest @ ..] if is(word, "COST") => Ok((amount(value)?, ids(rest)?)),
+        rest => Ok((1, ids(rest)?)),
+    }
+}
+
+/// Reads `[FOR id [id ...]]`.
+///
+/// # Errors
+/// When it is something else, or too many.
+pub(super) fn ids(options: Argv<'_>) -> Result<Argv<'_>, Fault> {
+    match options {
+        [] => Ok(&[]),
+        [word, ids @ ..] if is(word, "FOR") && !ids.is_empty() => {
+            if ids.len() > REQUEST_IDS {
+                return Err(Fault::text(format!("ERR at most {REQUEST_IDS} ids behind FOR")));
+            }
+            Ok(ids)
+        }
         _ => Err(Fault::SYNTAX),
     }
 }
 
+/// Refuses what only RL.HOLD can do.
+#[inline]
+pub(super) fn refuse_slots(rule: &Rule) -> Result<(), Fault> {
+    if rule.algorithm() == Algorithm::Conc {
+        return Err(Fault::new("ERR slots of conc are held, not taken: use RL.HOLD and RL.SETTLE"));
+    }
+    Ok(())
+}
+
 /// The state that an entry is.
 #[inline]
-fn state_of(entry: &Entry) -> Result<&[u8], Fault> {
+pub(super) fn state_of(entry: &Entry) -> Result<&[u8], Fault> {
     entry.as_rate_limit().ok_or(Fault::WRONG_TYPE)
 }
 
 /// States are checked where they come in, so this is never expected.
 #[cold]
-fn corrupt(error: StateError) -> Fault {
+pub(super) fn corrupt(error: StateError) -> Fault {
     Fault::text(format!("ERR {error}"))
 }
 
@@ -149,43 +153,95 @@ pub type Status = [i64; 5];
 /// Answers a decision: five integers, over RESP3 a map that names them and has the rule too, in
 /// the words of the request.
 pub fn answer(status: &Status, token: &[u8], reply: &mut dyn Reply) {
+    answer_with(status, token, None, reply);
+}
+
+/// Likewise, with one more pair over RESP3.
+pub(super) fn answer_with(
+    status: &Status,
+    token: &[u8],
+    more: Option<(&str, &[u8])>,
+    reply: &mut dyn Reply,
+) {
     if reply.protocol() == Protocol::V2 {
         reply.integers(status);
         return;
     }
     let names = ["allowed", "limit", "remaining", "retry_after_ms", "reset_after_ms"];
-    reply.map(names.len() + 1);
+    reply.map(names.len() + 1 + usize::from(more.is_some()));
     for (name, number) in names.iter().zip(status) {
         reply.bulk(name.as_bytes());
         reply.integer(*number);
     }
     reply.bulk(b"rule");
     reply.bulk(token);
+    if let Some((name, value)) = more {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value);
+    }
+}
+
+/// What is answered where a list has decided: the rule was not asked, and nothing is counted.
+pub(super) fn listed(judgement: Judgement) -> Option<(Status, &'static [u8])> {
+    let limit = |rule: Rule| i64::try_from(rule.limit()).unwrap_or(i64::MAX);
+    match judgement {
+        Judgement::Rule(_) => None,
+        Judgement::Pass(rule) => Some(([1, limit(rule), limit(rule), 0, 0], b"ALLOW")),
+        Judgement::Deny(rule) => Some(([0, limit(rule), 0, -1, 0], b"DENY")),
+    }
+}
+
+/// What statistics call it.
+pub(super) fn counted(judgement: Judgement, status: &Status) -> Counted {
+    match judgement {
+        Judgement::Deny(_) => Counted::Denied,
+        _ if status[0] == 1 => Counted::Allowed,
+        _ => Counted::Limited,
+    }
 }
 
 fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let rule = rule(argv[2])?;
-    let cost = cost(&argv[3..])?;
-    let now = view.around.now;
-    let status =
-        decide(view, argv[1], |state, next| eave_ratelimit::take(state, &rule, cost, now, next))?;
-    if status[0] == 1 {
-        view.effects.allowed += 1;
-    } else {
-        view.effects.refused += 1;
-    }
-    answer(&status, argv[2], reply);
-    Ok(())
+    let (cost, ids) = options(&argv[3..])?;
+    let (key, token, now, rules) = (argv[1], argv[2], view.around.now, view.rules());
+    rules.with(token, now, |known| {
+        let judgement = known.judge(rules, key, ids, now);
+        let (status, list) = match judgement {
+            Judgement::Rule(rule) => {
+                refuse_slots(&rule)?;
+                let take = |state: &[u8], next: &mut Vec<u8>| {
+                    eave_ratelimit::take(state, &rule, cost, now, next)
+                };
+                (decide(view, key, take)?, None)
+            }
+            judgement => {
+                let (status, list) = listed(judgement).unwrap_or_default();
+                (status, Some(("list", list)))
+            }
+        };
+        if status[0] == 1 {
+            view.effects.allowed += 1;
+        } else {
+            view.effects.refused += 1;
+        }
+        known.count(counted(judgement, &status), key, ids, now);
+        answer_with(&status, token, list, reply);
+        Ok(())
+    })
 }
 
 fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let rule = rule(argv[2])?;
     let amount = amount(argv[3])?;
-    let now = view.around.now;
-    let status =
-        decide(view, argv[1], |state, next| eave_ratelimit::give(state, &rule, amount, now, next))?;
-    answer(&status, argv[2], reply);
-    Ok(())
+    let (key, now, rules) = (argv[1], view.around.now, view.rules());
+    rules.with(argv[2], now, |known| {
+        let (Judgement::Rule(rule) | Judgement::Pass(rule) | Judgement::Deny(rule)) =
+            known.judge(rules, key, &[], now);
+        refuse_slots(&rule)?;
+        let give = |state: &[u8], next: &mut Vec<u8>| {
+            eave_ratelimit::give(state, &rule, amount, now, next)
+        };
+        answer(&decide(view, key, give)?, argv[2], reply);
+        Ok(())
+    })
 }
 
 /// Has `judge` decide on the state under a key (empty when there is none), given room for the
@@ -232,7 +288,7 @@ pub fn decide(
 
 /// Ends what a decision changes, and says it to the log.
 #[inline]
-fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8]) {
+pub(super) fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8]) {
     match change {
         Change::Keep => {}
         Change::Store { expires_at_ms } => {
@@ -255,12 +311,20 @@ fn conclude(view: &mut WriteView<'_, '_>, key: &[u8], change: Change, next: &[u8
 }
 
 fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
-    let rule = rule(argv[2])?;
-    let cost = cost(&argv[3..])?;
+    let (cost, ids) = options(&argv[3..])?;
+    let (now, rules) = (view.around.now, view.rules());
     let state = view.get(argv[1]).map(state_of).transpose()?.unwrap_or_default();
-    let decision = eave_ratelimit::peek(state, &rule, cost, view.around.now).map_err(corrupt)?;
-    answer(&decision.status(), argv[2], reply);
-    Ok(())
+    rules.with(argv[2], now, |known| {
+        let judgement = known.judge(rules, argv[1], ids, now);
+        if let Some((status, list)) = listed(judgement) {
+            answer_with(&status, argv[2], Some(("list", list)), reply);
+            return Ok(());
+        }
+        let (Judgement::Rule(rule) | Judgement::Pass(rule) | Judgement::Deny(rule)) = judgement;
+        let decision = eave_ratelimit::peek(state, &rule, cost, now).map_err(corrupt)?;
+        answer(&decision.status(), argv[2], reply);
+        Ok(())
+    })
 }
 
 fn reset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {

@@ -32,10 +32,20 @@ pub mod hash_extended;
 pub mod hash_random;
 pub mod hyperloglog;
 pub mod introspect;
+pub mod json;
+pub mod json_array;
+pub mod json_change;
+pub mod json_read;
+pub mod json_set;
 pub mod key_specs;
 pub mod keys;
 pub mod latency;
+pub mod later;
 pub mod limiter;
+pub mod limiter_hold;
+pub mod limiter_list;
+pub mod limiter_many;
+pub mod limiter_rule;
 pub mod list;
 pub mod list_change;
 pub mod list_move;
@@ -191,6 +201,8 @@ pub enum Keys {
         /// the arguments is the handler's to tell, before it touches a key.
         find: fn(Argv<'_>) -> Positions,
     },
+    /// One key, which is a part of the first argument: the id of a hold.
+    Within(fn(&[u8]) -> &[u8]),
     /// Keys from the first argument to the `last`, here and in another database, which the
     /// function reads off the arguments: COPY, MOVE.
     Across {
@@ -235,7 +247,17 @@ impl Keys {
             Keys::At { first, last, step } => (first, last, step),
             Keys::Found { range, .. } | Keys::Reaching { range, .. } => range,
             Keys::Across { last, .. } => (1, last, 1),
+            Keys::Within(_) => (1, 1, 1),
             _ => (0, 0, 0),
+        }
+    }
+
+    /// The key that an argument is, or has in it.
+    #[inline]
+    pub fn key_in(self, argument: &[u8]) -> &[u8] {
+        match self {
+            Keys::Within(part) => part(argument),
+            _ => argument,
         }
     }
 
@@ -351,6 +373,8 @@ pub enum Group {
     Scripting,
     /// Rate limits: Eave's own.
     RateLimit,
+    /// JSON documents.
+    Json,
 }
 
 impl Group {
@@ -373,6 +397,7 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Scripting => "scripting",
             Group::RateLimit => "ratelimit",
+            Group::Json => "json",
         }
     }
 
@@ -395,6 +420,7 @@ impl Group {
             Group::Transactions => Some("@transaction"),
             Group::Scripting => Some("@scripting"),
             Group::RateLimit => Some("@ratelimit"),
+            Group::Json => Some("@json"),
         }
     }
 }
@@ -486,6 +512,10 @@ pub const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    json::COMMANDS,
+    limiter_hold::COMMANDS,
+    limiter_rule::COMMANDS,
+    limiter_list::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     function::COMMANDS,

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use eave_replication::Position;
+use eave_replication::failover::{State, Target, Wish};
 use eave_replication::wire::{Replconf, Request};
 
 use super::args::{integer, is};
@@ -20,6 +22,17 @@ use crate::session::{Door, Session};
 pub const COMMANDS: &[Command] = &[
     following("replicaof", "5.0.0"),
     following("slaveof", "1.0.0"),
+    Command {
+        flags: OPERATOR.union(Flags::STALE),
+        run: Run::Session(failover),
+        ..row(
+            "failover",
+            "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+            "Starts a coordinated failover from a server to one of its replicas.",
+            "6.2.0",
+            -1,
+        )
+    },
     Command {
         flags: Flags::NOSCRIPT
             .union(Flags::LOADING)
@@ -103,14 +116,14 @@ fn replicaof(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
         [_, host, port] => Some(leader(host, port)?),
         _ => return Err(Fault::SYNTAX),
     };
+    if replicate::failover::state(node) != State::None {
+        return Err(Fault::new("ERR REPLICAOF not allowed while failing over."));
+    }
     if leader.is_some() && *node.replication.target.borrow() == leader {
         reply.status("OK Already connected to specified master");
         return Ok(());
     }
-    let _ = node.configure(|config| {
-        config.replicaof.clone_from(&leader);
-        Ok::<(), std::convert::Infallible>(())
-    });
+    replicate::set_leader(node, leader.clone());
     // A leader that is told to lead goes on with its history.
     if leader.is_some() || node.replication.is_replica() {
         match &leader {
@@ -130,6 +143,48 @@ fn leader(host: &[u8], port: &[u8]) -> Result<Leader, Fault> {
     let host = text(host).filter(|host| !host.is_empty());
     let host = host.ok_or(Fault::new("ERR Invalid master host"))?.to_owned();
     Ok(Leader { host, port: port.ok_or(PORT)? })
+}
+
+fn failover(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+    if let [_, word] = argv
+        && is(word, "ABORT")
+    {
+        if !replicate::failover::abort(node, "Failover manually aborted") {
+            return Err(Fault::new("ERR No failover in progress."));
+        }
+        reply.ok();
+        return Ok(());
+    }
+    replicate::failover::begin(node, wish(&argv[1..])?)?;
+    reply.ok();
+    Ok(())
+}
+
+fn wish(mut words: Argv<'_>) -> Result<Wish, Fault> {
+    const TIMEOUT: Fault = Fault::new("ERR FAILOVER timeout must be greater than 0");
+    let mut wish = Wish::default();
+    while let [word, rest @ ..] = words {
+        words = match rest {
+            [millis, rest @ ..] if is(word, "TIMEOUT") && wish.timeout_ms.is_none() => {
+                let millis = u64::try_from(integer(millis)?).ok().filter(|ms| *ms > 0);
+                wish.timeout_ms = Some(millis.ok_or(TIMEOUT)?);
+                rest
+            }
+            [host, port, rest @ ..] if is(word, "TO") && wish.to.is_none() => {
+                // Nobody has told port 0: whoever is meant there is not known.
+                let port = u16::try_from(integer(port)?).unwrap_or(0);
+                let host = String::from_utf8_lossy(host).into_owned();
+                wish.to = Some(Target { host, port });
+                rest
+            }
+            rest if is(word, "FORCE") && !wish.force => {
+                wish.force = true;
+                rest
+            }
+            _ => return Err(Fault::SYNTAX),
+        };
+    }
+    Ok(wish)
 }
 
 fn role(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -187,16 +242,37 @@ fn wait(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Repl
 
 /// Turns the connection into a follower's: it has no answer but the stream.
 fn join(node: &Node, session: &mut Session, argv: Argv<'_>) -> Outcome {
-    if node.replication.is_replica() {
-        return Err(Fault::new("NOMASTERLINK Can't SYNC while not connected with my master"));
-    }
     let request = match Request::parse(argv) {
         Some(Ok(request)) => request,
         Some(Err(error)) => return Err(Fault::text(error.to_string())),
         None => return Err(Fault::SYNTAX),
     };
+    if let Request::Psync { from, failover: true } = &request {
+        take_over(node, session, *from)?;
+    }
+    if replicate::failover::state(node) != State::None {
+        return Err(Fault::new("NOMASTERLINK Can't SYNC while failing over"));
+    }
+    if node.replication.is_replica() && !node.replication.is_connected() {
+        return Err(Fault::new("NOMASTERLINK Can't SYNC while not connected with my master"));
+    }
     session.introduction.get_or_insert_default().request = Some(request);
     session.client.follower.store(true, Ordering::Relaxed);
     session.closing = true;
+    Ok(())
+}
+
+/// Leads from now on, as this node's leader asks who wants to follow it.
+fn take_over(node: &Node, session: &Session, from: Option<Position>) -> Outcome {
+    if !node.replication.is_replica() {
+        return Err(Fault::new("ERR PSYNC FAILOVER can't be sent to a master."));
+    }
+    let id = node.log.lock().backlog().id();
+    if from.is_none_or(|from| from.id != id) {
+        return Err(Fault::new("ERR PSYNC FAILOVER replid must match my replid."));
+    }
+    tracing::info!("failover: {} hands over, this node leads now", session.client.peer);
+    replicate::set_leader(node, None);
+    replicate::follow(node, None);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log (`log`), a replica that replays them
 //! (`replicas`), iteration while keys come and go. `table` holds the rows against redis-server.
 
+mod documents;
 mod keys;
 mod lists;
 mod log;
@@ -159,7 +160,7 @@ fn show(entry: &Entry, now: u64) -> String {
         // SETBIT makes bytes of a number even where it changes none, and then there is no log.
         Some(StrRef::Integer(number)) => format!("{:?}", number.to_string().as_bytes()),
         Some(StrRef::Bytes(bytes)) => format!("{bytes:?}"),
-        None => format!("{:?}", entry.as_rate_limit()),
+        None => format!("{:?}", entry.as_rate_limit().or(entry.as_json())),
     }
 }
 

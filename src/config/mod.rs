@@ -30,6 +30,7 @@ use crate::access::file::UserLine;
 use crate::access::user::NewChannels;
 use crate::keyspace::usage::{Noted, Scale};
 use crate::limits::STRING_BYTES;
+use crate::rest::limits::headers::XRateLimit;
 use crate::value::limits::Limits;
 
 pub use classes::Classes;
@@ -42,8 +43,8 @@ pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use tls::{ClientAuth, TlsSettings};
 pub use value::{
-    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit, OutputLimits,
-    SavePoint, Secret, Share,
+    BigIntegers, BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, OutputLimit,
+    OutputLimits, SavePoint, Secret, Share,
 };
 
 /// Every setting, typed. The names are those of the directives; the table has their bounds.
@@ -85,8 +86,26 @@ pub struct Config {
     pub rest_token: Secret,
     /// A token that may only read; empty = none.
     pub rest_token_readonly: Secret,
+    /// How integers are written that JavaScript would round.
+    pub rest_big_integers: BigIntegers,
+    /// What may stand before every path.
+    pub rest_path_prefix: String,
+    /// Seconds for which a request with an idempotency key is not run again; 0 = keys are ignored.
+    pub rest_idempotency_window: u32,
+    /// Bytes of the answers that are kept for that.
+    pub rest_idempotency_bytes: u64,
     /// Bytes of a request's body.
     pub rest_max_body: u64,
+    /// Bytes of all bodies that have come in part.
+    pub rest_max_gathered: u64,
+    /// Requests at once that wait for their bodies or for their turn.
+    pub rest_max_requests: u32,
+    /// HTTP connections of one address at once; 0 = any number.
+    pub rest_max_connections_per_address: u32,
+    /// TCP port of `/metrics` without a token; 0 = off.
+    pub rest_metrics_port: u16,
+    /// Addresses of that port; none = those of this machine alone.
+    pub rest_metrics_bind: Vec<BindAddress>,
     /// Commands of one `/pipeline` or `/multi-exec`.
     pub rest_max_pipeline: u32,
     /// HTTP connections at once.
@@ -97,6 +116,8 @@ pub struct Config {
     pub rest_idle_timeout: u32,
     /// Whether browsers of other origins may call.
     pub rest_cors: bool,
+    /// Which headers of limits are written besides those of the draft.
+    pub rest_x_ratelimit: XRateLimit,
 
     /// Refuse clients from elsewhere while no password is set.
     pub protected_mode: bool,
@@ -145,6 +166,18 @@ pub struct Config {
     pub repl_ping_replica_period: u32,
     /// Whether full copies go straight to the socket.
     pub repl_diskless_sync: bool,
+    /// Seconds before a full copy begins, so that others can share it.
+    pub repl_diskless_sync_delay: u32,
+    /// How a full copy is loaded: an index into [`DISKLESS_LOADS`].
+    pub repl_diskless_load: usize,
+    /// Under which address the leader is to know this node; empty = the connection's.
+    pub replica_announce_ip: String,
+    /// Under which port the leader is to know this node; 0 = `port`.
+    pub replica_announce_port: u16,
+    /// Whether the leader's supervisors are to know of this node.
+    pub replica_announced: bool,
+    /// Which replica a supervisor promotes first: the lowest; 0 = never this one.
+    pub replica_priority: u32,
 
     /// Bytes that data may take; 0 = no bound.
     pub maxmemory: u64,
@@ -209,6 +242,10 @@ pub struct Config {
 
 const MIB: u64 = 1 << 20;
 
+/// The words of `repl-diskless-load`. With each of them the present data is served until the copy
+/// is whole, which is what Redis does with the last one.
+pub const DISKLESS_LOADS: [&str; 3] = ["disabled", "on-empty-db", "swapdb"];
+
 impl Default for Config {
     /// The settings of a start without file, variables and options. `--help` prints these.
     fn default() -> Self {
@@ -234,7 +271,18 @@ impl Default for Config {
             rest_bind: Vec::new(),
             rest_token: Secret::default(),
             rest_token_readonly: Secret::default(),
+            rest_big_integers: BigIntegers::String,
+            rest_path_prefix: String::new(),
+            // Longer than all retries of the SDKs take together.
+            rest_idempotency_window: 300,
+            rest_idempotency_bytes: 16 * MIB,
             rest_max_body: 10 * MIB,
+            rest_max_gathered: 256 * MIB,
+            rest_max_requests: 4096,
+            // Functions at the edge come from few addresses.
+            rest_max_connections_per_address: 4096,
+            rest_metrics_port: 0,
+            rest_metrics_bind: Vec::new(),
             rest_max_pipeline: 10_000,
             rest_max_connections: 10_000,
             rest_header_timeout_ms: 10_000,
@@ -242,6 +290,7 @@ impl Default for Config {
             // never send a request into a closing connection.
             rest_idle_timeout: 75,
             rest_cors: true,
+            rest_x_ratelimit: XRateLimit::No,
 
             protected_mode: true,
             requirepass: Secret::default(),
@@ -269,6 +318,12 @@ impl Default for Config {
             repl_timeout: 60,
             repl_ping_replica_period: 10,
             repl_diskless_sync: true,
+            repl_diskless_sync_delay: 0,
+            repl_diskless_load: 0,
+            replica_announce_ip: String::new(),
+            replica_announce_port: 0,
+            replica_announced: true,
+            replica_priority: 100,
 
             maxmemory: 0,
             maxmemory_clients: Share::Bytes(0),
@@ -329,6 +384,14 @@ impl Config {
     #[inline]
     pub fn usage_noted(&self) -> Noted {
         if self.maxmemory_policy.is_lfu() { Noted::Count } else { Noted::Last }
+    }
+
+    /// Where metrics are told without a token: `rest-metrics-bind`, or else this machine alone.
+    pub fn metrics_addresses(&self) -> Vec<BindAddress> {
+        if self.rest_metrics_bind.is_empty() {
+            return Config::default().bind;
+        }
+        self.rest_metrics_bind.clone()
     }
 
     /// Where the REST door listens: `rest-bind`, or else `bind`.

@@ -9,7 +9,6 @@ mod tls;
 use eave_ratelimit::Rule;
 pub(super) use tls::TLS;
 
-use super::Config;
 use super::classes::Classes;
 use super::kind::{Kind, Reason, Stage};
 use super::replicas::{StaleReads, Writes};
@@ -18,9 +17,12 @@ use super::table::Group::{
 };
 use super::table::{Directive, When};
 use super::value::{
-    BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret, Share,
+    BigIntegers, BindAddress, DebugAccess, EvictionPolicy, Leader, LogLevel, SavePoint, Secret,
+    Share,
 };
+use super::{Config, DISKLESS_LOADS};
 use crate::access::user::NewChannels;
+use crate::rest::limits::headers::XRateLimit;
 
 const INT: i64 = i32::MAX as i64;
 const UINT: i64 = u32::MAX as i64;
@@ -86,6 +88,16 @@ pub const TABLE: &[Directive] = &[
                 Ok(())
             },
         ),
+    row(
+        Rest,
+        "rest-big-integers",
+        "How integers beyond 2^53 - 1 are written: as strings, which JavaScript does not round",
+    )
+    .choice(
+        &["string", "number"],
+        |c| usize::from(c.rest_big_integers == BigIntegers::Number),
+        |c, index| c.rest_big_integers = [BigIntegers::String, BigIntegers::Number][index],
+    ),
     row(Rest, "rest-bind", "Addresses of the REST port; empty = those of bind").at_start().words(
         "<address>...",
         |c| join(&c.rest_bind),
@@ -103,6 +115,24 @@ pub const TABLE: &[Directive] = &[
             |c| wide(c.rest_header_timeout_ms, INT),
             |c, v| put(&mut c.rest_header_timeout_ms, v),
         ),
+    row(Rest, "rest-idempotency-bytes", "Bytes of answers kept for requests that are sent again")
+        .bytes(
+            0,
+            BYTES,
+            |c| c.rest_idempotency_bytes,
+            |c, v| put(&mut c.rest_idempotency_bytes, v),
+        ),
+    row(
+        Rest,
+        "rest-idempotency-window",
+        "Seconds that a request with an Idempotency-Key is not run again; 0 = keys are ignored",
+    )
+    .number(
+        0,
+        UINT,
+        |c| c.rest_idempotency_window.into(),
+        |c, v| put(&mut c.rest_idempotency_window, v),
+    ),
     row(Rest, "rest-idle-timeout", "Seconds that a connection may stay open between requests")
         .number(1, INT, |c| c.rest_idle_timeout.into(), |c, v| put(&mut c.rest_idle_timeout, v)),
     row(Rest, "rest-max-body", "Largest body of a request").bytes(
@@ -117,12 +147,46 @@ pub const TABLE: &[Directive] = &[
         |c| c.rest_max_connections.into(),
         |c, v| put(&mut c.rest_max_connections, v),
     ),
+    row(
+        Rest,
+        "rest-max-connections-per-address",
+        "HTTP connections of one address at once; 0 = as many as there may be of all",
+    )
+    .number(
+        0,
+        UINT,
+        |c| c.rest_max_connections_per_address.into(),
+        |c, v| put(&mut c.rest_max_connections_per_address, v),
+    ),
+    row(Rest, "rest-max-gathered", "Bytes of all bodies that have come in part").bytes(
+        1024,
+        BYTES,
+        |c| c.rest_max_gathered,
+        |c, v| put(&mut c.rest_max_gathered, v),
+    ),
     row(Rest, "rest-max-pipeline", "Commands in one pipeline or transaction").number(
         1,
         UINT,
         |c| c.rest_max_pipeline.into(),
         |c, v| put(&mut c.rest_max_pipeline, v),
     ),
+    row(Rest, "rest-max-requests", "Requests at once that wait for their bodies or their turn")
+        .number(1, UINT, |c| c.rest_max_requests.into(), |c, v| put(&mut c.rest_max_requests, v)),
+    row(Rest, "rest-metrics-bind", "Addresses of the port for metrics; empty = this machine's")
+        .at_start()
+        .words(
+            "<address>...",
+            |c| join(&c.rest_metrics_bind),
+            |c, words, _| {
+                c.rest_metrics_bind = BindAddress::parse_all(words)?;
+                Ok(())
+            },
+        ),
+    row(Rest, "rest-metrics-port", "TCP port of /metrics without a token; 0 = off")
+        .at_start()
+        .number(0, 65535, |c| c.rest_metrics_port.into(), |c, v| put(&mut c.rest_metrics_port, v)),
+    row(Rest, "rest-path-prefix", "What may stand before every path, such as /redis")
+        .text(|c| &c.rest_path_prefix, |c, v| c.rest_path_prefix = v),
     row(Rest, "rest-port", "TCP port of the REST API; 0 = off").at_start().number(
         0,
         65535,
@@ -135,6 +199,15 @@ pub const TABLE: &[Directive] = &[
     row(Rest, "rest-token-readonly", "Token for REST that may only read; empty = none")
         .at_start()
         .secret(|c| &c.rest_token_readonly, |c, v| c.rest_token_readonly = v),
+    row(Rest, "rest-x-ratelimit", "X-RateLimit-* headers, with Reset as a time or as a span")
+        .choice(
+            XRateLimit::NAMES,
+            |c| c.rest_x_ratelimit as usize,
+            |c, index| {
+                let all = [XRateLimit::No, XRateLimit::Epoch, XRateLimit::Delta];
+                c.rest_x_ratelimit = all.get(index).copied().unwrap_or_default();
+            },
+        ),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
         &["allchannels", "resetchannels"],
         |c| usize::from(c.acl_pubsub_default == NewChannels::None),
@@ -228,10 +301,27 @@ pub const TABLE: &[Directive] = &[
     ),
     row(
         Replication,
+        "repl-diskless-load",
+        "Accepted; the old data is always served until a full copy is whole, as with swapdb",
+    )
+    .choice(&DISKLESS_LOADS, |c| c.repl_diskless_load, |c, index| c.repl_diskless_load = index),
+    row(
+        Replication,
         "repl-diskless-sync",
         "Accepted; full copies always go straight to the socket",
     )
     .yes_no(|c| c.repl_diskless_sync, |c, v| c.repl_diskless_sync = v),
+    row(
+        Replication,
+        "repl-diskless-sync-delay",
+        "Seconds before a full copy begins, so that other replicas can share it",
+    )
+    .number(
+        0,
+        INT,
+        |c| c.repl_diskless_sync_delay.into(),
+        |c, v| put(&mut c.repl_diskless_sync_delay, v),
+    ),
     row(Replication, "repl-ping-replica-period", "Seconds between pings to replicas")
         .alias(&["repl-ping-slave-period"])
         .number(
@@ -246,6 +336,19 @@ pub const TABLE: &[Directive] = &[
         |c| c.repl_timeout.into(),
         |c, v| put(&mut c.repl_timeout, v),
     ),
+    row(Replication, "replica-announce-ip", "Address that the leader is to tell of this node")
+        .alias(&["slave-announce-ip"])
+        .text(|c| &c.replica_announce_ip, |c, v| c.replica_announce_ip = v),
+    row(Replication, "replica-announce-port", "Port that the leader is to tell of this node")
+        .alias(&["slave-announce-port"])
+        .number(
+            0,
+            65535,
+            |c| c.replica_announce_port.into(),
+            |c, v| put(&mut c.replica_announce_port, v),
+        ),
+    row(Replication, "replica-announced", "Let supervisors know of this replica")
+        .yes_no(|c| c.replica_announced, |c, v| c.replica_announced = v),
     row(
         Replication,
         "replica-max-lag-ms",
@@ -257,6 +360,9 @@ pub const TABLE: &[Directive] = &[
         |c| wide(c.replica_max_lag_ms, INT),
         |c, v| put(&mut c.replica_max_lag_ms, v),
     ),
+    row(Replication, "replica-priority", "Which replica is promoted first: the lowest; 0 = never")
+        .alias(&["slave-priority"])
+        .number(0, INT, |c| c.replica_priority.into(), |c, v| put(&mut c.replica_priority, v)),
     row(Replication, "replica-read-only", "Refuse writes of clients on a replica")
         .alias(&["slave-read-only"])
         .yes_no(|c| c.replica_read_only, |c, v| c.replica_read_only = v),
@@ -642,16 +748,10 @@ pub(super) const INERT: &[Directive] = &[
     inert("rdbcompression", &[], "yes"),
     inert("repl-backlog-ttl", &[], "3600"),
     inert("repl-disable-tcp-nodelay", &[], "no"),
-    inert("repl-diskless-load", &[], "disabled"),
-    inert("repl-diskless-sync-delay", &[], "5"),
     inert("repl-diskless-sync-max-replicas", &[], "0"),
-    inert("replica-announce-ip", &["slave-announce-ip"], ""),
-    inert("replica-announce-port", &["slave-announce-port"], "0"),
-    inert("replica-announced", &[], "yes"),
     inert("replica-ignore-disk-write-errors", &[], "no"),
     inert("replica-ignore-maxmemory", &["slave-ignore-maxmemory"], "yes"),
     inert("replica-lazy-flush", &["slave-lazy-flush"], "no"),
-    inert("replica-priority", &["slave-priority"], "100"),
     inert("sanitize-dump-payload", &[], "no"),
     inert("set-proc-title", &[], "yes"),
     inert("shutdown-on-sigint", &[], "default"),

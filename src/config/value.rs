@@ -358,6 +358,15 @@ impl LogLevel {
     pub(super) const NAMES: [&str; 4] = ["debug", "verbose", "notice", "warning"];
 }
 
+/// How REST writes integers that JavaScript would round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BigIntegers {
+    /// As strings of digits.
+    String,
+    /// As numbers, like all others.
+    Number,
+}
+
 /// Who may use DEBUG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DebugAccess {

@@ -220,6 +220,17 @@ pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Faul
     if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }
 }
 
+/// Asks again once the locks are held: a node that begins to follow may have let a writer in just
+/// before. What its writes come to is decided under the locks, by what their effects begin as.
+///
+/// # Errors
+/// When the log has become another node's.
+#[cold]
+pub(super) fn admit_late(session: &mut Session, writes: bool) -> Result<(), Fault> {
+    let refused = writes && session.door != Door::Leader && session.config().replica_read_only;
+    if refused { Err(READ_ONLY) } else { Ok(()) }
+}
+
 /// Whether a command tells other nodes something though it writes nothing: a script that only
 /// reads may not call it.
 pub(super) fn may_replicate(command: &Command) -> bool {
@@ -295,6 +306,9 @@ fn find_numbered(argv: Argv<'_>) -> Result<(Named, Number), Fault> {
 
 #[cold]
 fn unknown(argv: Argv<'_>) -> Fault {
+    if command::later::is_known(argv[0]) {
+        return Fault::text(format!("ERR command '{}' is not available yet", shown(argv[0], 128)));
+    }
     // Redis shows 128 bytes of the name, and of all arguments together.
     let mut text =
         format!("ERR unknown command '{}', with args beginning with: ", shown(argv[0], 128));
@@ -317,9 +331,6 @@ fn unknown_subcommand(container: &Command, word: &[u8]) -> Fault {
     Fault::text(format!("ERR unknown subcommand '{}'. Try {upper} HELP.", shown(word, 128)))
 }
 
-/// Commands of a connection that have no row yet; over REST they have paths of their own.
-const CONTEXT_PATHS: [&str; 1] = ["monitor"];
-
 /// What Upstash says where Redis finds no row, or finds the arguments wrong.
 #[cold]
 fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
@@ -328,13 +339,13 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         // That it is not for REST comes before its number of arguments.
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
-        None if CONTEXT_PATHS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) => {
-            not_over_rest(argv)
+        None => {
+            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
+            Fault::text(format!(
+                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
+                shown(name, 128)
+            ))
         }
-        None => Fault::text(format!(
-            "ERR Command is not available: '{}'. See docs/commands.md",
-            shown(name, 128)
-        )),
     }
 }
 

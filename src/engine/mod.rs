@@ -154,9 +154,13 @@ fn run_alone(
                 return waits::write_awaited(node, session, command, argv, locks, reply);
             }
             let db = session.db;
-            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let effects = &mut session.effects;
             node.begin(effects);
+            if effects.is_foreign() {
+                gate::admit_late(session, command.writes())?;
+            }
+            let effects = &mut session.effects;
+            let around = surroundings(&mut session.config, session.door, session.rare, session.now);
             let mut view = WriteView::new(&mut locks, db, around, effects);
             let outcome = write(run, command, &mut view, argv, reply);
             effects.settle(db, argv);
@@ -215,6 +219,7 @@ fn want(
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
         }
+        Keys::Within(part) => wanted.push(Wanted::key(db, part(argv[1]), access)),
         Keys::Reaching { beyond, .. } => {
             let positions = command.keys.positions(argv);
             wanted.extend(positions.map(|at| Wanted::key(db, argv[at], access)));
@@ -253,6 +258,7 @@ pub(crate) fn write(
     match command.keys {
         // What becomes of a single key is the writer's own to say.
         Keys::At { first, last, .. } if last == first as isize => {}
+        Keys::Within(_) => {}
         _ => remove_due(command, view, argv),
     }
     run(view, argv, reply)

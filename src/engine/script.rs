@@ -333,13 +333,23 @@ impl<'a, 'k> Stage<'a, 'k> {
             return Err(gate::READ_ONLY);
         }
         if command.writes() {
-            gate::admit_write(self.node, self.session)?;
+            self.admit_write()?;
         }
         // In the middle of a change, stopping would be worse.
         if self.full && command.flags.contains(Flags::DENYOOM) && !self.pace.has_written() {
             return Err(gate::OUT_OF_MEMORY);
         }
         Ok(command)
+    }
+
+    /// Asks whether the script may write. With locks held that is decided: a node that begins to
+    /// follow lets those end who write.
+    fn admit_write(&mut self) -> Result<(), Fault> {
+        match (self.locks.is_empty(), self.effects.is_foreign()) {
+            (true, _) => gate::admit_write(self.node, self.session),
+            (false, true) => gate::admit_late(self.session, true),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Locks what a command wants and the script has not.
@@ -380,7 +390,7 @@ impl<'a, 'k> Stage<'a, 'k> {
                 ));
             }
             for at in keys {
-                self.keep_to_keys(argv[at])?;
+                self.keep_to_keys(command.keys.key_in(argv[at]))?;
             }
         }
         wanted.iter_mut().for_each(|wanted| wanted.access = access);
@@ -399,6 +409,9 @@ impl<'a, 'k> Stage<'a, 'k> {
         if bare {
             // Whether there is a log to write is sure only as long as something is locked.
             self.node.begin(self.effects);
+            if command.writes() {
+                self.admit_write()?;
+            }
         }
         Ok(())
     }

@@ -284,6 +284,9 @@ fn run_all(
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
+    if effects.is_foreign() {
+        gate::admit_late(session, rows.iter().any(|row| row.writes()))?;
+    }
     let changed = watched_changed(session, &mut locks, &mut effects);
     if changed {
         reply.null_array();

@@ -86,6 +86,9 @@ fn run<'k>(
 ) -> Outcome {
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
+    if effects.is_foreign() {
+        super::gate::admit_late(session, command.writes())?;
+    }
     let around = surroundings(&mut session.config, session.door, session.rare, session.now);
     let outcome = run_on(command, session.db, argv, around, &mut locks, &mut effects, reply);
     effects.settle(session.db, argv);
@@ -185,8 +188,9 @@ pub(super) fn name_keys<'a>(
         _ => None,
     };
     for at in command.keys.positions(argv) {
-        keys.push((db, argv[at]));
-        keys.extend(other.map(|other| (other, argv[at])));
+        let key = command.keys.key_in(argv[at]);
+        keys.push((db, key));
+        keys.extend(other.map(|other| (other, key)));
     }
 }
 
@@ -381,7 +385,9 @@ fn serve_one(
     let Some(request) = waiter.request() else { return Served::Gone };
     let argv: SmallVec<[&[u8]; 8]> = request.argv.iter().map(|argument| &**argument).collect();
     let argv = request.form.of_key(&argv, key);
-    node.begin(effects);
+    // Under the same locks, and so for the same log: a node that has just been told to follow
+    // finishes what it let in.
+    effects.begin_next();
     let author = std::mem::replace(&mut effects.author, waiter.client.id);
     let served = waiter.serve(|| {
         let mut answer = Vec::new();

@@ -80,8 +80,8 @@ impl Digest {
                     self.append(&value);
                 }
             }
-        } else if let Some(state) = entry.as_rate_limit() {
-            self.append(state);
+        } else if let Some(bytes) = entry.as_rate_limit().or(entry.as_json()) {
+            self.append(bytes);
         }
         if entry.expires_at() != NEVER {
             self.add(b"!!expire!!");
@@ -98,7 +98,7 @@ fn kind_number(kind: Kind) -> u32 {
         Kind::SortedSet => 3,
         Kind::Hash => 4,
         // Redis keeps it as a module's.
-        Kind::RateLimit => 5,
+        Kind::RateLimit | Kind::Json => 5,
         Kind::Stream => 6,
     }
 }

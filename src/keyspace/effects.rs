@@ -96,6 +96,12 @@ impl Effects {
         self.reworded = false;
     }
 
+    /// Starts to collect what a further command changes under the same locks.
+    #[inline]
+    pub fn begin_next(&mut self) {
+        self.begin(self.logging);
+    }
+
     /// Notes a key that somebody may track.
     #[cold]
     pub fn touch(&mut self, key: &[u8]) {
@@ -177,8 +183,8 @@ impl Effects {
 
     /// Frees an entry that was taken out, now or after the locks are let go.
     pub fn discard(&mut self, entry: Entry) {
-        // A string is one allocation, however long; a structure is many.
-        if entry.kind() != Kind::String && entry.heap_bytes() > BULKY_BYTES {
+        // A string is one allocation, however long, and a document too; a structure is many.
+        if !matches!(entry.kind(), Kind::String | Kind::Json) && entry.heap_bytes() > BULKY_BYTES {
             self.bulky.push(entry);
         }
     }

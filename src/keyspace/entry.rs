@@ -15,8 +15,8 @@ mod tests;
 mod value;
 
 use self::packed::{
-    Parts, TAG_BYTES, TAG_EXPIRES, TAG_HASH, TAG_INTEGER, TAG_KIND, TAG_LIST, TAG_PARTS_EXPIRE,
-    TAG_RATE_LIMIT, TAG_SET, TAG_SORTED_SET, integer, pack, packed_expiry,
+    Parts, TAG_BYTES, TAG_EXPIRES, TAG_HASH, TAG_INTEGER, TAG_JSON, TAG_KIND, TAG_LIST,
+    TAG_PARTS_EXPIRE, TAG_RATE_LIMIT, TAG_SET, TAG_SORTED_SET, integer, pack, packed_expiry,
 };
 pub use self::value::{Large, Value};
 use crate::value::blob::Blob;
@@ -45,6 +45,8 @@ pub enum Kind {
     Stream,
     /// The state of a rate limit.
     RateLimit,
+    /// A JSON document.
+    Json,
 }
 
 impl Kind {
@@ -58,6 +60,8 @@ impl Kind {
             Kind::Hash => "hash",
             Kind::Stream => "stream",
             Kind::RateLimit => "ratelimit",
+            // As RedisJSON, of which clients ask this.
+            Kind::Json => "ReJSON-RL",
         }
     }
 }
@@ -120,6 +124,11 @@ impl Entry {
     /// The state of a rate limit, as `eave_ratelimit` wrote it.
     pub fn rate_limit(key: &[u8], state: &[u8], expires_at: u64) -> Entry {
         Entry::packed(TAG_RATE_LIMIT, key, state, expires_at)
+    }
+
+    /// A JSON document, as `value::json` wrote it.
+    pub fn json(key: &[u8], document: &[u8], expires_at: u64) -> Entry {
+        Entry::packed(TAG_JSON, key, document, expires_at)
     }
 
     /// A value that is not packed.
@@ -237,6 +246,7 @@ impl Entry {
         match self {
             Entry::Packed(bytes) => match bytes[0] & TAG_KIND {
                 TAG_RATE_LIMIT => Kind::RateLimit,
+                TAG_JSON => Kind::Json,
                 TAG_LIST => Kind::List,
                 TAG_HASH => Kind::Hash,
                 TAG_SET => Kind::Set,
@@ -301,10 +311,19 @@ impl Entry {
 
     /// The value, if it is the state of a rate limit.
     pub fn as_rate_limit(&self) -> Option<&[u8]> {
+        self.as_packed(TAG_RATE_LIMIT)
+    }
+
+    /// The value, if it is a JSON document.
+    pub fn as_json(&self) -> Option<&[u8]> {
+        self.as_packed(TAG_JSON)
+    }
+
+    fn as_packed(&self, tag: u8) -> Option<&[u8]> {
         match self {
             Entry::Packed(bytes) => {
                 let parts = Parts::of(bytes);
-                (parts.tag == TAG_RATE_LIMIT).then_some(parts.value)
+                (parts.tag == tag).then_some(parts.value)
             }
             Entry::Object(_) => None,
         }
@@ -415,6 +434,11 @@ impl Entry {
     /// Makes the value the state of a rate limit and the expiry `at`.
     pub fn put_rate_limit(&mut self, state: &[u8], at: u64) {
         self.put(TAG_RATE_LIMIT, state, at);
+    }
+
+    /// Makes the value a JSON document; the expiry stays.
+    pub fn put_json(&mut self, document: &[u8]) {
+        self.put(TAG_JSON, document, self.expires_at());
     }
 
     /// The value, a string, as bytes that can grow. The caller knows that it is a string.

@@ -34,6 +34,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::hashing::hash_bytes;
 use crate::limits::SHARDS;
+use crate::rules::Rules;
 pub use effects::Effects;
 pub use entry::{Entry, Kind, Large, NEVER, StrRef, Value};
 pub use event::Event;
@@ -50,6 +51,8 @@ pub struct Keyspace {
     /// into being between the two halves of a cut.
     creation: Mutex<()>,
     cut: cut::CutState,
+    /// What names of rate limits mean: no keys, but as replicas have them too.
+    pub rules: Rules,
 }
 
 /// One numbered database.
@@ -88,6 +91,7 @@ impl Keyspace {
             databases: (0..databases).map(|_| OnceLock::new()).collect(),
             creation: Mutex::new(()),
             cut: cut::CutState::default(),
+            rules: Rules::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
 use crate::clock::random_below;
 use crate::config::{Classes, Config};
 use crate::fault::Fault;
+use crate::rules::Rules;
 use crate::table::Table;
 use crate::value::collection::{Collection, CollectionRef};
 
@@ -151,6 +152,12 @@ impl<'a, 'k> ReadView<'a, 'k> {
     /// Keys of the database.
     pub fn count(&self) -> Count {
         self.locks.count(self.db)
+    }
+
+    /// What names of rate limits mean.
+    #[inline]
+    pub fn rules(&self) -> &'k Rules {
+        &self.locks.keyspace().rules
     }
 
     /// A whole shard, for the commands that look at all keys.
@@ -347,6 +354,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         self.put(key, state, change, |state| Entry::rate_limit(key, state, expires_at));
     }
 
+    /// Makes a declared key a JSON document; one that is there keeps its expiry.
+    pub fn put_json(&mut self, key: &[u8], document: &[u8]) {
+        let change = |entry: &mut Entry, document| entry.put_json(document);
+        self.put(key, document, change, |document| Entry::json(key, document, NEVER));
+    }
+
     /// Takes a declared key out; `None` when it is absent.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (place, slot) = self.present(key)?;
@@ -432,6 +445,12 @@ impl<'a, 'k> WriteView<'a, 'k> {
         for shard in self.locks.each_mut(db) {
             shard.awaited().for_each(|key| self.effects.is_ready(db, key));
         }
+    }
+
+    /// What names of rate limits mean.
+    #[inline]
+    pub fn rules(&self) -> &'k Rules {
+        &self.locks.keyspace().rules
     }
 
     /// The databases there are.

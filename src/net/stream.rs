@@ -2,11 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
+
+/// The name of HTTP/2 in the handshake of TLS.
+pub const HTTP_2: &[u8] = b"h2";
 
 /// A connection of any door.
 #[derive(Debug)]
@@ -23,6 +26,32 @@ impl Stream {
     /// Whether it speaks TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+
+    /// Whether the handshake of TLS has agreed on HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP_2),
+            _ => false,
+        }
+    }
+
+    /// Ready when there is something to read, or the end. What had to be read to find out is
+    /// answered: a byte, of a stream that has to be deciphered.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(context).map_ok(|()| Vec::new()),
+            Stream::Unix(stream) => stream.poll_read_ready(context).map_ok(|()| Vec::new()),
+            Stream::Tls(stream) => {
+                let mut byte = [0];
+                let mut buffer = ReadBuf::new(&mut byte);
+                ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().to_vec()))
+            }
+        }
     }
 }
 

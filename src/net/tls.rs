@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connection::Connection;
-use super::stream::Stream;
+use super::stream::{HTTP_2, Stream};
 use crate::config::{ClientAuth, TlsSettings};
 
 /// How long a client may take for the handshake.
@@ -124,7 +124,7 @@ impl Identity {
         let provider = Arc::new(provider(settings)?);
         let versions = versions(&settings.protocols)?;
         let mut rest = server(settings, settings.rest_auth_clients, &provider, &versions)?;
-        rest.alpn_protocols = vec![b"http/1.1".to_vec()];
+        rest.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
         let leader =
             settings.replication.then(|| client(settings, &provider, &versions)).transpose()?;
         Ok(Identity {

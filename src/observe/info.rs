@@ -247,6 +247,12 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.put("client_output_buffer_limit_disconnections", get(&stats.output_cut));
     lines.put("acl_access_denied_auth", get(&stats.auth_failures));
     lines.put("rest_requests", get(&stats.rest_requests));
+    lines.put("rest_connections", node.rest.connections());
+    lines.put("rest_requests_waiting", node.rest.requests());
+    lines.put("rest_gathered_bytes", node.rest.gathered());
+    let (answers, bytes) = node.rest.idempotent();
+    lines.put("rest_idempotent_answers", answers);
+    lines.put("rest_idempotent_bytes", bytes);
     lines.put("ratelimit_allowed", get(&stats.limits_allowed));
     lines.put("ratelimit_refused", get(&stats.limits_refused));
     lines.put("connection_panics", get(&stats.panics));

@@ -7,6 +7,7 @@ pub mod histogram;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod metrics;
 pub mod monitors;
 pub mod rates;
 pub mod redact;

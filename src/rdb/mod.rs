@@ -49,7 +49,7 @@ pub use error::{Error, ErrorKind};
 pub use hash::{ExpiringHash, HashField, HashListpack, HashTable};
 pub use list::ListValue;
 pub use listpack::Listpack;
-pub use module::LimiterState;
+pub use module::{JsonText, LimiterState};
 pub use read::{Item, Reader};
 pub use set::{Intset, SetTable};
 pub use sorted_set::{ScoredMember, SortedSetListpack, SortedSetTable};

@@ -1,8 +1,11 @@
-//! Module values: Eave's limiter state, and skipping what other modules left.
+//! Module values: Eave's limiter state, documents of RedisJSON, and skipping what other modules
+//! left.
 //!
 //! Redis has no type for limiter state, so it travels as the value of a module type of Eave's
 //! own: 64 bits of identity, one string, an end mark. Eave nodes read it. A redis-server
 //! without that module refuses such a file, so whoever writes for one leaves these keys out.
+//!
+//! A document is what RedisJSON 2 writes, the text as one string, so payloads go between the two.
 //!
 //! Module values of the second kind (since version 8) say of each part what it is; hence the
 //! values of unknown modules can be skipped.
@@ -22,6 +25,8 @@ const NAME: &[u8; 9] = b"eave-rate";
 /// Low bits of an identity: the encoding version.
 const VERSION_BITS: u32 = 10;
 const LIMITER_ID: u64 = identity(NAME, LimiterState::VERSION);
+/// RedisJSON's type in its third encoding.
+const JSON_ID: u64 = identity(b"ReJSON-RL", 3);
 
 /// Limiter state: a value of Eave alone, opaque to this module.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +46,33 @@ impl Encode for LimiterState<'_> {
     }
 
     fn encode(self, out: &mut Vec<u8>, _: Compression) {
-        write_length(out, LIMITER_ID);
-        write_length(out, code::MODULE_STRING);
-        write_plain(out, self.0);
-        write_length(out, code::MODULE_EOF);
+        encode(LIMITER_ID, self.0, out);
     }
+}
+
+/// A document of RedisJSON.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonText<'a>(
+    /// The document as JSON.
+    pub &'a [u8],
+);
+
+impl Encode for JsonText<'_> {
+    fn type_byte(&self) -> u8 {
+        code::TYPE_MODULE_2
+    }
+
+    fn encode(self, out: &mut Vec<u8>, _: Compression) {
+        encode(JSON_ID, self.0, out);
+    }
+}
+
+/// Writes a value that is one string.
+fn encode(id: u64, string: &[u8], out: &mut Vec<u8>) {
+    write_length(out, id);
+    write_length(out, code::MODULE_STRING);
+    write_plain(out, string);
+    write_length(out, code::MODULE_EOF);
 }
 
 /// Nine characters and a version as the 64 bits that stand in files.
@@ -104,13 +131,15 @@ impl Decoder {
             Some(id) => id,
             None => self.begin(cursor)?,
         };
-        match (self.kind, id) {
-            (Kind::Value, LIMITER_ID) => limiter(cursor, limits),
+        let value = match (self.kind, id) {
+            (Kind::Value, LIMITER_ID) => string(cursor, limits).map(Value::Limiter),
+            (Kind::Value, JSON_ID) => string(cursor, limits).map(Value::Json),
             _ => {
                 while skip_part(cursor, limits)? {}
-                Ok(Decoded::Skipped(skipped(id)))
+                return Ok(Decoded::Skipped(skipped(id)));
             }
-        }
+        };
+        value.map(Decoded::Value)
     }
 
     fn begin(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Stop> {
@@ -133,11 +162,12 @@ fn expect(cursor: &mut Cursor<'_>, wanted: u64, expected: &'static str) -> Resul
     Ok(())
 }
 
-fn limiter(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Decoded, Stop> {
-    expect(cursor, code::MODULE_STRING, "limiter state as a string")?;
-    let state = cursor.string(limits)?;
-    expect(cursor, code::MODULE_EOF, "the end of limiter state")?;
-    Ok(Decoded::Value(Value::Limiter(state.into_vec()?)))
+/// A value that is one string.
+fn string(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Vec<u8>, Stop> {
+    expect(cursor, code::MODULE_STRING, "a module value as a string")?;
+    let string = cursor.string(limits)?;
+    expect(cursor, code::MODULE_EOF, "the end of a module value")?;
+    Ok(string.into_vec()?)
 }
 
 /// Skips one part; `false` if it was the end mark.
@@ -160,10 +190,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_identity_is_pinned() {
+    fn the_identities_are_pinned() {
         // It stands in files: changing it orphans every stored limiter.
         assert_eq!(LIMITER_ID, 0x79ab_defa_b6ad_7801);
         let expected = Skipped::Module { name: "eave-rate".to_owned(), version: 1 };
         assert_eq!(skipped(LIMITER_ID), expected);
+        let expected = Skipped::Module { name: "ReJSON-RL".to_owned(), version: 3 };
+        assert_eq!(skipped(JSON_ID), expected);
     }
 }

@@ -74,6 +74,7 @@ fn write_key(out: &mut Vec<u8>, key: &Key, compression: Compression, packed: &mu
     match &key.value {
         Value::String(bytes) => writer.key(&key.name, &key.meta, StringValue(bytes)),
         Value::Limiter(state) => writer.key(&key.name, &key.meta, LimiterState(state)),
+        Value::Json(text) => writer.key(&key.name, &key.meta, JsonText(text)),
         Value::List(texts) => writer.key(&key.name, &key.meta, ListValue(texts.iter())),
         Value::PackedSortedSet(members) => {
             let listpack = SortedSetListpack::pack(pairs(members)).unwrap();
@@ -160,6 +161,7 @@ fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         bytes().prop_map(Value::String),
         bytes().prop_map(Value::Limiter),
+        bytes().prop_map(Value::Json),
         vec(bytes(), 1..24).prop_map(|texts| Value::List(texts.iter().collect())),
         record().prop_map(Value::Stream),
         (proptest::collection::btree_map(bytes(), bytes(), 1..24), any::<u64>()).prop_map(
@@ -231,6 +233,7 @@ proptest! {
         match &value {
             Value::String(bytes) => dump::write(&mut payload, StringValue(bytes), compression),
             Value::Limiter(bytes) => dump::write(&mut payload, LimiterState(bytes), compression),
+            Value::Json(text) => dump::write(&mut payload, JsonText(text), compression),
             Value::List(texts) => dump::write(&mut payload, ListValue(texts.iter()), compression),
             Value::PackedSortedSet(members) => {
                 let listpack = SortedSetListpack::pack(pairs(members)).unwrap();

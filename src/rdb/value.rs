@@ -75,6 +75,8 @@ pub enum Value {
     Stream(StreamRecord),
     /// Eave's limiter state, opaque here; version [`super::LimiterState::VERSION`].
     Limiter(Vec<u8>),
+    /// A document of RedisJSON, as text.
+    Json(Vec<u8>),
 }
 
 /// Why something well-formed was left out.

@@ -12,9 +12,6 @@ use crate::session::Session;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::waiter::{Ending, Goal, Waiter, Waiting};
 
-/// What a leader writes into its log to be told how far its followers are.
-const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
-
 /// Who waits for followers.
 #[derive(Debug, Default)]
 pub struct Acknowledgements {
@@ -52,9 +49,7 @@ pub fn wait(node: &Node, session: &mut Session, count: usize, until: u64) -> Opt
     node.replication.acknowledgements.count.store(waiting.len(), Ordering::Release);
     session.waiting = Some(Waiting(waiter));
     drop(waiting);
-    if node.log.is_active() {
-        node.log.lock().backlog().append(GETACK);
-    }
+    node.log.ask_how_far();
     None
 }
 

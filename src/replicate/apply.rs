@@ -78,10 +78,10 @@ impl Applier {
         self.session.queue = None;
     }
 
-    /// Starts where a full copy leaves off.
-    pub(super) fn restart(&mut self) {
+    /// Starts where a full copy leaves off, with the database that the stream goes on in.
+    pub(super) fn restart(&mut self, db: usize) {
         self.forget();
-        self.session.db = 0;
+        self.session.db = db;
     }
 
     /// Takes the next bytes of the stream.
@@ -103,6 +103,7 @@ impl Applier {
         node.log.append_raw(&self.buffer[..applied]);
         let bytes = applied as u64;
         term.position = term.position.map(|at| Position { offset: at.offset + bytes, ..at });
+        term.db = self.session.db;
         drop(term);
         self.buffer.drain(..applied);
         self.executed -= applied;
@@ -126,7 +127,10 @@ impl Applier {
                     let argv: SmallVec<[&[u8]; 16]> = self.decoder.arguments(rest).collect();
                     if asks_for_ack(&argv) {
                         self.executed += consumed;
-                        return (self.executed, Stop::AckRequested);
+                        if self.session.queue.is_none() {
+                            applied = self.executed;
+                        }
+                        return (applied, Stop::AckRequested);
                     }
                     let mut reply = Silent::default();
                     if !is_ping(&argv)

@@ -18,9 +18,9 @@ use eave_replication::wire::{self, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
-use super::acknowledgements;
 use super::outlet::{self, Order};
 use super::snapshot::Part;
+use super::{acknowledgements, failover};
 use crate::clients::Client;
 use crate::limits::READ_BYTES;
 use crate::net::stream::Stream;
@@ -97,7 +97,9 @@ fn address(peer: &str) -> String {
 
 fn describe(request: &Request) -> String {
     match request {
-        Request::Psync(Some(at)) => format!("from offset {} of history {}", at.offset, at.id),
+        Request::Psync { from: Some(at), .. } => {
+            format!("from offset {} of history {}", at.offset, at.id)
+        }
         _ => "from the beginning".to_owned(),
     }
 }
@@ -177,6 +179,7 @@ fn hear(
                         outlet::step(node, Event::Requested { follower: id, request });
                         acknowledgements::acknowledged(node);
                         super::enough::look(node);
+                        failover::look(node);
                     }
                     // A reply would stand in the middle of the stream.
                     Some(Err(error)) => return Err(error.to_string()),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eave_replication::Replica;
+use eave_replication::failover::State;
 use eave_replication::replica::{
     Action, Credentials, Event, Introduction, LinkError, ReplicaConfig,
 };
@@ -19,7 +20,8 @@ use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
-use super::load::Loader;
+use super::load::{Loaded, Loader};
+use super::{Term, failover, outlet};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::engine;
@@ -29,6 +31,7 @@ use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::pause::Pause;
+use crate::rules::Rules;
 use crate::script::Vm;
 use crate::script::library::{Replace, Set};
 
@@ -46,6 +49,7 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut target = node.replication.target.subscribe();
     let mut applier = Applier::new(&node);
     loop {
+        settle(&node).await;
         let link = {
             // Target and term change together, under this lock.
             let term = node.replication.term.lock();
@@ -73,6 +77,27 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+/// Has a node that led until now take its place in its own history, once nobody is under way any
+/// more who was let in to write while it led.
+async fn settle(node: &Node) {
+    let mut patience = Patience::default();
+    while !try_to_settle(node, &mut node.replication.term.lock()) {
+        patience.wait().await;
+    }
+}
+
+fn try_to_settle(node: &Node, term: &mut Term) -> bool {
+    if !term.unsettled {
+        return true;
+    }
+    let settled = node.keyspace.standstill(|| {
+        term.position = Some(node.log.lock().backlog().position());
+        term.unsettled = false;
+        node.log.follow(true);
+    });
+    settled.is_ok()
+}
+
 fn replica_config(config: &Config) -> ReplicaConfig {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let credentials = (!config.masterauth.is_empty()).then(|| Credentials {
@@ -80,7 +105,16 @@ fn replica_config(config: &Config) -> ReplicaConfig {
         password: text(config.masterauth.reveal()),
     });
     ReplicaConfig {
-        introduction: Introduction { listening_port: config.port, ip_address: None, credentials },
+        introduction: Introduction {
+            listening_port: match config.replica_announce_port {
+                0 => config.port,
+                port => port,
+            },
+            ip_address: (!config.replica_announce_ip.is_empty())
+                .then(|| config.replica_announce_ip.clone()),
+            credentials,
+            ..Introduction::default()
+        },
         timeout_ms: timeout_ms(config),
         ..ReplicaConfig::default()
     }
@@ -174,6 +208,7 @@ impl<'a> Link<'a> {
                 Action::Connect => Some(self.connect().await),
                 Action::Send(bytes) => self.send(&bytes).await,
                 Action::BeginLoad { position, framing } => {
+                    failover::done(self.node);
                     self.begin_load(position, framing);
                     None
                 }
@@ -185,6 +220,7 @@ impl<'a> Link<'a> {
                 }
                 Action::Resumed(position) => {
                     self.resume(position)?;
+                    failover::done(self.node);
                     None
                 }
                 Action::Apply(bytes) => {
@@ -207,7 +243,9 @@ impl<'a> Link<'a> {
 
     async fn connect(&mut self) -> Event {
         let config = self.node.config.load_full();
-        self.replica.configure(replica_config(&config));
+        let mut told = replica_config(&config);
+        told.introduction.failover = failover::state(self.node) == State::InProgress;
+        self.replica.configure(told);
         let address = (self.leader.host.as_str(), self.leader.port);
         let patience = Duration::from_millis(timeout_ms(&config));
         match tokio::time::timeout(patience, self.open(address, config.tls.replication)).await {
@@ -277,7 +315,7 @@ impl<'a> Link<'a> {
     async fn install(&mut self) -> Result<Event, Superseded> {
         let Some(loading) = self.loader.take() else { return Ok(Event::InstallFailed) };
         let Loading { loader, position, since_ms, bytes } = loading;
-        let (mut staged, functions) = match loader.finish() {
+        let Loaded { mut staged, functions, rules, stream_db } = match loader.finish() {
             Ok(finished) => finished,
             Err(error) => {
                 tracing::error!("the full copy of {} is not whole: {error}", self.leader);
@@ -287,10 +325,10 @@ impl<'a> Link<'a> {
         let keys = staged.keys();
         let mut patience = Patience::default();
         let libraries = self.libraries(&functions);
-        while !self.replace(&mut staged, &libraries, position)? {
+        while !self.replace(&mut staged, &libraries, &rules, position, stream_db)? {
             patience.wait().await;
         }
-        self.applier.restart();
+        self.applier.restart(stream_db);
         let took = clock::monotonic_ms().saturating_sub(since_ms);
         tracing::info!("full copy of {} done: {keys} keys, {bytes} bytes, {took} ms", self.leader);
         Ok(Event::Installed)
@@ -314,7 +352,9 @@ impl<'a> Link<'a> {
         &self,
         staged: &mut Staging,
         libraries: &Set,
+        rules: &Rules,
         position: Position,
+        db: usize,
     ) -> Result<bool, Superseded> {
         let mut term = self.node.replication.term.lock();
         if term.number != self.number {
@@ -322,16 +362,20 @@ impl<'a> Link<'a> {
         }
         let log = &self.node.log;
         let replaced = self.node.keyspace.replace(staged, || {
-            log.reset(position);
+            outlet::replace_history(self.node, || {
+                log.reset(position);
+                log.follow(true);
+            });
             // Kept from here on, so that others can resume from this node once it leads.
             log.activate();
             self.node.tracking.flush(self.node);
             let mut change = self.node.scripts.libraries.change();
             change.set = libraries.clone();
             change.commit();
+            self.node.keyspace.rules.replace(rules);
         });
         let Ok(garbage) = replaced else { return Ok(false) };
-        term.position = Some(position);
+        (term.position, term.db) = (Some(position), db);
         drop(term);
         engine::free(garbage, Vec::new());
         Ok(true)
@@ -346,7 +390,8 @@ impl<'a> Link<'a> {
         term.position = Some(position);
         let id = self.node.log.lock().backlog().id();
         if id != position.id {
-            self.node.log.change_id(position.id);
+            // Who follows this node learns the new name when it asks to go on.
+            outlet::replace_history(self.node, || self.node.log.change_id(position.id));
         }
         tracing::info!("resumed from {} at offset {}", self.leader, position.offset);
         Ok(())
@@ -401,6 +446,10 @@ impl<'a> Link<'a> {
         let status = self.replica.status(clock::monotonic_ms());
         let retry_ms = status.retry_in_ms.unwrap_or(0);
         tracing::warn!("no link to the leader {}: {error}; next try in {retry_ms} ms", self.leader);
+        let refused = matches!(error, LinkError::Refused(_) | LinkError::Denied(_));
+        if refused && failover::state(self.node) == State::InProgress {
+            failover::abort(self.node, "Failover target rejected psync request");
+        }
     }
 }
 

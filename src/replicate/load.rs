@@ -7,9 +7,12 @@
 
 use crate::archive::{self, Refused};
 use crate::clock;
+use crate::command::limiter_rule;
+use crate::fault::Fault;
 use crate::keyspace::usage::{Noted, Tick, Usage};
 use crate::keyspace::{NEVER, Staging};
 use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
+use crate::rules::{Rules, carry};
 use crate::value::limits::Limits as Encodings;
 
 /// Why a full copy cannot be loaded.
@@ -27,9 +30,24 @@ pub(super) enum LoadError {
     /// A value that cannot be kept.
     #[error("key '{0}' cannot be kept: {1}")]
     Refused(String, Refused),
+    /// A rule of rate limits that is none.
+    #[error("a rule of rate limits cannot be kept: {0:?}")]
+    Rule(Fault),
     /// A value of a module.
     #[error("key '{0}' is of the module type {1}, which is not supported")]
     Module(String, String),
+}
+
+/// A full copy that has come whole.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) staged: Staging,
+    /// Code of function libraries.
+    pub(super) functions: Vec<Vec<u8>>,
+    /// Named rules of rate limits, and their lists.
+    pub(super) rules: Rules,
+    /// The database that the stream behind it begins with.
+    pub(super) stream_db: usize,
 }
 
 /// A full copy on its way in.
@@ -41,6 +59,10 @@ pub(super) struct Loader {
     db: usize,
     /// Code of function libraries.
     functions: Vec<Vec<u8>>,
+    /// The database that the stream behind the copy begins with.
+    stream_db: usize,
+    /// Named rules of rate limits, and their lists.
+    rules: Rules,
     /// When the copy began to come.
     begun: Tick,
 }
@@ -56,6 +78,8 @@ impl Loader {
             encodings,
             db: 0,
             functions: Vec::new(),
+            stream_db: 0,
+            rules: Rules::default(),
             begun,
         }
     }
@@ -72,31 +96,46 @@ impl Loader {
         Ok(())
     }
 
-    /// The copy, with the code of the function libraries, once all bytes have come.
+    /// The copy, once all bytes have come.
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<(Staging, Vec<Vec<u8>>), LoadError> {
+    pub(super) fn finish(self) -> Result<Loaded, LoadError> {
         self.reader.finish()?;
-        Ok((self.staged, self.functions))
+        let Loader { staged, functions, rules, stream_db, .. } = self;
+        Ok(Loaded { staged, functions, rules, stream_db })
     }
 
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
         match item {
             Item::SelectDb(number) => {
-                let databases = self.staged.databases();
-                let db = usize::try_from(number).ok().filter(|db| *db < databases);
-                self.db = db.ok_or(LoadError::Database(number, databases))?;
+                self.db = self.database(number)?;
             }
             Item::Key(key) => self.put(key)?,
             Item::Skipped { key: Some(key), why: Skipped::Module { name, .. } } => {
                 return Err(LoadError::Module(show(&key), name));
             }
             Item::Function(code) => self.functions.push(code),
+            // A replica that is followed cannot name its leader's database again.
+            Item::Aux { name, value } if name == b"repl-stream-db" => {
+                let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                self.stream_db = self.database(number.unwrap_or(0))?;
+            }
+            Item::Aux { name, value } if name == carry::FACT => {
+                let words = carry::decode(&value).map_err(LoadError::Rule)?;
+                let now = clock::unix_ms();
+                limiter_rule::replay(&self.rules, &words, now).map_err(LoadError::Rule)?;
+            }
             // Facts, hints, data of modules that belong to no key, empty collections.
             _ => {}
         }
         Ok(())
+    }
+
+    fn database(&self, number: u32) -> Result<usize, LoadError> {
+        let databases = self.staged.databases();
+        let db = usize::try_from(number).ok().filter(|db| *db < databases);
+        db.ok_or(LoadError::Database(number, databases))
     }
 
     fn put(&mut self, key: Key) -> Result<(), LoadError> {

@@ -16,12 +16,14 @@
 //!
 //! A redis-server that follows gets everything that Redis has a type for. Rate limits are left
 //! out of its full copies, and it logs RL.STATE in the stream as an unknown command and goes
-//! on. Left out on purpose for now: chains (a replica answers PSYNC with NOMASTERLINK, since
-//! the pings of its log must be its leader's), failover, and resuming after a restart.
+//! on. A replica may be followed itself, as long as its own link stands: its log is its leader's,
+//! so whoever follows it gets the same history under the same name. Left out on purpose for now:
+//! resuming after a restart.
 
 pub mod acknowledgements;
 mod apply;
 pub(crate) mod enough;
+pub mod failover;
 pub mod follower;
 pub mod forward;
 mod link;
@@ -57,6 +59,11 @@ pub struct Term {
     pub number: u64,
     /// The prefix of the leader's history that the keyspace holds, if it holds one.
     pub position: Option<Position>,
+    /// The database that the leader's stream is in.
+    pub db: usize,
+    /// This node led until now, and writers whom it let in then may still be under way: what it
+    /// holds is not known yet.
+    pub unsettled: bool,
 }
 
 /// Starts the tasks of replication.
@@ -78,34 +85,56 @@ async fn tick(node: Arc<Node>) {
         }
         outlet::step(&node, Event::Tick);
         enough::look(&node);
+        failover::look(&node);
     }
 }
 
 /// Follows another node from now on, or leads.
 pub fn follow(node: &Node, leader: Option<config::Leader>) {
     let follows = leader.is_some();
-    {
-        let mut term = node.replication.term.lock();
-        term.number += 1;
-        if !follows && node.replication.is_replica() {
-            // From here on the bytes of this history differ from the old leader's.
-            node.log.change_id(new_id());
-        }
-        if !follows || !node.replication.is_replica() {
-            // What a leader writes no other has; so it is copied again should it follow.
-            term.position = None;
-        }
-        *node.replication.status.lock() = None;
-        node.replication.aim(leader);
-    }
+    aim(node, &mut node.replication.term.lock(), leader);
     enough::look(node);
     if follows {
-        outlet::step(node, Event::HistoryReplaced);
-        // What they wait for comes from elsewhere now, if at all.
-        for client in node.clients.list() {
-            if let Some(waiter) = client.waiter() {
-                waiter.end(Ending::Demoted);
-            }
+        end_waits(node);
+    }
+}
+
+/// Writes down whom this node is to follow.
+pub fn set_leader(node: &Node, leader: Option<config::Leader>) {
+    let _ = node.configure(|config| {
+        config.replicaof = leader;
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
+
+/// Begins another term.
+fn aim(node: &Node, term: &mut Term, leader: Option<config::Leader>) {
+    let (follows, followed) = (leader.is_some(), node.replication.is_replica());
+    term.number += 1;
+    if followed && !follows {
+        // From here on the bytes of this history differ from the old leader's; who follows this
+        // node learns its new name when it asks to go on.
+        outlet::replace_history(node, || {
+            node.log.change_id(new_id());
+            node.log.follow(false);
+        });
+        (term.position, term.unsettled) = (None, false);
+    }
+    if follows && !followed {
+        // Whoever has been promoted may have all of it, and can go on from there.
+        term.unsettled = true;
+    }
+    node.replication.leader.lock().be_quiet(follows);
+    *node.replication.status.lock() = None;
+    node.replication.aim(leader);
+}
+
+/// Lets those go who wait for keys or followers: what they wait for comes from elsewhere now, if
+/// at all.
+fn end_waits(node: &Node) {
+    for client in node.clients.list() {
+        if let Some(waiter) = client.waiter() {
+            waiter.end(Ending::Demoted);
         }
     }
 }

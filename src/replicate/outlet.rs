@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use eave_replication::Leader;
 use eave_replication::leader::{Action, CloseReason, Event, FollowerId, SnapshotId, Transfer};
 use eave_replication::wire::Capabilities;
 use parking_lot::Mutex;
@@ -107,6 +108,18 @@ impl Outlets {
 pub(super) fn step(node: &Node, event: Event) -> Vec<Receiver> {
     // The machine stays locked until its orders are given, so they are given in its order.
     let mut leader = node.replication.leader.lock();
+    perform(node, &mut leader, event)
+}
+
+/// Changes which history the log is, and cuts all who follow the old one: none of them gets a byte
+/// of the new one, nor is let in to the old one in between.
+pub(super) fn replace_history(node: &Node, change: impl FnOnce()) {
+    let mut leader = node.replication.leader.lock();
+    change();
+    perform(node, &mut leader, Event::HistoryReplaced);
+}
+
+fn perform(node: &Node, leader: &mut Leader, event: Event) -> Vec<Receiver> {
     let actions = leader.step(event, node.log.lock().backlog(), clock::monotonic_ms());
     let outlets = &node.replication.outlets;
     let mut receivers = Vec::new();

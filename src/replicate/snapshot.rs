@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eave_replication::Position;
 use eave_replication::leader::{Event, SnapshotId};
 use eave_replication::payload::EofMark;
 use eave_replication::wire::Capabilities;
@@ -22,12 +23,13 @@ use crate::clock;
 use crate::config::Config;
 use crate::keyspace::cut::Cut;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{Entry, Keyspace, NEVER, Shard};
+use crate::keyspace::{Entry, Keyspace, Kind, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
     self, Checksum, Compression, Encode, KeyMeta, Preamble, Purpose, StreamPosition, Writer,
 };
+use crate::rules::carry;
 use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
@@ -91,29 +93,54 @@ pub(super) async fn run(node: Arc<Node>) {
 /// Makes one snapshot and sends it to all who wait for it.
 async fn make(node: Arc<Node>, id: SnapshotId) {
     let start = clock::monotonic_ms();
-    let (cut, (offset, libraries)) = begin(&node).await;
+    let (cut, instant) = begin(&node).await;
+    let position = instant.position;
     let cut = OpenCut { keyspace: &node.keyspace, cut };
     let mut random = [0; 20];
     clock::secret_bytes(&mut random);
     let mark = EofMark::from_random(random);
-    let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, offset, mark });
+    let receivers = outlet::step(&node, Event::SnapshotCut { snapshot: id, position, mark });
     let mut sender = Sender::new(receivers);
-    tracing::info!("full copy begins at offset {offset}, replicas: {}", sender.receivers.len());
-    sender.begin(&preamble(&node, offset, &libraries));
+    tracing::info!(
+        "full copy begins at offset {}, replicas: {}",
+        position.offset,
+        sender.receivers.len()
+    );
+    sender.begin(&preamble(&node, &instant));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end().await;
     let took = clock::monotonic_ms().saturating_sub(start);
     tracing::info!("full copy made: {} bytes in {took} ms", sender.bytes);
 }
 
+/// What belongs to the instant of a cut.
+struct Instant {
+    position: Position,
+    /// The database that the stream's next command is about, unless it names one.
+    db: usize,
+    libraries: Arc<Set>,
+    /// Named rules of rate limits, and their lists.
+    rules: Vec<Vec<u8>>,
+}
+
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
-async fn begin(node: &Node) -> (Arc<Cut>, (u64, Arc<Set>)) {
+async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
     loop {
         let serialize = serialize_for(&node.config.load());
-        let cut = node.keyspace.begin_cut(serialize, || {
-            node.log.activate();
-            (node.log.offset(), node.scripts.libraries.set())
-        });
+        let cut = {
+            // What comes from a leader changes the keyspace first and the log behind that, both
+            // with this locked.
+            let term = node.replication.term.lock();
+            node.keyspace.begin_cut(serialize, || {
+                node.log.activate();
+                Instant {
+                    position: node.log.lock().backlog().position(),
+                    db: term.db,
+                    libraries: node.scripts.libraries.set(),
+                    rules: carry::facts(&node.keyspace.rules, clock::unix_ms()),
+                }
+            })
+        };
         match cut {
             Ok(begun) => return begun,
             Err(_) => tokio::time::sleep(PAUSE).await,
@@ -150,17 +177,23 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
     sender.take(cut).await;
 }
 
-fn preamble(node: &Node, offset: u64, libraries: &Set) -> Vec<u8> {
-    let id = node.log.lock().backlog().id().to_string();
+fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
+    let Instant { position, db, libraries, rules } = instant;
+    let id = position.id.to_string();
+    // `databases` is a directive of 32 bits.
+    let database = u32::try_from(*db).unwrap_or(u32::MAX);
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, Compression::None);
     writer.preamble(&Preamble {
         redis_version: REDIS_VERSION,
         created_at_s: clock::unix_ms() / 1000,
         used_memory_bytes: node.memory.used(),
-        position: Some(StreamPosition { database: 0, replication_id: &id, offset }),
+        position: Some(StreamPosition { database, replication_id: &id, offset: position.offset }),
         purpose: Purpose::Snapshot,
     });
+    for rule in rules {
+        writer.aux(carry::FACT, rule);
+    }
     for library in libraries.libraries.values() {
         writer.function(&library.code);
     }
@@ -287,7 +320,9 @@ fn serialize(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; SECTION_HEADER]);
-    let special = |entry: &Entry| entry.as_rate_limit().is_some() || entry.parts_expire();
+    let special = |entry: &Entry| {
+        matches!(entry.kind(), Kind::RateLimit | Kind::Json) || entry.parts_expire()
+    };
     let common = section(db, shard, out, &usage, Form::Plain, |entry| !special(entry));
     let plain = section(db, shard, out, &usage, Form::Plain, Entry::parts_expire);
     out[start..start + 8].copy_from_slice(&common.to_le_bytes());

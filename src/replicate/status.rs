@@ -4,7 +4,7 @@ use eave_replication::leader::FollowerState;
 use eave_replication::status::{FollowerStatus, LeaderStatus, LinkState, ReplicaStatus};
 
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config;
 use crate::node::Node;
 use crate::resp::Reply;
 
@@ -23,7 +23,7 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
             .into_iter()
             .for_each(|(name, value)| lines.put(name, value));
     }
-    leader_lines(&node.config.load(), &leader_status(node), &mut lines);
+    leader_lines(node, &leader_status(node), &mut lines);
     lines.0
 }
 
@@ -68,9 +68,9 @@ fn replica_lines(
             lines.put("master_link_down_since_seconds", or_minus_one(since));
         }
     }
-    lines.put("slave_priority", 100);
+    lines.put("slave_priority", node.config.load().replica_priority);
     lines.put("slave_read_only", u8::from(node.config.load().replica_read_only));
-    lines.put("replica_announced", 1);
+    lines.put("replica_announced", u8::from(node.config.load().replica_announced));
 }
 
 fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
@@ -84,9 +84,9 @@ fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
     lines.put("master_sync_last_io_seconds_ago", status.heard_ago_ms / 1000);
 }
 
-fn leader_lines(config: &Config, status: &LeaderStatus, lines: &mut Lines) {
+fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
     lines.put("connected_slaves", status.followers.len());
-    if let Some(good) = super::enough::good(config, status) {
+    if let Some(good) = super::enough::good(&node.config.load(), status) {
         lines.put("min_slaves_good_slaves", good);
     }
     for (index, follower) in status.followers.iter().enumerate() {
@@ -95,7 +95,7 @@ fn leader_lines(config: &Config, status: &LeaderStatus, lines: &mut Lines) {
         let value = format!("ip={address},port={port},state={state},offset={acked},lag={lag}");
         lines.put(&format!("slave{index}"), value);
     }
-    lines.put("master_failover_state", "no-failover");
+    lines.put("master_failover_state", super::failover::state(node).name());
     lines.put("master_replid", status.position.id);
     match status.second {
         Some(second) => lines.put("master_replid2", second.id),

@@ -25,6 +25,11 @@ use crate::session::Session;
 pub(super) struct Sender(Option<Arc<User>>);
 
 impl Sender {
+    /// The name of the user.
+    pub(super) fn name(&self) -> &[u8] {
+        self.0.as_ref().map_or(DEFAULT, |user| &user.name)
+    }
+
     /// Has the session act for the sender. As long as it is the same, nothing is looked up.
     pub(super) fn take_over(&self, node: &Node, session: &mut Session) {
         let user = match &self.0 {
@@ -37,11 +42,11 @@ impl Sender {
     }
 }
 
-/// Whether a session may listen to what `argv` names, as the gate would ask.
+/// Whether a session may ask for `argv`, as the gate would ask.
 ///
 /// # Errors
 /// What the client is told if not.
-pub(super) fn may_listen(node: &Node, session: &mut Session, argv: Argv<'_>) -> Outcome {
+pub(super) fn may_ask(node: &Node, session: &mut Session, argv: Argv<'_>) -> Outcome {
     let Some(command) = argv.first().and_then(|name| command::lookup(name)) else { return Ok(()) };
     if session.identity.is_free(node.access.generation()) {
         return Ok(());

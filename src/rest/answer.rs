@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
@@ -21,6 +22,7 @@ use super::refusal::Refusal;
 pub(super) type Answer = Response<Content>;
 
 /// The body of a response.
+#[derive(Debug)]
 pub(super) enum Content {
     /// All of it.
     Whole(Full<Bytes>),
@@ -64,6 +66,9 @@ impl Body for Content {
 
 /// `application/json`, in which the clients expect the character set.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// What Prometheus reads.
+pub(super) const METRICS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// The Redis protocol.
 pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// An error in the sense of RFC 9457.
@@ -108,10 +113,33 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 
 /// A refusal as a response.
 pub(super) fn refuse(refusal: &Refusal) -> Answer {
-    match refusal.body() {
+    let mut answer = match refusal.body() {
         body if body.is_empty() => empty(refusal.status),
         body => with_body(refusal.status, JSON, body.into()),
+    };
+    let headers = answer.headers_mut();
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
+    match refusal.status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, OPTIONS"));
+        }
+        _ => {}
+    }
+    answer
+}
+
+/// The bytes of a body that is whole; it stays as it is.
+pub(super) async fn bytes_of(body: &mut Full<Bytes>) -> Bytes {
+    // It cannot fail, and has one frame.
+    let bytes =
+        std::mem::take(body).collect().await.map_or_else(|no| match no {}, Collected::to_bytes);
+    *body = Full::new(bytes.clone());
+    bytes
 }
 
 /// Lets the page at `origin` read an answer.
@@ -133,7 +161,8 @@ pub(super) fn allow_requests(answer: &mut Answer) {
 }
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "upstash-sync-token, eave-staleness-ms, ratelimit, ratelimit-policy, retry-after",
+    "upstash-sync-token, eave-staleness-ms, ratelimit, ratelimit-policy, retry-after, \
+     idempotency-replayed",
 );
 
 /// What `@upstash/redis` sends. With credentials allowed, `*` would not be a wildcard.

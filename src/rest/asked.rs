@@ -16,6 +16,8 @@ use super::reply::Encoding;
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Asked<'r> {
+    /// The path, without the prefix of the settings.
+    pub(super) path: &'r str,
     /// Behind the path's `?`, without it.
     pub(super) query: &'r str,
     /// How strings are wanted.
@@ -26,6 +28,8 @@ pub(super) struct Asked<'r> {
     authorization: Option<&'r [u8]>,
     /// What the client has seen before, here or elsewhere.
     pub(super) sync_token: Option<&'r HeaderValue>,
+    /// Names the request, so that it is run once.
+    pub(super) idempotency_key: Option<&'r [u8]>,
     /// The page that a browser asks for.
     pub(super) origin: Option<&'r HeaderValue>,
 }
@@ -42,12 +46,14 @@ pub(super) enum Format {
 impl<'r> Asked<'r> {
     /// Reads the head of a request.
     pub(super) fn of(head: &'r Parts) -> Asked<'r> {
-        let mut asked = Asked { query: head.uri.query().unwrap_or_default(), ..Asked::default() };
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let mut asked = Asked { path, query, ..Asked::default() };
         for (name, value) in &head.headers {
             match name.as_str() {
                 "authorization" => asked.authorization = Some(value.as_bytes()),
                 "upstash-sync-token" => asked.sync_token = Some(value),
                 "origin" => asked.origin = Some(value),
+                "idempotency-key" => asked.idempotency_key = Some(value.as_bytes()),
                 "upstash-encoding" if value.as_bytes().eq_ignore_ascii_case(b"base64") => {
                     asked.encoding = Encoding::Base64;
                 }
@@ -56,6 +62,16 @@ impl<'r> Asked<'r> {
             }
         }
         asked
+    }
+
+    /// Leaves out what may stand before every path.
+    pub(super) fn strip(&mut self, prefix: &str) {
+        let prefix = prefix.trim_matches('/');
+        let behind = self.path.strip_prefix('/').and_then(|path| path.strip_prefix(prefix));
+        match behind {
+            Some(behind) if behind.is_empty() || behind.starts_with('/') => self.path = behind,
+            _ => {}
+        }
     }
 
     /// The token that the request carries: that of the query, or else that of the header, with or
@@ -128,6 +144,27 @@ mod tests {
             let head = head(uri, &headers);
             let asked = Asked::of(&head).token().map(|t| String::from_utf8_lossy(&t).into_owned());
             assert_eq!(asked.as_deref(), token, "{uri} {header:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_left_out() {
+        for (path, prefix, inside) in [
+            ("/redis/get/k", "/redis", "/get/k"),
+            ("/redis/get/k", "redis/", "/get/k"),
+            ("/redis", "/redis", ""),
+            ("/redis/", "/redis", "/"),
+            ("/a/b/pipeline", "/a/b", "/pipeline"),
+            ("/rediset/k", "/redis", "/rediset/k"),
+            ("/get/k", "/redis", "/get/k"),
+            ("*", "/redis", "*"),
+        ] {
+            let uri = if path == "*" { "/x" } else { path };
+            let head = head(uri, &[]);
+            let mut asked = Asked::of(&head);
+            asked.path = path;
+            asked.strip(prefix);
+            assert_eq!(asked.path, inside, "{path} {prefix}");
         }
     }
 

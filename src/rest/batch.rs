@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Caller, Desk, most_bytes, resp_reply, stays};
+use super::caller::{Bounds, Caller, Desk, resp_reply, stays};
 use super::elsewhere;
 use super::json;
 use super::refusal::Refusal;
@@ -40,12 +40,20 @@ impl Caller {
         let commands = commands.split(&arguments);
         let mut pipeline = Pipeline::new(&commands, format);
         let (mut patience, mut before) = (Patience::default(), 0);
-        while self.desk.lock().run_some(&self.node, sender, &mut pipeline) == Progress::More {
+        loop {
+            let (progress, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let progress = desk.run_some(&self.node, sender, &mut pipeline);
+                (progress, desk.leaving())
+            };
+            if progress == Progress::Done {
+                break;
+            }
             if pipeline.next > before {
                 patience.renew();
             }
             before = pipeline.next;
-            if let Some(replies) = self.wait(&mut patience).await {
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
                 pipeline.take(&replies);
             }
         }
@@ -69,13 +77,18 @@ impl Caller {
             .map_err(Refusal::bad_request)?;
         let mut patience = Patience::default();
         loop {
-            match self.desk.lock().run_all(&self.node, sender, &argvs, encoding) {
+            let (ran, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let ran = desk.run_all(&self.node, sender, &argvs, encoding);
+                (ran, desk.leaving())
+            };
+            match ran {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
                 Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {}
             }
-            if let Some(replies) = self.wait(&mut patience).await {
-                let body = elsewhere::items(&replies, encoding)?;
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
+                let body = super::elsewhere::items(&replies, encoding)?;
                 return Ok(answer::with_body(StatusCode::OK, JSON, body.into()));
             }
         }
@@ -111,12 +124,18 @@ impl<'b> Pipeline<'b> {
     }
 
     /// Runs the next command.
-    fn step(&mut self, node: &Node, session: &mut Session, most: usize) -> Result<(), Contended> {
+    fn step(
+        &mut self,
+        node: &Node,
+        session: &mut Session,
+        bounds: Bounds,
+    ) -> Result<(), Contended> {
         let start = self.out.len();
+        let most = bounds.bytes;
         let ran = match self.format {
             Format::Json(encoding) => {
                 self.out.push(if self.out.is_empty() { b'[' } else { b',' });
-                let mut reply = JsonReply::new(&mut self.out, encoding).bounded(most);
+                let mut reply = bounds.json(JsonReply::new(&mut self.out, encoding));
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
             Format::Resp => resp_reply(&mut self.out, most, |reply| {
@@ -186,9 +205,9 @@ impl Desk {
     /// Runs commands until the pipeline is done, or others should have their turn.
     fn run_some(&mut self, node: &Node, sender: &Sender, pipeline: &mut Pipeline<'_>) -> Progress {
         let session = self.open(node, sender);
-        let most = most_bytes(session);
+        let bounds = Bounds::of(session);
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
-        while pipeline.next < end && pipeline.step(node, session, most).is_ok() {}
+        while pipeline.next < end && pipeline.step(node, session, bounds).is_ok() {}
         self.close(node);
         let done = pipeline.next == pipeline.commands.len() && pipeline.away == 0;
         if done { Progress::Done } else { Progress::More }
@@ -203,7 +222,7 @@ impl Desk {
     ) -> Result<Bytes, Fault> {
         let session = self.open(node, sender);
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        let mut reply = JsonReply::items(&mut out, encoding).bounded(most_bytes(session));
+        let mut reply = Bounds::of(session).json(JsonReply::items(&mut out, encoding));
         let ran = engine::execute_all(node, session, commands, &mut reply);
         let ran = ran.and_then(|()| Ok(stays(session, Ok(()))?));
         self.close(node);

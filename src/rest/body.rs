@@ -3,6 +3,7 @@
 //! A sender gets the time of a head to begin with, and then has to keep a pace; whoever promises
 //! a body and does not send it holds a connection for seconds and no more memory than it sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 
+use super::load::Busy;
 use super::refusal::Refusal;
 use crate::clock;
 use crate::limits::{RESERVED_ARGUMENT_BYTES, REST_BODY_PACE};
+use crate::node::Node;
 
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +30,11 @@ pub(super) struct BodyLimits {
 ///
 /// # Errors
 /// When it is too large, too slow, or broken off.
-pub(super) async fn read(mut body: Incoming, limits: BodyLimits) -> Result<Bytes, Refusal> {
+pub(super) async fn read(
+    node: &Arc<Node>,
+    mut body: Incoming,
+    limits: BodyLimits,
+) -> Result<Bytes, Refusal> {
     let announced = body.size_hint().lower();
     if announced > limits.bytes {
         return Err(refuse_large(body, limits, announced).await);
@@ -38,6 +45,9 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits) -> Result<Bytes
     if body.is_end_stream() && first.len() as u64 <= limits.bytes {
         return Ok(first);
     }
+    let most = node.config.load().rest_max_requests as usize;
+    let mut busy = Busy::new(node, most).ok_or(Refusal::BUSY)?;
+    busy.gather(first.len())?;
     let room = usize::try_from(announced).unwrap_or(usize::MAX).min(RESERVED_ARGUMENT_BYTES);
     let mut whole = Vec::with_capacity(room.max(first.len()));
     whole.extend_from_slice(&first);
@@ -47,6 +57,7 @@ pub(super) async fn read(mut body: Incoming, limits: BodyLimits) -> Result<Bytes
         if length > limits.bytes {
             return Err(refuse_large(body, limits, length).await);
         }
+        busy.gather(piece.len())?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole.into())

@@ -20,13 +20,15 @@ use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
 use super::elsewhere::SyncToken;
-use super::events::Events;
+use super::events::{Events, Subject};
+use super::once::{self, Remembered, Turn};
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
-use super::{elsewhere, health, json, path, take};
+use super::{elsewhere, health, json, limits, metrics, path};
 use crate::clients::Client;
 use crate::command::Argv;
-use crate::engine;
+use crate::config::BigIntegers;
+use crate::engine::{self, Elsewhere};
 use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
@@ -47,6 +49,8 @@ const HELD: Duration = Duration::from_millis(10);
 pub(super) struct Caller {
     pub(super) node: Arc<Node>,
     client: Arc<Client>,
+    /// Whether the connection has other requests at the same time.
+    shared: bool,
     /// Locked while a command runs, and never while something is waited for.
     pub(super) desk: Mutex<Desk>,
 }
@@ -63,17 +67,17 @@ pub(super) struct Desk {
 
 impl Caller {
     /// A client that has just connected.
-    pub(super) fn new(node: Arc<Node>, client: Arc<Client>) -> Caller {
+    pub(super) fn new(node: Arc<Node>, client: Arc<Client>, shared: bool) -> Caller {
         let session = Session::new(Arc::clone(&client), Door::Rest, &node);
         let sync = (None, HeaderValue::from_static(""));
-        Caller { node, client, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
+        Caller { node, client, shared, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
         stats::add(&self.node.stats.rest_requests, 1);
         let (head, body) = request.into_parts();
-        let asked = Asked::of(&head);
+        let asked = self.asked(&head);
         let mut answer = match self.route(&head, &asked, body).await {
             Ok(answer) => answer,
             Err(refusal) => answer::refuse(&refusal),
@@ -89,9 +93,19 @@ impl Caller {
         answer
     }
 
+    /// Reads the head of a request.
+    fn asked<'r>(&self, head: &'r Parts) -> Asked<'r> {
+        let mut asked = Asked::of(head);
+        let config = self.node.config.load();
+        if !config.rest_path_prefix.is_empty() {
+            asked.strip(&config.rest_path_prefix);
+        }
+        asked
+    }
+
     /// What needs no token, and then the rest.
     async fn route(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         asked: &Asked<'_>,
         body: Incoming,
@@ -101,7 +115,7 @@ impl Caller {
             Method::OPTIONS => return Ok(answer::empty(StatusCode::OK)),
             _ => return Err(Refusal::METHOD),
         }
-        match head.uri.path() {
+        match asked.path {
             "/health" => return Ok(health::alive()),
             "/ready" => return Ok(health::ready(&self.node)),
             _ => {}
@@ -124,34 +138,55 @@ impl Caller {
 
     /// Who asks may ask; now for what.
     async fn dispatch(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         asked: &Asked<'_>,
         body: Incoming,
         sender: &Sender,
     ) -> Result<Answer, Refusal> {
         let body = match head.method {
-            Method::POST | Method::PUT => body::read(body, self.body_limits()).await?,
+            Method::POST | Method::PUT => body::read(&self.node, body, self.body_limits()).await?,
             _ => Bytes::new(),
         };
-        match head.uri.path() {
+        if head.method != Method::HEAD {
+            let first = asked.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            if let Some(listened) = Listened::of(first) {
+                return self.listen(sender, listened, asked.path);
+            }
+        }
+        match asked.idempotency_key {
+            Some(key) if self.node.config.load().rest_idempotency_window > 0 => {
+                self.once(head, asked, body, sender, key).await
+            }
+            _ => self.run(head, asked, &body, sender).await,
+        }
+    }
+
+    /// Runs what a request asks for.
+    async fn run(
+        &self,
+        head: &Parts,
+        asked: &Asked<'_>,
+        body: &Bytes,
+        sender: &Sender,
+    ) -> Result<Answer, Refusal> {
+        match asked.path {
             "/" | "" => {
-                let arguments = json::command(&body)?;
+                let arguments = json::command(body)?;
                 let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
                 Ok(self.command(sender, &argv, asked.format()?).await)
             }
-            "/pipeline" => self.pipeline(sender, &body, asked.format()?).await,
-            "/multi-exec" => self.transaction(sender, &body, asked.encoding).await,
-            "/v1/take" => take::answer(self, sender, take::Verb::Take, head, asked, &body).await,
-            "/v1/peek" => take::answer(self, sender, take::Verb::Peek, head, asked, &body).await,
-            path if topic(path).is_some() && head.method != Method::HEAD => {
-                self.listen(sender, path)
+            "/pipeline" => self.pipeline(sender, body, asked.format()?).await,
+            "/multi-exec" => self.transaction(sender, body, asked.encoding).await,
+            "/metrics" if matches!(head.method, Method::GET | Method::HEAD) => self.metrics(sender),
+            path if let Some(verb) = limits::verb(path) => {
+                limits::answer(self, sender, verb, head, asked, body).await
             }
             path => {
                 let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
                     path::segments(path).collect();
                 if !body.is_empty() {
-                    arguments.push((&*body).into());
+                    arguments.push((&**body).into());
                 }
                 arguments.extend(path::arguments(asked.query));
                 let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
@@ -160,20 +195,70 @@ impl Caller {
         }
     }
 
-    /// Listens to what the path names. A slash in the name is the name's own.
-    fn listen(&self, sender: &Sender, path: &str) -> Result<Answer, Refusal> {
-        let Some((topic, command)) = topic(path) else { return Err(Refusal::EMPTY_COMMAND) };
-        let segments: Vec<_> = path::segments(path).skip(1).collect();
-        if segments.is_empty() {
-            let fault = Fault::arity(command);
-            return Err(refusal(fault));
+    /// Runs what a request with a key asks for, unless that was done before. It is run by a task
+    /// of its own: a client that goes must not leave half of it done.
+    #[cold]
+    async fn once(
+        self: &Arc<Self>,
+        head: &Parts,
+        asked: &Asked<'_>,
+        body: Bytes,
+        sender: &Sender,
+        key: &[u8],
+    ) -> Result<Answer, Refusal> {
+        let name = once::name(sender.name(), key)?;
+        let form = format!("{:?}", asked.format()?);
+        let query: Vec<_> = path::arguments(asked.query).collect();
+        let parts =
+            [head.method.as_str().as_bytes(), asked.path.as_bytes(), form.as_bytes(), &body];
+        let print = once::print(parts.into_iter().chain(query.iter().map(AsRef::as_ref)));
+        loop {
+            match Remembered::turn(&self.node, &name, print)? {
+                Turn::First(first) => {
+                    let (caller, head, sender) = (Arc::clone(self), head.clone(), sender.clone());
+                    let task = tokio::spawn(async move {
+                        let asked = caller.asked(&head);
+                        let answer = caller.run(&head, &asked, &body, &sender).await?;
+                        Ok(first.answered(answer).await)
+                    });
+                    return task.await.unwrap_or(Err(Refusal::BUG));
+                }
+                Turn::Known(answer) => return Ok(answer),
+                Turn::Wait(mut ended) => {
+                    let patience = self.body_limits().patience;
+                    let waited = tokio::time::timeout(patience, ended.changed()).await;
+                    waited.map_err(|_| Refusal::KEY_BUSY)?.unwrap_or_default();
+                }
+            }
         }
-        let name = segments.join(&b'/');
+    }
+
+    /// What INFO says, for Prometheus, to those who may ask for INFO.
+    fn metrics(&self, sender: &Sender) -> Result<Answer, Refusal> {
         let mut desk = self.desk.lock();
         let session = desk.open(&self.node, sender);
-        access::may_listen(&self.node, session, &[command.as_bytes(), &name]).map_err(refusal)?;
+        access::may_ask(&self.node, session, &[b"info"]).map_err(refusal)?;
+        Ok(metrics::answer(&self.node))
+    }
+
+    /// Tells what comes, as it comes: of what the path names, or every command. A slash in the
+    /// name is the name's own.
+    fn listen(&self, sender: &Sender, listened: Listened, path: &str) -> Result<Answer, Refusal> {
+        let segments: Vec<_> = path::segments(path).skip(1).collect();
+        let name = segments.join(&b'/');
+        let command = listened.command().as_bytes();
+        let (argv, subject): (&[&[u8]], _) = match listened {
+            Listened::Topic(_) if segments.is_empty() => {
+                return Err(refusal(Fault::arity(listened.command())));
+            }
+            Listened::Topic(topic) => (&[command, &name], Subject::Topic(topic, &name)),
+            Listened::Commands => (&[command], Subject::Commands),
+        };
+        let mut desk = self.desk.lock();
+        let session = desk.open(&self.node, sender);
+        access::may_ask(&self.node, session, argv).map_err(refusal)?;
         let (node, client) = (Arc::clone(&self.node), Arc::clone(&self.client));
-        Ok(answer::with_events(Events::listen(node, client, topic, &name)))
+        Ok(answer::with_events(Events::listen(node, client, self.shared, subject)))
     }
 
     /// Runs one command. A busy shard is waited for by letting others run.
@@ -183,10 +268,15 @@ impl Caller {
         }
         let mut patience = Patience::default();
         loop {
-            if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
+            let (ran, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let ran = desk.command(&self.node, sender, argv, format);
+                (ran, desk.leaving())
+            };
+            if let Ok(answer) = ran {
                 return answer;
             }
-            if let Some(replies) = self.wait(&mut patience).await {
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
                 return elsewhere::answer(&replies, format);
             }
         }
@@ -195,13 +285,14 @@ impl Caller {
     /// Lets others run before a command is tried again. One that a pause holds is tried a
     /// hundred times a second: a request over HTTP has nobody to wake it. Answers the replies, if
     /// it is the leader that has done it.
-    pub(super) async fn wait(&self, patience: &mut Patience) -> Option<Vec<u8>> {
-        let (held, leaves) = {
-            let session = &mut self.desk.lock().session;
-            (std::mem::take(&mut session.held), session.elsewhere.is_some())
-        };
-        if leaves {
-            return self.visit().await;
+    pub(super) async fn wait(
+        &self,
+        patience: &mut Patience,
+        elsewhere: Option<Elsewhere>,
+    ) -> Option<Vec<u8>> {
+        let held = std::mem::take(&mut self.desk.lock().session.held);
+        if let Some(elsewhere) = elsewhere {
+            return self.visit(elsewhere).await;
         }
         if held {
             tokio::time::sleep(HELD).await;
@@ -232,12 +323,29 @@ impl Caller {
     }
 }
 
-/// What a path has its client listen to, and the command for that.
-fn topic(path: &str) -> Option<(Topic, &'static str)> {
-    let first = path.trim_start_matches('/').split('/').next()?;
-    let topics = [("subscribe", Topic::Channel), ("psubscribe", Topic::Pattern)];
-    let found = topics.into_iter().find(|(name, _)| first.eq_ignore_ascii_case(name));
-    found.map(|(name, topic)| (topic, name))
+/// What a path has its client listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listened {
+    Topic(Topic),
+    /// Those that are run, all of them.
+    Commands,
+}
+
+impl Listened {
+    /// By the first segment of a path.
+    fn of(segment: &str) -> Option<Listened> {
+        let all = [Self::Topic(Topic::Channel), Self::Topic(Topic::Pattern), Self::Commands];
+        all.into_iter().find(|listened| segment.eq_ignore_ascii_case(listened.command()))
+    }
+
+    /// The command that does so at the other door.
+    fn command(self) -> &'static str {
+        match self {
+            Listened::Topic(Topic::Pattern) => "psubscribe",
+            Listened::Topic(_) => "subscribe",
+            Listened::Commands => "monitor",
+        }
+    }
 }
 
 fn refusal(fault: Fault) -> Refusal {
@@ -253,6 +361,12 @@ impl Desk {
     pub(super) fn close(&mut self, node: &Node) {
         node.stats.add(&mut self.session.tally);
         self.session.publish();
+    }
+
+    /// Takes what the session has for others to do. Under the lock under which it came about, or
+    /// another request of the connection would take it.
+    pub(super) fn leaving(&mut self) -> Option<Elsewhere> {
+        engine::elsewhere::take(&mut self.session)
     }
 
     /// Makes the session ready for commands of this moment.
@@ -275,13 +389,12 @@ impl Desk {
         out.clear();
         let (failed, kind) = match format {
             Format::Json(encoding) => {
-                let most = most_bytes(session);
-                let mut reply = JsonReply::new(out, encoding).bounded(most);
+                let mut reply = Bounds::of(session).json(JsonReply::new(out, encoding));
                 engine::execute(node, session, argv, &mut reply)?;
                 (reply.failed(), JSON)
             }
             Format::Resp => {
-                let most = most_bytes(session);
+                let most = Bounds::of(session).bytes;
                 resp_reply(out, most, |reply| engine::execute(node, session, argv, reply))?;
                 (out.first() == Some(&b'-'), OCTETS)
             }
@@ -316,11 +429,26 @@ pub(super) fn resp_reply(
     Ok(())
 }
 
-/// How large an answer may be: as large as what a RESP client may leave unread.
-pub(super) fn most_bytes(session: &mut Session) -> usize {
-    match session.config().client_output_buffer_limit.normal.hard {
-        0 => usize::MAX,
-        most => usize::try_from(most).unwrap_or(usize::MAX),
+/// What the settings say of answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How large one may be: as large as what a RESP client may leave unread.
+    pub(super) bytes: usize,
+    big: BigIntegers,
+}
+
+impl Bounds {
+    pub(super) fn of(session: &mut Session) -> Bounds {
+        let config = session.config();
+        let bytes = match config.client_output_buffer_limit.normal.hard {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        Bounds { bytes, big: config.rest_big_integers }
+    }
+
+    pub(super) fn json(self, reply: JsonReply<'_>) -> JsonReply<'_> {
+        reply.bounded(self.bytes).big_integers(self.big)
     }
 }
 

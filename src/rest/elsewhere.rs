@@ -18,8 +18,7 @@ use crate::session::Session;
 impl Caller {
     /// Does what the session has elsewhere; answers the replies of what has been done there.
     /// Without one the command is to be tried again.
-    pub(super) async fn visit(&self) -> Option<Vec<u8>> {
-        let elsewhere = elsewhere::take(&mut self.desk.lock().session)?;
+    pub(super) async fn visit(&self, elsewhere: Elsewhere) -> Option<Vec<u8>> {
         let done = matches!(elsewhere, Elsewhere::Errand(_));
         let visited = elsewhere::visit(&self.node, elsewhere).await;
         let replies = elsewhere::settle(&mut self.desk.lock().session, visited);

@@ -1,7 +1,7 @@
 //! The REST door: the Upstash dialect over HTTP/1.1, and rate limits over HTTP.
 //!
 //! In reading order: `connection` drives a socket, `caller` takes its requests apart and has
-//! commands run, `batch` does so for pipelines and transactions, `take` for rate limits; `events` sends messages as they come. `asked`,
+//! commands run, `batch` does so for pipelines and transactions, `limits` for rate limits; `events` sends messages as they come. `asked`,
 //! `path`, `json` and `body` read requests; `access` looks at tokens; `reply`, `answer` and
 //! `refusal` write what comes back; `health` speaks to orchestrators.
 //!
@@ -24,39 +24,19 @@ mod elsewhere;
 mod events;
 pub mod fuzz;
 pub mod health;
+mod http2;
 mod json;
+pub mod limits;
+pub mod load;
+pub mod metrics;
+mod once;
 mod path;
+mod pulse;
 mod refusal;
 pub mod reply;
-mod take;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod wire;
 
 /// What a connection is told for which there is no room.
 pub const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/json; charset=utf-8\r\ncontent-length: 51\r\nconnection: close\r\n\r\n\
 {\"error\":\"ERR max concurrent connections exceeded\"}";
-
-/// How many HTTP connections are open.
-#[derive(Debug, Default)]
-pub struct Connections(AtomicUsize);
-
-impl Connections {
-    /// A place for one more connection, unless there are `most` already.
-    pub fn take_place(self: &Arc<Self>, most: usize) -> Option<Place> {
-        let place = Place(Arc::clone(self));
-        // Counted before it is compared: the place itself takes the count back.
-        (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-/// A connection's place, given back when it ends.
-#[derive(Debug)]
-pub struct Place(Arc<Connections>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}

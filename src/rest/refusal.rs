@@ -13,6 +13,8 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     /// The text of the error; empty = no body.
     pub(super) text: Cow<'static, str>,
+    /// Seconds after which it may be tried again.
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Refusal {
@@ -33,6 +35,33 @@ impl Refusal {
     pub(super) const BROKEN_BODY: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, "ERR the body of the request cannot be read");
 
+    /// More at once than the settings allow.
+    pub(super) const BUSY: Refusal =
+        Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "ERR max concurrent requests exceeded");
+    /// An `Idempotency-Key` that is none.
+    pub(super) const KEY_INVALID: Refusal =
+        Refusal::new(StatusCode::BAD_REQUEST, "ERR Idempotency-Key must have 1 to 255 bytes");
+    /// One that has come with another request.
+    pub(super) const KEY_REUSED: Refusal = Refusal::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "ERR Idempotency-Key was used before for another request",
+    );
+    /// One whose request takes longer than the second was to wait.
+    pub(super) const KEY_BUSY: Refusal = Refusal::later(
+        StatusCode::CONFLICT,
+        "ERR a request with this Idempotency-Key is still being run",
+    );
+    /// Instead of an answer that was too large to be kept.
+    pub(super) const ANSWER_NOT_KEPT: Refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        "ERR the request with this Idempotency-Key was run, its answer was too large to be kept",
+    );
+    /// A request that a bug of ours has ended.
+    pub(super) const BUG: Refusal = Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "ERR the request ended by a bug in this server",
+    );
+
     /// Too many failed attempts from this address; the next one may come in so many milliseconds.
     pub(super) fn guessed_too_often(wait_ms: u64) -> Refusal {
         let seconds = wait_ms.div_ceil(1000);
@@ -40,17 +69,26 @@ impl Refusal {
             "ERR too many failed attempts to authenticate from this address, try again in \
              {seconds} seconds"
         );
-        Refusal { status: StatusCode::TOO_MANY_REQUESTS, text: text.into() }
+        Refusal {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            text: text.into(),
+            retry_after: Some(seconds),
+        }
     }
 
     /// A refusal with a fixed text.
     pub(super) const fn new(status: StatusCode, text: &'static str) -> Refusal {
-        Refusal { status, text: Cow::Borrowed(text) }
+        Refusal { status, text: Cow::Borrowed(text), retry_after: None }
+    }
+
+    /// Likewise, of what may be tried again in a second.
+    const fn later(status: StatusCode, text: &'static str) -> Refusal {
+        Refusal { status, text: Cow::Borrowed(text), retry_after: Some(1) }
     }
 
     /// What is wrong with the request.
     pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status: StatusCode::BAD_REQUEST, text: text.into() }
+        Refusal { status: StatusCode::BAD_REQUEST, text: text.into(), retry_after: None }
     }
 
     /// A body beyond the limit, of which `actual` bytes are announced or have come.

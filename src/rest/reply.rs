@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use smallvec::SmallVec;
 
+use crate::config::BigIntegers;
 use crate::resp::Reply;
 use crate::value::number::format_double;
 
@@ -51,6 +52,8 @@ pub struct JsonReply<'a> {
     most: usize,
     /// Where the present object begins in `out`.
     start: usize,
+    /// How integers are written that not every reader keeps exact.
+    big: BigIntegers,
 }
 
 /// Instead of an answer that outgrows its bound.
@@ -69,7 +72,14 @@ impl<'a> JsonReply<'a> {
             failed: false,
             most: usize::MAX,
             start,
+            big: BigIntegers::String,
         }
+    }
+
+    /// Says how integers are written that not every reader keeps exact.
+    #[must_use]
+    pub fn big_integers(self, big: BigIntegers) -> Self {
+        JsonReply { big, ..self }
     }
 
     /// Bounds the buffer: an object that takes it beyond `most` bytes becomes an error, and what
@@ -185,7 +195,7 @@ impl Reply for JsonReply<'_> {
         self.begin();
         let mut buffer = itoa::Buffer::new();
         let digits = buffer.format(value).as_bytes();
-        if value.unsigned_abs() > EXACT {
+        if value.unsigned_abs() > EXACT && self.big == BigIntegers::String {
             self.string(digits);
         } else {
             self.out.extend_from_slice(digits);

@@ -9,6 +9,7 @@ pub mod glob;
 pub mod hash;
 pub mod hyperloglog;
 pub mod items;
+pub mod json;
 pub mod lcs;
 pub mod limits;
 pub mod list;

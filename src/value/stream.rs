@@ -82,11 +82,6 @@ impl Stream {
 
     /// Makes it remember something else.
     pub fn set_past(&mut self, past: Past) {
-        // A node of deleted entries may lie behind; what is added next would come before it.
-        let behind = |(first, node): (&Id, &Node)| *first > past.last && node.live == 0;
-        while self.nodes.last_key_value().is_some_and(behind) {
-            self.nodes.pop_last();
-        }
         self.past = past;
     }
 
@@ -114,6 +109,7 @@ impl Stream {
     /// fits.
     pub fn add(&mut self, id: Id, pairs: &[&[u8]], limits: StreamLimits) {
         debug_assert!(id > self.past.last);
+        self.drop_deleted_behind(id);
         let tail = self.nodes.last_entry().map(btree_map::OccupiedEntry::into_mut);
         let full = tail.is_none_or(|tail| {
             let full = tail.is_full(pairs, limits);
@@ -128,6 +124,15 @@ impl Stream {
         self.append(id, pairs);
         self.past.last = id;
         self.past.added = self.past.added.saturating_add(1);
+    }
+
+    /// Drops the nodes of deleted entries that begin behind an id: since XSETID can go back,
+    /// what is added next may come before them.
+    fn drop_deleted_behind(&mut self, id: Id) {
+        let behind = |(first, node): (&Id, &Node)| *first > id && node.live == 0;
+        while self.nodes.last_key_value().is_some_and(behind) {
+            self.nodes.pop_last();
+        }
     }
 
     fn append(&mut self, id: Id, pairs: &[&[u8]]) {

@@ -81,6 +81,16 @@ impl Authority {
         own: Option<&Files>,
         protocols: &[&str],
     ) -> Secret {
+        let config = Arc::new(self.config(own, protocols));
+        let name = ServerName::try_from("localhost").expect("it is a name");
+        let connection = ClientConnection::new(config, name).expect("it is right");
+        let socket = TcpStream::connect(address).expect("somebody listens");
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("it can be set");
+        StreamOwned::new(connection, socket)
+    }
+
+    /// What a client is set up with.
+    pub(crate) fn config(&self, own: Option<&Files>, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("it is an authority");
         let builder = ClientConfig::builder().with_root_certificates(roots);
@@ -94,11 +104,7 @@ impl Authority {
             }
         };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from("localhost").expect("it is a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("it is right");
-        let socket = TcpStream::connect(address).expect("somebody listens");
-        socket.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("it can be set");
-        StreamOwned::new(connection, socket)
+        config
     }
 }
 

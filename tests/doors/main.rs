@@ -7,6 +7,7 @@ mod support;
 
 mod addresses;
 mod authority;
+mod http2;
 mod output;
 mod talk;
 mod tls;

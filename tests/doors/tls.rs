@@ -282,7 +282,7 @@ fn rest_is_answered() {
         "no",
     ];
     let _server = Server::start(Program::Eave, &options.map(str::to_owned)).expect("it starts");
-    let mut client = authority.connect_with(address, None, &["h2", "http/1.1"]);
+    let mut client = authority.connect_with(address, None, &["http/1.1"]);
     for (path, result) in [("set/k/v", "\"OK\""), ("get/k", "\"v\"")] {
         let head = format!(
             "GET /{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {REST_TOKEN}\r\n\r\n"

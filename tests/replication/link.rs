@@ -75,6 +75,24 @@ fn rate_limits_hold_on_the_replica_too() -> Outcome {
 }
 
 #[test]
+fn documents_are_the_same_on_the_replica() -> Outcome {
+    let mut leader = Node::leader()?;
+    leader.expect(r#"JSON.SET copied $ "[1,{\"a\":2.5}]""#, "OK")?;
+    let mut replica = Node::following(leader.address())?;
+    replica.catch_up(&mut leader)?;
+    leader.expect("JSON.SET streamed $ [true]", "OK")?;
+    leader.expect("JSON.ARRAPPEND streamed $ 1 2", "[3]")?;
+    leader.expect("JSON.NUMINCRBY copied $..a 0.25", "\"[2.75]\"")?;
+    leader.expect("PEXPIREAT copied 33177117420000", "1")?;
+    assert_eq!(assert_same(&mut leader, &mut replica)?.len(), 2);
+    replica.expect("JSON.GET copied $[0]", "\"[1]\"")?;
+    replica.expect("JSON.GET streamed", "\"[true,1,2]\"")?;
+    replica
+        .expect("JSON.CLEAR copied", "!READONLY You can't write against a read only replica.")?;
+    Ok(())
+}
+
+#[test]
 fn writes_are_refused_and_due_keys_are_absent() -> Outcome {
     let mut leader = Node::leader()?;
     let mut replica = Node::rejecting(leader.address())?;

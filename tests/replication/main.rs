@@ -10,8 +10,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chain;
 mod copy;
+mod failover;
 mod forward;
+mod limiter;
 mod link;
 mod pair;
 mod proxy;

@@ -30,8 +30,9 @@ fn redis_follows_eave() -> Outcome {
 }
 
 #[test]
-fn rate_limits_do_not_break_the_link_of_a_redis() -> Outcome {
+fn what_a_redis_does_not_know_does_not_break_its_link() -> Outcome {
     let mut leader = Node::leader()?;
+    leader.expect("JSON.SET document $ [1]", "OK")?;
     leader.ask("RL.TAKE limit 3/1h")?;
     leader.expect("SET a 1", "OK")?;
     let replicaof = format!("--replicaof {} {}", leader.address().ip(), leader.address().port());
@@ -39,6 +40,8 @@ fn rate_limits_do_not_break_the_link_of_a_redis() -> Outcome {
     replica.catch_up(&mut leader)?;
     leader.ask("RL.TAKE limit 3/1h")?;
     leader.ask("RL.TAKE other 3/1h")?;
+    leader.expect("JSON.SET document $[0] 2", "OK")?;
+    leader.expect("JSON.MSET another $ 2", "OK")?;
     leader.expect("SET b 2", "OK")?;
     replica.catch_up(&mut leader)?;
     replica.expect("DBSIZE", "2")?;

@@ -1,7 +1,7 @@
 //! A raw HTTP/1.1 client: what is sent is bytes, what comes back is taken apart.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
@@ -54,7 +54,11 @@ pub(crate) fn bare(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<
 
 impl Http {
     pub(crate) fn open(server: &Server) -> Http {
-        let stream = TcpStream::connect(server.rest.unwrap()).unwrap();
+        Http::at(server.rest.unwrap())
+    }
+
+    pub(crate) fn at(address: SocketAddr) -> Http {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(ANSWER_TIMEOUT)).unwrap();

@@ -11,13 +11,13 @@ use crate::support::resp::ANSWER_TIMEOUT;
 use crate::support::server::{Server, pause};
 
 /// A stream of events.
-struct Stream {
+pub(crate) struct Stream {
     stream: BufReader<TcpStream>,
-    head: String,
+    pub(crate) head: String,
 }
 
 impl Stream {
-    fn open(server: &Server, method: &str, path: &str, body: &[u8]) -> Stream {
+    pub(crate) fn open(server: &Server, method: &str, path: &str, body: &[u8]) -> Stream {
         let mut socket = TcpStream::connect(server.rest.unwrap()).unwrap();
         socket.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         let accept = "Accept: text/event-stream\r\nUpstash-Encoding: base64\r\n";
@@ -31,7 +31,7 @@ impl Stream {
     }
 
     /// The next chunk; nothing at the end.
-    fn chunk(&mut self) -> String {
+    pub(crate) fn chunk(&mut self) -> String {
         let mut length = String::new();
         self.stream.read_line(&mut length).unwrap();
         let length = usize::from_str_radix(length.trim_end(), 16).unwrap_or(0);
@@ -42,7 +42,7 @@ impl Stream {
     }
 
     /// Chunks until they end with `end`.
-    fn until(&mut self, end: &str) -> String {
+    pub(crate) fn until(&mut self, end: &str) -> String {
         let mut text = String::new();
         while !text.ends_with(end) {
             let chunk = self.chunk();

@@ -14,6 +14,10 @@ mod connections;
 mod events;
 mod forms;
 mod headers;
+mod limits;
+mod malformed;
+mod observe;
+mod once;
 mod take;
 
 use support::server::{Program, Server};

@@ -76,7 +76,9 @@ fn bad_demands_take_nothing() {
         (r#"{"key":"k","rule":"9/1h","cost":-1}"#, "ERR "),
         (r#"{"key":"k","rule":"9/1h","cost":"2"}"#, "ERR invalid request"),
         (r#"{"key":"text","rule":"9/1h"}"#, "WRONGTYPE"),
-        (r#"{"limits":[{"key":"k","rule":"9/1h"},{"key":"l","rule":"9/1h"}]}"#, "ERR several"),
+        (r#"{"limits":[{"key":"k","rule":"9/1h"},{"key":"text","rule":"9/1h"}]}"#, "WRONGTYPE"),
+        (r#"{"limits":[{"key":"k","rule":"9/1h"},{"key":"l","rule":"@nobody"}]}"#, "NORULE"),
+        (r#"{"limits":[]}"#, "ERR limits must not be empty"),
     ] {
         let response = http.post("/v1/take", demand);
         assert_eq!(response.status, 400, "{demand}");
@@ -101,4 +103,105 @@ fn no_more_than_the_limit_gets_through_at_once() {
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
     assert_eq!(admitted, 50);
+}
+
+#[test]
+fn several_limits_are_all_or_nothing() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    http.ask("GET", "/rl.rule/set/burst/2%2F1s", "", b"");
+    let two = r#"{"limits":[{"key":"a","rule":"@burst"},{"key":"a:day","rule":"3/1d","cost":2}]}"#;
+    let taken = http.post("/v1/take", two);
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let body = taken.json();
+    assert_eq!((&body["allowed"], &body["retryAfterMs"]), (&json!(true), &json!(0)));
+    assert_eq!(body["limits"][0]["remaining"], 1);
+    let second = (&body["limits"][1]["key"], &body["limits"][1]["remaining"]);
+    assert_eq!(second, (&json!("a:day"), &json!(1)));
+    let policies = taken.header("ratelimit-policy");
+    assert_eq!(policies, Some("\"burst\";q=2;w=1, \"3/1d\";q=3;w=86400"));
+    let rate = taken.header("ratelimit").unwrap_or_default();
+    assert!(rate.starts_with("\"burst\";r=1;t=") && rate.contains(", \"3/1d\";r=1;t="), "{rate}");
+    let refused = http.post("/v1/take", two);
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let body = refused.json();
+    assert_eq!(body["violated-policies"], json!(["3/1d"]));
+    assert_eq!((&body["allowed"], &body["limits"][0]["remaining"]), (&json!(false), &json!(1)));
+    assert_eq!(body["retryAfterMs"], body["limits"][1]["retryAfterMs"]);
+    assert!(refused.header("retry-after").is_some());
+    let given = http.post("/v1/give", r#"{"limits":[{"key":"a:day","rule":"3/1d","cost":2}]}"#);
+    assert_eq!((given.status, &given.json()["limits"][0]["remaining"]), (200, &json!(3)));
+    let peeked = http.post("/v1/peek", two);
+    assert_eq!((peeked.status, &peeked.json()["allowed"]), (200, &json!(true)));
+    let reset = http.post("/v1/reset", r#"{"keys":["a","a:day","other"]}"#);
+    assert!(
+        reset.json() == json!({"reset": 1}) || reset.json() == json!({"reset": 0}),
+        "{reset:?}"
+    );
+}
+
+#[test]
+fn a_hold_is_settled() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    let held = http.post("/v1/hold", r#"{"key":"k","rule":"10/1h","cost":6,"ttlMs":60000}"#);
+    assert_eq!((held.status, &held.json()["remaining"]), (200, &json!(4)), "{held:?}");
+    let id = held.json()["id"].as_str().unwrap_or_default().to_owned();
+    assert!(id.ends_with("@k"), "{id}");
+    let refused = http.post("/v1/take", r#"{"key":"k","rule":"10/1h","cost":5}"#);
+    assert_eq!(refused.status, 429);
+    let settled = http.post("/v1/settle", &json!({"id": id, "actual": 1}).to_string());
+    assert_eq!((settled.status, &settled.json()["remaining"]), (200, &json!(9)), "{settled:?}");
+    let again = http.post("/v1/settle", &json!({"id": id, "actual": 1}).to_string());
+    assert_eq!(again.status, 400);
+    assert!(again.text().contains("NOHOLD"), "{again:?}");
+    let slot = r#"{"key":"c","rule":"1/conc","ttlMs":60000,"id":"worker"}"#;
+    let held = http.post("/v1/hold", slot);
+    let policy = held.header("ratelimit-policy");
+    assert_eq!(policy, Some("\"default\";q=1;qu=\"concurrent-requests\""));
+    let two = r#"{"holds":[{"id":"worker@c","actual":1}]}"#;
+    let settled = http.post("/v1/settle", two);
+    assert_eq!((settled.status, &settled.json()["limits"][0]["remaining"]), (200, &json!(1)));
+}
+
+/// What nginx, Traefik and Caddy ask.
+#[test]
+fn the_gate_answers_proxies() {
+    let server = start(&["--rest-x-ratelimit", "delta"]);
+    let mut http = Http::open(&server);
+    http.ask("GET", "/rl.rule/set/pro/1%2F1h/DENY/bad", "", b"");
+    http.ask("GET", "/rl.list/add/bad/DENY/10.0.0.0%2F8", "", b"");
+    let mut ask = |path: &str, headers: &str| http.ask("GET", path, headers, b"");
+    let by_address = "/v1/gate/pro?key=pro:{x-real-ip}";
+    let passed = ask(by_address, "X-Real-IP: 1.2.3.4\r\n");
+    assert_eq!((passed.status, &*passed.body), (204, &b""[..]));
+    assert_eq!(passed.header("ratelimit-policy"), Some("\"pro\";q=1;w=3600"));
+    assert_eq!(passed.header("x-ratelimit-remaining"), Some("0"));
+    let refused = ask(by_address, "X-Real-IP: 1.2.3.4\r\n");
+    assert_eq!((refused.status, &refused.json()["violated-policies"]), (429, &json!(["pro"])));
+    assert!(refused.header("retry-after").is_some());
+    let other = ask(by_address, "X-Real-IP: 1.2.3.5\r\n");
+    assert_eq!(other.status, 204);
+    for (deny, status) in [("401", 401), ("403", 403), ("429", 429), ("503", 503)] {
+        let path = format!("{by_address}&deny={deny}");
+        assert_eq!(ask(&path, "X-Real-IP: 1.2.3.4\r\n").status, status);
+    }
+    let denied = ask(by_address, "X-Real-IP: 10.9.9.9\r\n");
+    assert_eq!((denied.status, &denied.json()["denied"]), (403, &json!(true)));
+    let denied = ask("/v1/gate/pro?key=all&for={x-real-ip}", "X-Real-IP: 10.9.9.9\r\n");
+    assert_eq!(denied.status, 403);
+    assert_eq!(ask("/v1/gate/5/1h?key=k&cost=5", "").status, 204);
+    assert_eq!(ask("/v1/gate/5%2F1h?key=k", "").status, 429);
+    for (path, error) in [
+        ("/v1/gate/pro", "ERR key is missing"),
+        ("/v1/gate/nobody?key=k", "NORULE"),
+        ("/v1/gate/pro?key=k&cost=x", "ERR value"),
+        ("/v1/gate/pro?key=k&deny=404", "ERR deny"),
+        ("/v1/gate/pro?key={x-nobody}", "ERR header x-nobody is missing"),
+    ] {
+        let response = ask(path, "");
+        assert_eq!(response.status, 400, "{path}");
+        let text = response.json()["error"].as_str().unwrap_or_default().to_owned();
+        assert!(text.starts_with(error), "{path}: {text}");
+    }
 }

@@ -175,14 +175,24 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     let bar = bar(family, options.commands);
     let started = process::now();
     let mut tally = Tally::default();
-    let mut found = 0;
+    let (mut found, mut crashes) = (0, 0);
     // Epochs are drawn while the servers are busy with the one before.
     let epochs = ahead(drawer, options.seed);
     for epoch in epochs {
         let trial = Trial { resp3: epoch.resp3, batch, swap: true };
-        if let Some(difference) = one_epoch(&mut pair, &epoch, trial, &mut tally)? {
-            bar.suspend(|| report(family, &mut pair, &epoch, trial, &difference))?;
-            found += 1;
+        match one_epoch(&mut pair, &epoch, trial, &mut tally) {
+            Ok(None) => {}
+            // What redis-server dies of is its own mistake: the rest of the epoch has no oracle.
+            Ok(Some(Difference { redis: None, eave: Some(_), .. })) | Err(_)
+                if pair.redis.has_crashed()? =>
+            {
+                crashes += 1;
+            }
+            Ok(Some(difference)) => {
+                bar.suspend(|| report(family, &mut pair, &epoch, trial, &difference))?;
+                found += 1;
+            }
+            Err(error) => return Err(error),
         }
         bar.set_position(tally.sent);
         if tally.sent >= options.commands || found >= options.differences {
@@ -192,6 +202,9 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     println!("{}", summary(family, options.seed, &tally, seconds, found));
+    if crashes > 0 {
+        println!("redis-server crashed in {crashes} epochs, whose rest was left out");
+    }
     if options.tally {
         print!("{}", table(&tally));
     }

@@ -1,7 +1,7 @@
 //! The README's snippets, run against a live server so that they stay true.
 //!
-//! Taken are the first ` ```ts ` block, the first ` ```python ` block, and every block
-//! whose info string is `sh test`. The ports 6379 and 8079 on `127.0.0.1` or `localhost`
+//! Taken are every ` ```ts ` block, the first ` ```python ` block, and every block whose
+//! info string is `sh test`. The ports 6379 and 8079 on `127.0.0.1` or `localhost`
 //! are replaced by those of the server, the token is in `EAVE_REST_TOKEN`, `TOKEN` and
 //! the variables that `Redis.fromEnv()` reads, and a literal `<token>` is replaced by it.
 //! A snippet fails when it ends with another status than 0, or when a line that it
@@ -85,7 +85,7 @@ fn snippets(readme: &str) -> Vec<Snippet> {
             lines.by_ref().map(|(line, _)| line).take_while(|line| line.trim_end() != "```");
         let text = block.map(|line| format!("{line}\n")).collect();
         let first = !found.iter().any(|snippet| snippet.language == language);
-        if first || language == Language::Shell {
+        if first || language != Language::Python {
             let name = format!("README.md line {number} ({language:?})");
             found.push(Snippet { name, language, text });
         }
@@ -190,11 +190,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_a_language_and_every_marked_shell_block_are_taken() {
+    fn what_is_marked_and_the_first_of_python_are_taken() {
         let readme = "# A\n```sh\nno\n```\n```ts\nlet a: number;\n```\n```ts\nsecond\n```\n\
-                      ```sh test\none\n```\n```json\n{}\n```\n```sh test\ntwo\n```\n";
+                      ```sh test\none\n```\n```json\n{}\n```\n```sh test\ntwo\n```\n\
+                      ```python\nthree\n```\n```python\nno\n```\n";
         let texts: Vec<String> = snippets(readme).into_iter().map(|s| s.text).collect();
-        assert_eq!(texts, ["let a: number;\n", "one\n", "two\n"]);
+        assert_eq!(texts, ["let a: number;\n", "second\n", "one\n", "two\n", "three\n"]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
-use eave_ratelimit::{Change, Decision, Outcome, Rule, give, peek, take, validate};
+use eave_ratelimit::{
+    Change, Decision, Hold, Outcome, Rule, give, hold, peek, settle, take, validate,
+};
 use proptest::prelude::*;
 
 /// A key of a store: the state, replaced as the changes say, never expired.
@@ -32,6 +34,23 @@ impl Key {
 
     pub(crate) fn peek(&self, rule: &Rule, cost: u64, now: u64) -> Decision {
         peek(&self.state, rule, cost, now).expect("own state")
+    }
+
+    pub(crate) fn hold(&mut self, rule: &Rule, asked: &Hold<'_>, now: u64) -> Decision {
+        let outcome = hold(&self.state, rule, asked, now, &mut self.next).expect("own state");
+        assert_eq!(outcome.decision.allowed, outcome.change != Change::Keep);
+        self.apply(outcome, now)
+    }
+
+    pub(crate) fn settle(
+        &mut self,
+        rule: &Rule,
+        id: &[u8],
+        actual: u64,
+        now: u64,
+    ) -> Option<Decision> {
+        let outcome = settle(&self.state, rule, id, actual, now, &mut self.next).expect("own");
+        outcome.map(|outcome| self.apply(outcome, now))
     }
 
     fn apply(&mut self, outcome: Outcome, now: u64) -> Decision {

@@ -93,7 +93,7 @@ impl LeaderNode {
                 let cut = Snapshot::Cut { data: self.data.clone() };
                 self.snapshots.insert(snapshot, cut);
                 let mark = EofMark::from_random(rng.twenty());
-                Event::SnapshotCut { snapshot, offset: self.log.offset(), mark }
+                Event::SnapshotCut { snapshot, position: self.log.position(), mark }
             };
             self.step(event, now_ms, rng, tally);
         }
@@ -120,7 +120,7 @@ impl LeaderNode {
             match Request::parse(&argv) {
                 None if argv.is_empty() => self.step(Event::Heartbeat(id), now_ms, rng, tally),
                 None => self.reply(id, b"+PONG\r\n"),
-                Some(Ok(Request::Psync(_))) if busy => {
+                Some(Ok(Request::Psync { .. })) if busy => {
                     *tally.entry("leader busy").or_default() += 1;
                     self.reply(id, b"-LOADING Eave is loading the dataset in memory\r\n");
                 }

@@ -164,6 +164,32 @@ fn the_log_has_states_of_limits() {
 }
 
 #[test]
+fn the_log_has_what_changes_documents_as_it_was_sent() {
+    let bench = Bench::new();
+    for (now, line, logged) in [
+        (1, "JSON.SET k $ {\"a\":[1]}", &["JSON.SET k $ {\"a\":[1]}"][..]),
+        (1, "JSON.SET k $.b 1 XX", &[]),
+        (1, "JSON.SET k $.b.c 1", &[]),
+        (1, "JSON.NUMINCRBY k $.a[0] 1.5", &["JSON.NUMINCRBY k $.a[0] 1.5"]),
+        (1, "JSON.NUMINCRBY k $.a 1", &[]),
+        (1, "JSON.ARRAPPEND k $..a 1 2", &["JSON.ARRAPPEND k $..a 1 2"]),
+        (1, "JSON.ARRTRIM k $.a 0 9", &[]),
+        (1, "JSON.CLEAR k $.none", &[]),
+        (1, "JSON.MERGE k $.none null", &[]),
+        (1, "JSON.DEL k $.none", &[]),
+        (1, "JSON.DEL k", &["JSON.DEL k"]),
+        (1, "JSON.SET k $ 1", &["JSON.SET k $ 1"]),
+        (1, "PEXPIRE k 5", &["PEXPIREAT k 6"]),
+        (6, "JSON.SET k $ 2", &["DEL k", "JSON.SET k $ 2"]),
+        (6, "JSON.MSET a $ 1 b $ 2", &["JSON.MSET a $ 1 b $ 2"]),
+        (6, "PEXPIRE k 5", &["PEXPIREAT k 11"]),
+        (11, "JSON.MERGE k $ 3", &["DEL k", "JSON.MERGE k $ 3"]),
+    ] {
+        assert_eq!(bench.effects(now, line), logged, "{line}");
+    }
+}
+
+#[test]
 fn the_log_has_what_came_of_streams() {
     let bench = Bench::new();
     for (now, line, logged) in [

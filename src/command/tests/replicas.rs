@@ -128,7 +128,12 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("RL.GIVE {k} 20/15ms {}", n.abs())),
         (key(), key()).prop_map(|(k, l)| format!("RL.RESET {k} {l}")),
     ];
-    let line = prop_oneof![3 => line, 2 => stream_command(), 2 => storing_command()];
+    let line = prop_oneof![
+        3 => line,
+        2 => stream_command(),
+        2 => storing_command(),
+        1 => documents::command(),
+    ];
     line.prop_map(|line: String| line.split(' ').map(str::to_owned).collect())
 }
 

@@ -9,6 +9,7 @@ pub(super) const TAG_HASH: u8 = 3;
 pub(super) const TAG_LIST: u8 = 4;
 pub(super) const TAG_SET: u8 = 5;
 pub(super) const TAG_SORTED_SET: u8 = 6;
+pub(super) const TAG_JSON: u8 = 7;
 /// The bits that say which kind it is.
 pub(super) const TAG_KIND: u8 = 0x0f;
 /// Elements of the collection expire.

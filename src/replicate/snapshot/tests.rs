@@ -3,9 +3,10 @@
 use super::*;
 use crate::keyspace::usage::Scale;
 use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
-use crate::rdb::{Item, LimiterState, Limits, Reader};
+use crate::rdb::{Item, JsonText, LimiterState, Limits, Reader};
 use crate::replicate::load::Loader;
 use crate::value::hash::{Hash, HashLimits, Lifetime};
+use crate::value::json;
 use crate::value::limits::Limits as Encodings;
 use crate::value::list::{List, ListLimits, ListRef};
 use crate::value::set::{Set, SetLimits};
@@ -25,6 +26,11 @@ fn state() -> Vec<u8> {
 /// The elements of a list.
 fn elements(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("element {n}"))
+}
+
+/// A JSON document, as it is kept.
+fn document() -> Vec<u8> {
+    json::parse(br#"{"b":[1,2.5,"text",null],"a":{"":18446744073709551615}}"#).unwrap()
 }
 
 /// A keyspace with one key of each kind in database 2.
@@ -49,6 +55,7 @@ fn keyspace() -> Keyspace {
         Entry::collection(b"integers", Set::from_members(["3", "1"], sets), NEVER),
         Entry::collection(b"members", Set::from_members(["1", "a"], sets), NEVER),
         Entry::rate_limit(b"limit", &state(), 1_900_000_000_001),
+        Entry::json(b"document", &document(), 1_900_000_000_003),
         Entry::collection(b"list", List::from_texts(elements(3), ListLimits::default()), NEVER),
         Entry::collection(b"chain", List::from_texts(elements(200), ListLimits::default()), NEVER),
     ] {
@@ -104,7 +111,7 @@ fn an_eave_gets_every_kind_of_value() {
             loader.feed(bytes).unwrap();
         }
         let copy = Keyspace::new(3);
-        copy.replace(&mut loader.finish().unwrap().0, || {}).unwrap();
+        copy.replace(&mut loader.finish().unwrap().staged, || {}).unwrap();
         assert_eq!(copy.count(2), keyspace().count(2));
         let number = entry(&copy, "number").unwrap();
         assert_eq!(number.as_string(), Some(StrRef::Integer(i64::MIN)));
@@ -135,6 +142,9 @@ fn an_eave_gets_every_kind_of_value() {
         }
         let limit = entry(&copy, "limit").unwrap();
         assert_eq!(limit.as_rate_limit(), Some(state().as_slice()));
+        let json = entry(&copy, "document").unwrap();
+        assert_eq!(json.as_json(), Some(document().as_slice()));
+        assert_eq!(json.expires_at(), 1_900_000_000_003);
         let (list, chain) = (entry(&copy, "list").unwrap(), entry(&copy, "chain").unwrap());
         assert!(matches!(list.as_list(), Some(ListRef::Small(_))));
         for (list, count) in [(list, 3), (chain, 200)] {
@@ -162,7 +172,7 @@ fn the_uses_of_keys_go_with_them() {
         let mut loader = Loader::new(3, Encodings::default());
         loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
         let copy = Keyspace::new(3);
-        copy.replace(&mut loader.finish().unwrap().0, || {}).unwrap();
+        copy.replace(&mut loader.finish().unwrap().staged, || {}).unwrap();
         let place = Place::of(b"k");
         let wanted = Wanted { db: 2, shard: place.shard, access: Access::Shared };
         let locks = LockSet::one(&copy, wanted).unwrap();
@@ -182,6 +192,18 @@ fn a_rate_limit_that_nobody_wrote_is_refused() {
         let mut writer = Writer::new(&mut bytes, Compression::None);
         writer.header();
         writer.key(b"limit", &KeyMeta::default(), LimiterState(state));
+        let mut loader = Loader::new(1, Encodings::default());
+        assert!(loader.feed(&bytes).is_err());
+    }
+}
+
+#[test]
+fn a_document_that_does_not_read_is_refused() {
+    for text in [b"".as_slice(), b"{", b"\"\xff\"", &[b'['; 1000]] {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, Compression::None);
+        writer.header();
+        writer.key(b"document", &KeyMeta::default(), JsonText(text));
         let mut loader = Loader::new(1, Encodings::default());
         assert!(loader.feed(&bytes).is_err());
     }

@@ -96,14 +96,38 @@ impl Side {
         Ok(Self { binary: binary.to_path_buf(), log, server, stream, read: Vec::new() })
     }
 
-    /// A new connection, and a new server where the old one has ended.
-    fn renew(&mut self) -> Result<()> {
-        if self.server.child.try_wait()?.is_some() {
-            self.server = Server::start(&self.binary, &self.log)?;
+    /// A new connection of this protocol, and a new server where the old one has ended. One
+    /// that has crashed takes its time to write a report: until it has ended, it may accept
+    /// connections or refuse them, but does not answer.
+    fn renew(&mut self, resp3: bool) -> Result<()> {
+        let version = if resp3 { "3" } else { "2" };
+        for _ in 0..100 {
+            if self.server.child.try_wait()?.is_some() {
+                self.server = Server::start(&self.binary, &self.log)?;
+            }
+            self.read.clear();
+            if let Ok(stream) = connect(self.server.port) {
+                self.stream = stream;
+                match self.ask(&["HELLO", version])? {
+                    Reply::Map(_) | Reply::Array(_) => return Ok(()),
+                    Reply::Silence(_) => {}
+                    other => bail!("{} refuses HELLO: {other:?}", self.name()),
+                }
+            }
+            process::pause(Duration::from_millis(100));
         }
-        self.stream = connect(self.server.port)?;
-        self.read.clear();
-        Ok(())
+        bail!("{} does not answer", self.name())
+    }
+
+    /// Whether the server has ended, or does so within some seconds.
+    pub(super) fn has_crashed(&mut self) -> Result<bool> {
+        for _ in 0..50 {
+            if self.server.child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            process::pause(Duration::from_millis(100));
+        }
+        Ok(false)
     }
 
     /// Sends bytes; a server that has gone is noticed when its reply is read.
@@ -216,10 +240,7 @@ impl Pair {
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
         self.past = Past::default();
         for side in [&mut self.redis, &mut self.eave] {
-            side.renew()?;
-            if resp3 && !matches!(side.ask(&["HELLO", "3"])?, Reply::Map(_)) {
-                bail!("{} does not speak RESP3", side.name());
-            }
+            side.renew(resp3)?;
         }
         self.empty()
     }

@@ -1,0 +1,243 @@
+//! What INFO says, as Prometheus reads it: names by its conventions, seconds and bytes.
+//!
+//! Nothing is counted or computed here. INFO's lines are the source, and the table says which of
+//! them is which metric; a test holds that each line it names exists. What INFO shows of each
+//! command, kind of error and database gets labels.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::info;
+use crate::node::Node;
+
+/// What a value does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+use Kind::{Counter, Gauge};
+
+/// A metric: its name, INFO's name, what INFO's value is divided by, its kind, what it tells.
+type Row = (&'static str, &'static str, f64, Kind, &'static str);
+
+const TABLE: &[Row] = &[
+    ("eave_uptime_seconds", "uptime_in_seconds", 1.0, Gauge, "Time since the start"),
+    ("eave_connected_clients", "connected_clients", 1.0, Gauge, "Clients of both doors"),
+    ("eave_max_clients", "maxclients", 1.0, Gauge, "Clients that may be connected"),
+    ("eave_blocked_clients", "blocked_clients", 1.0, Gauge, "Clients that wait for keys"),
+    ("eave_tracking_clients", "tracking_clients", 1.0, Gauge, "Clients that keep copies"),
+    ("eave_monitoring_clients", "monitoring_clients", 1.0, Gauge, "Clients that watch by MONITOR"),
+    ("eave_memory_used_bytes", "used_memory", 1.0, Gauge, "Bytes in use"),
+    (
+        "eave_memory_resident_bytes",
+        "used_memory_rss",
+        1.0,
+        Gauge,
+        "Bytes that the system has given",
+    ),
+    ("eave_memory_peak_bytes", "used_memory_peak", 1.0, Gauge, "The most bytes ever in use"),
+    ("eave_memory_max_bytes", "maxmemory", 1.0, Gauge, "Bytes that may be in use; 0 = any number"),
+    ("eave_memory_clients_bytes", "mem_clients_normal", 1.0, Gauge, "Bytes of clients"),
+    ("eave_memory_fragmentation_ratio", "mem_fragmentation_ratio", 1.0, Gauge, "Resident to used"),
+    ("eave_loading", "loading", 1.0, Gauge, "Whether a full copy is being read"),
+    ("eave_connections_total", "total_connections_received", 1.0, Counter, "Connections"),
+    (
+        "eave_rejected_connections_total",
+        "rejected_connections",
+        1.0,
+        Counter,
+        "Refused connections",
+    ),
+    ("eave_commands_processed_total", "total_commands_processed", 1.0, Counter, "Commands run"),
+    ("eave_error_replies_total", "total_error_replies", 1.0, Counter, "Commands that failed"),
+    ("eave_net_input_bytes_total", "total_net_input_bytes", 1.0, Counter, "Bytes from clients"),
+    ("eave_net_output_bytes_total", "total_net_output_bytes", 1.0, Counter, "Bytes to clients"),
+    ("eave_expired_keys_total", "expired_keys", 1.0, Counter, "Keys removed because they were due"),
+    ("eave_evicted_keys_total", "evicted_keys", 1.0, Counter, "Keys removed to make room"),
+    ("eave_evicted_clients_total", "evicted_clients", 1.0, Counter, "Clients cut to make room"),
+    ("eave_keyspace_hits_total", "keyspace_hits", 1.0, Counter, "Reads that found their key"),
+    ("eave_keyspace_misses_total", "keyspace_misses", 1.0, Counter, "Reads that did not"),
+    ("eave_pubsub_channels", "pubsub_channels", 1.0, Gauge, "Channels with listeners"),
+    ("eave_pubsub_patterns", "pubsub_patterns", 1.0, Gauge, "Patterns with listeners"),
+    (
+        "eave_output_limit_disconnections_total",
+        "client_output_buffer_limit_disconnections",
+        1.0,
+        Counter,
+        "Clients cut because they did not take their replies",
+    ),
+    (
+        "eave_auth_failures_total",
+        "acl_access_denied_auth",
+        1.0,
+        Counter,
+        "Wrong passwords and tokens",
+    ),
+    ("eave_rest_requests_total", "rest_requests", 1.0, Counter, "HTTP requests"),
+    ("eave_rest_connections", "rest_connections", 1.0, Gauge, "HTTP connections"),
+    ("eave_rest_requests_waiting", "rest_requests_waiting", 1.0, Gauge, "Requests under way"),
+    ("eave_rest_gathered_bytes", "rest_gathered_bytes", 1.0, Gauge, "Bytes of bodies in part"),
+    ("eave_rest_idempotent_answers", "rest_idempotent_answers", 1.0, Gauge, "Answers kept"),
+    ("eave_rest_idempotent_bytes", "rest_idempotent_bytes", 1.0, Gauge, "Bytes of those"),
+    ("eave_ratelimit_allowed_total", "ratelimit_allowed", 1.0, Counter, "Admitted by limits"),
+    ("eave_ratelimit_refused_total", "ratelimit_refused", 1.0, Counter, "Refused by limits"),
+    (
+        "eave_connection_panics_total",
+        "connection_panics",
+        1.0,
+        Counter,
+        "Connections ended by bugs",
+    ),
+    ("eave_connected_replicas", "connected_slaves", 1.0, Gauge, "Replicas that follow"),
+    ("eave_replication_offset_bytes", "master_repl_offset", 1.0, Counter, "How far the log is"),
+    ("eave_replication_full_syncs_total", "sync_full", 1.0, Counter, "Full copies sent"),
+    (
+        "eave_replication_partial_syncs_total",
+        "sync_partial_ok",
+        1.0,
+        Counter,
+        "Replicas that went on where they were",
+    ),
+    ("eave_cpu_system_seconds_total", "used_cpu_sys", 1.0, Counter, "Time in the system"),
+    ("eave_cpu_user_seconds_total", "used_cpu_user", 1.0, Counter, "Time in the process"),
+];
+
+/// What is shown of each of many: the metric, the field of INFO's line, what it is divided by,
+/// its kind, what it tells.
+type Field = (&'static str, &'static str, f64, Kind, &'static str);
+
+/// Of each command. INFO has microseconds.
+const COMMANDS: &[Field] = &[
+    ("eave_command_calls_total", "calls", 1.0, Counter, "Calls of each command"),
+    ("eave_command_seconds_total", "usec", 1e6, Counter, "Time of each command"),
+    ("eave_command_rejected_total", "rejected_calls", 1.0, Counter, "Calls refused before"),
+    ("eave_command_failed_total", "failed_calls", 1.0, Counter, "Calls that failed"),
+];
+
+/// Of each kind of error.
+const ERRORS: &[Field] = &[("eave_errors_total", "count", 1.0, Counter, "Errors of each code")];
+
+/// Of each database.
+const DATABASES: &[Field] = &[
+    ("eave_keys", "keys", 1.0, Gauge, "Keys of each database"),
+    ("eave_expiring_keys", "expires", 1.0, Gauge, "Those with an expiry"),
+];
+
+/// All metrics as text.
+pub fn text(node: &Node) -> String {
+    let info = info::text(node, &[b"everything"]);
+    let lines: Vec<(&str, &str)> = info.lines().filter_map(|line| line.split_once(':')).collect();
+    let values: HashMap<&str, &str> = lines.iter().copied().collect();
+    let mut text = String::with_capacity(16 * 1024);
+    let version = values.get("eave_version").copied().unwrap_or_default();
+    let role = values.get("role").copied().unwrap_or_default();
+    head(&mut text, "eave_info", Gauge, "What runs");
+    let _ = writeln!(text, "eave_info{{version=\"{version}\",role=\"{role}\"}} 1");
+    for (name, source, divisor, kind, help) in TABLE {
+        if let Some(value) = values.get(source).and_then(|value| number(value, *divisor)) {
+            head(&mut text, name, *kind, help);
+            let _ = writeln!(text, "{name} {value}");
+        }
+    }
+    // On a leader INFO has no such line.
+    if let Some(up) = values.get("master_link_status") {
+        head(&mut text, "eave_replication_link_up", Gauge, "Whether the link to the leader stands");
+        let _ = writeln!(text, "eave_replication_link_up {}", u8::from(*up == "up"));
+    }
+    labelled(&mut text, &lines, "cmdstat_", "command", COMMANDS);
+    labelled(&mut text, &lines, "errorstat_", "code", ERRORS);
+    let databases: Vec<_> = lines
+        .iter()
+        .copied()
+        .filter(|(name, _)| name.strip_prefix("db").is_some_and(|db| db.parse::<u32>().is_ok()))
+        .collect();
+    labelled(&mut text, &databases, "db", "db", DATABASES);
+    text
+}
+
+/// What stands before the values of a metric.
+fn head(text: &mut String, name: &str, kind: Kind, help: &str) {
+    let kind = if kind == Counter { "counter" } else { "gauge" };
+    // Writing to a String does not fail.
+    let _ = write!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}\n");
+}
+
+/// Writes the metrics of lines such as `cmdstat_get:calls=1,usec=2`.
+fn labelled(
+    text: &mut String,
+    lines: &[(&str, &str)],
+    prefix: &str,
+    label: &str,
+    fields: &[Field],
+) {
+    for (name, source, divisor, kind, help) in fields {
+        let mut begun = false;
+        for (line, value) in lines {
+            let Some(of) = line.strip_prefix(prefix) else { continue };
+            let field = value.split(',').filter_map(|pair| pair.split_once('='));
+            let value = field.clone().find(|(field, _)| field == source);
+            let Some(value) = value.and_then(|(_, value)| number(value, *divisor)) else {
+                continue;
+            };
+            if !std::mem::replace(&mut begun, true) {
+                head(text, name, *kind, help);
+            }
+            let of = of.replace('\\', "\\\\").replace('"', "\\\"");
+            let _ = writeln!(text, "{name}{{{label}=\"{of}\"}} {value}");
+        }
+    }
+}
+
+/// A value of INFO as a number, divided.
+fn number(value: &str, divisor: f64) -> Option<String> {
+    if divisor == 1.0 {
+        return value.parse::<f64>().is_ok().then(|| value.to_owned());
+    }
+    value.parse::<f64>().ok().map(|value| (value / divisor).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn every_row_has_its_line_in_info() {
+        let node = Node::new(Config::default());
+        let text = text(&node);
+        for (name, source, ..) in TABLE {
+            let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+            let value = line.and_then(|line| line.split(' ').nth(1));
+            let value = value.and_then(|value| value.parse::<f64>().ok());
+            assert!(value.is_some(), "{name}: INFO has no number called {source}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let all = TABLE.iter().chain(COMMANDS).chain(ERRORS).chain(DATABASES);
+        let mut seen = std::collections::HashSet::new();
+        for (name, _, _, kind, help) in all {
+            assert!(seen.insert(name), "{name} is there twice");
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(name.starts_with("eave_") && name.bytes().all(plain), "{name}");
+            let is_offset = *name == "eave_replication_offset_bytes";
+            assert_eq!(name.ends_with("_total") || is_offset, *kind == Counter, "{name}");
+            assert!(!help.ends_with('.') && !help.contains('\n'), "{name}");
+        }
+    }
+
+    #[test]
+    fn lines_of_many_get_labels() {
+        let lines = [("cmdstat_get", "calls=3,usec=2500000,usec_per_call=1.00"), ("other", "1")];
+        let mut text = String::new();
+        labelled(&mut text, &lines, "cmdstat_", "command", COMMANDS);
+        assert!(text.contains("\neave_command_calls_total{command=\"get\"} 3\n"), "{text}");
+        assert!(text.contains("\neave_command_seconds_total{command=\"get\"} 2.5\n"), "{text}");
+        assert!(!text.contains("failed"), "{text}");
+    }
+}

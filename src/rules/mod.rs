@@ -1,0 +1,470 @@
+//! Named rules: what `@pro` means, whom it lets pass or turns away, and what came of it.
+//!
+//! A name stands for a rule that can be changed while the server runs, with other rules for single
+//! identifiers. The table of names is replaced as a whole when it changes; who takes from a limit keeps
+//! what a name meant and compares one number with the table's, so a named rule costs no lock.
+//! Rules and lists are no keys: FLUSHALL leaves them, as it leaves functions. They are in the log as the
+//! commands that made them, and in full copies as facts about the file (`carry`).
+//!
+//! An identifier is what a request says behind FOR, or else its key, or what follows the rule's
+//! name and a colon in its key: under `@pro` both `pro:alice` and `alice` are Alice.
+//!
+//! Left out on purpose: keeping rules on a disk, which Eave does with nothing, and counts over
+//! regions, whose place is the option REGIONS.
+
+pub mod carry;
+pub mod list;
+mod network;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use eave_ratelimit::Rule;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use self::list::{List, Side};
+use self::stats::RuleStats;
+use crate::fault::Fault;
+use crate::limits::{NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
+
+/// The time of what never ends.
+pub const FOREVER: u64 = u64::MAX;
+
+/// What a name or an identifier has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// How much may pass.
+    pub rule: Rule,
+    /// The list whose denied values are turned away.
+    pub deny: Option<Box<[u8]>>,
+    /// The list whose allowed values pass without being counted.
+    pub allow: Option<Box<[u8]>>,
+    /// When it is over, in unix milliseconds, or `FOREVER`.
+    pub expires_at: u64,
+}
+
+/// A rule with a name.
+#[derive(Debug)]
+pub struct Named {
+    /// The name, without the `@`.
+    pub name: Box<[u8]>,
+    /// What it means.
+    pub spec: Spec,
+    /// Other rules, by identifier: what outlives a change of the rule itself.
+    pub overrides: Arc<Overrides>,
+    /// What came of it.
+    pub stats: Arc<RuleStats>,
+}
+
+/// Rules for single identifiers.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// How many, so that a rule without any takes no lock.
+    count: AtomicUsize,
+    rules: RwLock<HashMap<Box<[u8]>, (Rule, u64)>>,
+}
+
+/// All names and lists at one time.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    rules: HashMap<Box<[u8]>, Arc<Named>>,
+    lists: HashMap<Box<[u8]>, Arc<List>>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Rules {
+    table: ArcSwap<Table>,
+    /// Changes whenever the table does; no two tables of a process have the same.
+    generation: AtomicU64,
+    changing: Mutex<()>,
+}
+
+/// The next generation of a table: of whatever node, since threads remember names of all.
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            table: ArcSwap::default(),
+            generation: AtomicU64::new(next_generation()),
+            changing: Mutex::default(),
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// This rule decides.
+    Rule(Rule),
+    /// It passes, and is not counted.
+    Pass(Rule),
+    /// It is turned away.
+    Deny(Rule),
+}
+
+/// What an argument means that stands where a rule is expected.
+#[derive(Debug)]
+pub struct Known {
+    token: Vec<u8>,
+    rule: Rule,
+    /// Of a name: what it stands for, in which generation.
+    named: Option<(Arc<Named>, u64)>,
+}
+
+/// Arguments whose meaning a thread remembers.
+const REMEMBERED: usize = 8;
+
+thread_local! {
+    static KNOWN: RefCell<[Option<Known>; REMEMBERED]> = const { RefCell::new([const { None }; REMEMBERED]) };
+}
+
+fn slot_of(token: &[u8]) -> usize {
+    let [first, .., last] = token else { return token.len() };
+    let middle = token[token.len() / 2];
+    let mix = usize::from(*first) * 31 + usize::from(*last) * 7 + usize::from(middle);
+    (mix + token.len()) % REMEMBERED
+}
+
+impl Rules {
+    /// Runs `judge` with what an argument means.
+    ///
+    /// # Errors
+    /// `ERR invalid rule '<token>': <why>`, `NORULE` for a name that there is not, and what
+    /// `judge` answers.
+    #[inline]
+    pub fn with<R>(
+        &self,
+        token: &[u8],
+        now: u64,
+        judge: impl FnOnce(&Known) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        // Callers mostly ask by few rules again and again; parsing one costs more than deciding.
+        let slot = slot_of(token) % REMEMBERED;
+        let found = KNOWN.with_borrow_mut(|known| known[slot].take());
+        let known = match found {
+            Some(known) if known.token == token && self.is_current(&known, now) => known,
+            _ => self.look_up(token, now)?,
+        };
+        let result = judge(&known);
+        KNOWN.with_borrow_mut(|all| all[slot] = Some(known));
+        result
+    }
+
+    #[inline]
+    fn is_current(&self, known: &Known, now: u64) -> bool {
+        known.named.as_ref().is_none_or(|(named, generation)| {
+            *generation == self.generation.load(Ordering::Acquire) && named.spec.expires_at > now
+        })
+    }
+
+    #[cold]
+    fn look_up(&self, token: &[u8], now: u64) -> Result<Known, Fault> {
+        let Some(name) = token.strip_prefix(b"@") else {
+            let rule = Rule::parse(token).map_err(|error| {
+                Fault::text(format!("ERR invalid rule {}: {error}", shown(token)))
+            })?;
+            return Ok(Known { token: token.to_vec(), rule, named: None });
+        };
+        // Read before the table: what is older than its number is looked up once more.
+        let generation = self.generation.load(Ordering::Acquire);
+        let named = self.get(name, now)?;
+        Ok(Known { token: token.to_vec(), rule: named.spec.rule, named: Some((named, generation)) })
+    }
+
+    /// The rule of a name.
+    ///
+    /// # Errors
+    /// `NORULE` if there is none, or its time is over.
+    pub fn get(&self, name: &[u8], now: u64) -> Result<Arc<Named>, Fault> {
+        let table = self.table.load();
+        let named = table.rules.get(name).filter(|named| named.spec.expires_at > now);
+        named.cloned().ok_or_else(|| no_rule(name))
+    }
+
+    /// Every rule of which the time is not over, by name.
+    pub fn all(&self, now: u64) -> Vec<Arc<Named>> {
+        let table = self.table.load();
+        let live = table.rules.values().filter(|named| named.spec.expires_at > now);
+        let mut rules: Vec<_> = live.cloned().collect();
+        rules.sort_by(|a, b| a.name.cmp(&b.name));
+        rules
+    }
+
+    /// The list of a name.
+    pub fn list(&self, name: &[u8]) -> Option<Arc<List>> {
+        self.table.load().lists.get(name).cloned()
+    }
+
+    /// Begins a change.
+    pub fn change(&self) -> Change<'_> {
+        Change { rules: self, _changing: self.changing.lock() }
+    }
+
+    /// Takes over what another registry has: a full copy's.
+    pub fn replace(&self, other: &Rules) {
+        let _changing = self.changing.lock();
+        self.publish(Table::clone(&other.table.load()));
+    }
+
+    fn publish(&self, table: Table) {
+        self.table.store(Arc::new(table));
+        self.generation.store(next_generation(), Ordering::Release);
+    }
+
+    fn is_listed(&self, list: Option<&[u8]>, side: Side, id: &[u8], now: u64) -> bool {
+        let Some(name) = list else { return false };
+        let table = self.table.load();
+        table.lists.get(name).is_some_and(|list| list.has(side, id, now))
+    }
+}
+
+/// No rule of that name.
+#[cold]
+pub fn no_rule(name: &[u8]) -> Fault {
+    Fault::text(format!("NORULE no rule named {}", shown(name)))
+}
+
+/// Bytes of a rule or a name that an error shows.
+const SHOWN_BYTES: usize = 64;
+
+/// Errors are lines of text, and a token is any bytes.
+fn shown(token: &[u8]) -> String {
+    let cut = if token.len() > SHOWN_BYTES { "..." } else { "" };
+    format!("'{}{cut}'", token[..token.len().min(SHOWN_BYTES)].escape_ascii())
+}
+
+impl Known {
+    /// The rule, unless the identifier or a list says otherwise.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// What becomes of a request by a key, or by `ids` if there are any.
+    #[inline]
+    pub fn judge(&self, rules: &Rules, key: &[u8], ids: &[&[u8]], now: u64) -> Judgement {
+        match &self.named {
+            Some((named, _)) if named.is_particular() => named.judge(rules, key, ids, now),
+            _ => Judgement::Rule(self.rule),
+        }
+    }
+
+    /// Counts what came of a request.
+    #[inline]
+    pub fn count(&self, verdict: stats::Verdict, key: &[u8], ids: &[&[u8]], now: u64) {
+        if let Some((named, _)) = &self.named {
+            let id = ids.first().copied().unwrap_or_else(|| named.id_in(key));
+            named.stats.count(verdict, id, now);
+        }
+    }
+}
+
+impl Named {
+    /// Whether more than the name decides.
+    fn is_particular(&self) -> bool {
+        self.spec.deny.is_some()
+            || self.spec.allow.is_some()
+            || self.overrides.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// The identifier that a key has under this rule.
+    fn id_in<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        let behind = key.strip_prefix(&*self.name);
+        behind.and_then(|rest| rest.strip_prefix(b":")).unwrap_or(key)
+    }
+
+    fn judge(&self, rules: &Rules, key: &[u8], ids: &[&[u8]], now: u64) -> Judgement {
+        let of_key = [self.id_in(key), key];
+        let ids = if ids.is_empty() { &of_key } else { ids };
+        let own = ids.iter().find_map(|id| self.overrides.get(id, now));
+        let rule = own.map_or(self.spec.rule, |(rule, _)| rule);
+        let has = |list: &Option<Box<[u8]>>, side| {
+            ids.iter().any(|id| rules.is_listed(list.as_deref(), side, id, now))
+        };
+        if has(&self.spec.deny, Side::Deny) {
+            Judgement::Deny(rule)
+        } else if has(&self.spec.allow, Side::Allow) {
+            Judgement::Pass(rule)
+        } else {
+            Judgement::Rule(rule)
+        }
+    }
+}
+
+impl Overrides {
+    /// The rule of an identifier, and when it is over.
+    pub fn get(&self, id: &[u8], now: u64) -> Option<(Rule, u64)> {
+        self.rules.read().get(id).filter(|(_, expires_at)| *expires_at > now).copied()
+    }
+
+    /// All of which the time is not over, in order.
+    pub fn all(&self, now: u64) -> Vec<(Box<[u8]>, Rule, u64)> {
+        let rules = self.rules.read();
+        let live = rules.iter().filter(|(_, (_, expires_at))| *expires_at > now);
+        let mut all: Vec<_> =
+            live.map(|(id, (rule, expires_at))| (id.clone(), *rule, *expires_at)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    fn insert(&self, id: &[u8], rule: Rule, expires_at: u64) {
+        let mut rules = self.rules.write();
+        rules.insert(id.into(), (rule, expires_at));
+        self.count.store(rules.len(), Ordering::Relaxed);
+    }
+
+    fn remove(&self, id: &[u8], now: u64) -> bool {
+        let mut rules = self.rules.write();
+        let removed = rules.remove(id);
+        self.count.store(rules.len(), Ordering::Relaxed);
+        removed.is_some_and(|(_, expires_at)| expires_at > now)
+    }
+
+    fn remove_due(&self, now: u64) {
+        let mut rules = self.rules.write();
+        rules.retain(|_, (_, expires_at)| *expires_at > now);
+        self.count.store(rules.len(), Ordering::Relaxed);
+    }
+}
+
+/// A change that is under way: of two at once, neither may start from what was before the other.
+#[derive(Debug)]
+pub struct Change<'r> {
+    rules: &'r Rules,
+    _changing: MutexGuard<'r, ()>,
+}
+
+impl Change<'_> {
+    /// Says what a name means from now on. What its identifiers have of their own stays.
+    ///
+    /// # Errors
+    /// When there are too many names.
+    pub fn set(&self, name: &[u8], spec: Spec, now: u64) -> Result<(), Fault> {
+        let mut table = Table::clone(&self.rules.table.load());
+        table.rules.retain(|_, named| named.spec.expires_at > now);
+        if table.rules.len() >= NAMED_RULES && !table.rules.contains_key(name) {
+            return Err(Fault::new("ERR too many named rules"));
+        }
+        let old = table.rules.remove(name);
+        let (overrides, stats) =
+            old.map(|old| (Arc::clone(&old.overrides), Arc::clone(&old.stats))).unwrap_or_default();
+        let named = Named { name: name.into(), spec, overrides, stats };
+        table.rules.insert(name.into(), Arc::new(named));
+        self.rules.publish(table);
+        Ok(())
+    }
+
+    /// Says what a name means for one identifier from now on.
+    ///
+    /// # Errors
+    /// `NORULE` when there is no such name, and when there are too many identifiers.
+    pub fn set_for(
+        &self,
+        name: &[u8],
+        id: &[u8],
+        (rule, expires_at): (Rule, u64),
+        now: u64,
+    ) -> Result<(), Fault> {
+        let named = self.rules.get(name, now)?;
+        if self.overrides() >= RULE_OVERRIDES {
+            self.rules.table.load().rules.values().for_each(|n| n.overrides.remove_due(now));
+            if self.overrides() >= RULE_OVERRIDES {
+                return Err(Fault::new("ERR too many rules for identifiers"));
+            }
+        }
+        named.overrides.insert(id, rule, expires_at);
+        Ok(())
+    }
+
+    /// How many rules for identifiers there are.
+    fn overrides(&self) -> usize {
+        let table = self.rules.table.load();
+        table.rules.values().map(|named| named.overrides.count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Forgets a name and all its identifiers; answers whether it was there.
+    pub fn remove(&self, name: &[u8], now: u64) -> bool {
+        let mut table = Table::clone(&self.rules.table.load());
+        let removed = table.rules.remove(name);
+        self.rules.publish(table);
+        removed.is_some_and(|named| named.spec.expires_at > now)
+    }
+
+    /// Forgets what a name means for an identifier; answers whether it was there.
+    pub fn remove_for(&self, name: &[u8], id: &[u8], now: u64) -> bool {
+        self.rules.get(name, now).is_ok_and(|named| named.overrides.remove(id, now))
+    }
+
+    /// Adds values to a side of a list; answers how many are new.
+    ///
+    /// # Errors
+    /// When there are too many lists or values; nothing has changed then.
+    pub fn list_add(
+        &self,
+        name: &[u8],
+        side: Side,
+        values: &[&[u8]],
+        expires_at: u64,
+        now: u64,
+    ) -> Result<usize, Fault> {
+        let table = self.rules.table.load();
+        let all = table.lists.values().map(|list| list.len()).sum::<usize>();
+        list::check(all, values)?;
+        if let Some(list) = table.lists.get(name) {
+            return Ok(list.add(side, values, expires_at, now));
+        }
+        let mut table = Table::clone(&table);
+        if table.lists.len() >= RULE_LISTS {
+            return Err(Fault::new("ERR too many lists"));
+        }
+        let list = Arc::new(List::default());
+        let added = list.add(side, values, expires_at, now);
+        table.lists.insert(name.into(), list);
+        self.rules.publish(table);
+        Ok(added)
+    }
+
+    /// Removes values from a side of a list, or all of them if none are named; answers how many
+    /// were there.
+    pub fn list_remove(&self, name: &[u8], side: Side, values: &[&[u8]], now: u64) -> usize {
+        let Some(list) = self.rules.list(name) else { return 0 };
+        let removed = list.remove(side, values, now);
+        if list.len() == 0 {
+            let mut table = Table::clone(&self.rules.table.load());
+            table.lists.remove(name);
+            self.rules.publish(table);
+        }
+        removed
+    }
+}
+
+/// Checks the name of a rule or a list.
+///
+/// # Errors
+/// When it is empty, too long, or has other characters than visible ASCII without quotes.
+pub fn check_name(name: &[u8]) -> Result<(), Fault> {
+    let fits = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if (1..=RULE_NAME_BYTES).contains(&name.len()) && name.iter().all(fits) {
+        return Ok(());
+    }
+    Err(Fault::text(format!(
+        "ERR invalid name {}: from 1 to {RULE_NAME_BYTES} visible ASCII characters, no quotes and \
+         no backslashes",
+        shown(name)
+    )))
+}
+
+/// `None` for a time that never comes.
+pub fn remaining_ms(expires_at: u64, now: u64) -> Option<u64> {
+    (expires_at != FOREVER).then(|| expires_at.saturating_sub(now))
+}
