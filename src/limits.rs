@@ -70,6 +70,9 @@ pub const EVICTION_LOOKS: usize = 2048;
 /// Candidates that are kept from one eviction to the next. Redis: `EVPOOL_SIZE`.
 pub const EVICTION_POOL: usize = 16;
 
+/// Bytes of what a leader wrote alone, after another had taken over, that are kept in a file.
+pub const ALONE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Commands of one transaction that may wait for EXEC.
 pub const QUEUED_COMMANDS: usize = 64 * 1024;
 

@@ -171,6 +171,11 @@ impl Log {
         inner.selected = None;
     }
 
+    /// Takes over from the leader which history this one continues.
+    pub fn inherit_second(&self, second: Option<Position>) {
+        self.inner.lock().backlog.inherit_second(second);
+    }
+
     /// Starts another history at `position`: after a full copy from a leader.
     pub fn reset(&self, position: Position) {
         let mut inner = self.inner.lock();

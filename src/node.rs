@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use eave_replication::epoch::{Notice, Reign};
 use eave_replication::failover::Failover;
 use eave_replication::leader::{Leader, LeaderConfig};
 use eave_replication::status::{LinkState, ReplicaStatus};
@@ -30,11 +31,11 @@ use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
-use crate::replicate::{Acknowledgements, Outlets, Term};
+use crate::replicate::{Acknowledgements, Alone, Outlets, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::tracking::Tracking;
 use crate::waiter::Waits;
 
@@ -108,6 +109,12 @@ pub struct Replication {
     pub leader: Mutex<Leader>,
     /// The connections of those who follow.
     pub outlets: Outlets,
+    /// Its epoch.
+    pub reign: Mutex<Reign>,
+    /// The old leader that has to be told who took over, and what.
+    pub owed: watch::Sender<Option<(config::Leader, Notice)>>,
+    /// What this node did alone and gave up for another history.
+    pub alone: Mutex<Alone>,
     /// The failover that is under way.
     pub failover: Mutex<Failover>,
     /// Who waits for them.
@@ -122,14 +129,42 @@ pub struct Replication {
     pub lag: Lag,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
-    is_replica: AtomicBool,
+    /// Why this node takes no writes of clients: [`FOLLOWS`], [`FENCED`].
+    limits: AtomicU8,
 }
+
+/// This node follows another.
+const FOLLOWS: u8 = 1;
+
+/// This node led an epoch that is over.
+const FENCED: u8 = 2;
 
 impl Replication {
     /// Whether this node follows another.
     #[inline]
     pub fn is_replica(&self) -> bool {
-        self.is_replica.load(Ordering::Relaxed)
+        self.limits.load(Ordering::Relaxed) & FOLLOWS != 0
+    }
+
+    /// Whether there may be commands that this node refuses because of its place among others.
+    #[inline]
+    pub fn is_limited(&self) -> bool {
+        self.limits.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether this node leads an epoch that is over, and takes no writes.
+    #[inline]
+    pub fn is_fenced(&self) -> bool {
+        self.limits.load(Ordering::Relaxed) & FENCED != 0
+    }
+
+    /// Says whether the epoch that this node leads is over.
+    pub(crate) fn fence(&self, fenced: bool) {
+        if fenced {
+            self.limits.fetch_or(FENCED, Ordering::SeqCst);
+        } else {
+            self.limits.fetch_and(!FENCED, Ordering::SeqCst);
+        }
     }
 
     /// Whether a full copy from the leader is under way.
@@ -144,7 +179,11 @@ impl Replication {
 
     /// Names whom to follow; see [`crate::replicate::follow`] for what else a change takes.
     pub(crate) fn aim(&self, target: Option<config::Leader>) {
-        self.is_replica.store(target.is_some(), Ordering::Relaxed);
+        if target.is_some() {
+            self.limits.fetch_or(FOLLOWS, Ordering::SeqCst);
+        } else {
+            self.limits.fetch_and(!FOLLOWS, Ordering::SeqCst);
+        }
         self.target.send_replace(target);
     }
 }
@@ -172,7 +211,10 @@ impl Node {
             forwarding: Forwarding::default(),
             lag: Lag::default(),
             status: Mutex::new(None),
-            is_replica: AtomicBool::new(false),
+            reign: Mutex::default(),
+            owed: watch::channel(None).0,
+            alone: Mutex::default(),
+            limits: AtomicU8::new(0),
         };
         replication.aim(config.replicaof.clone());
         replication.leader.lock().be_quiet(config.replicaof.is_some());

@@ -32,6 +32,7 @@
 
 mod rule;
 
+mod cell;
 mod decision;
 mod fixed;
 mod gcra;
@@ -42,6 +43,7 @@ mod state;
 
 pub mod fuzz;
 
+pub use cell::{Cell, Kept, OutOfRange, Throttled};
 pub use decision::{Change, Decision, Outcome};
 pub use held::{Held, Hold, MAX_HOLDS, MAX_ID_BYTES, MAX_LABEL_BYTES, find_hold, hold, settle};
 pub use rule::{

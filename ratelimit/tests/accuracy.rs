@@ -55,6 +55,71 @@ fn flood() -> Vec<u64> {
     (0..40 * WINDOW).collect()
 }
 
+/// What an algorithm has done with some traffic.
+#[derive(Default)]
+struct Tally {
+    admitted: u64,
+    /// Admissions while the limit had been admitted in the window before.
+    over: u64,
+    /// The most in any window.
+    most: u64,
+}
+
+fn drive(rule: &str, ticks: &[u64]) -> Tally {
+    let rule = Rule::parse(rule.as_bytes()).expect("a rule");
+    let (mut key, mut window, mut tally) = (Key::default(), VecDeque::new(), Tally::default());
+    for &now in ticks {
+        if !key.take(&rule, 1, now).allowed {
+            continue;
+        }
+        while window.front().is_some_and(|at| at + WINDOW <= now) {
+            window.pop_front();
+        }
+        tally.over += u64::from(window.len() as u64 >= LIMIT);
+        window.push_back(now);
+        tally.admitted += 1;
+        tally.most = tally.most.max(window.len() as u64);
+    }
+    tally
+}
+
+/// The table of docs/ratelimit.md: what each algorithm admits, and how much of it beyond the limit.
+#[test]
+fn what_each_admits() {
+    let on_off = |t: u64| if (t / 45_000).is_multiple_of(2) { 5.0 } else { 0.01 };
+    let traffics = [
+        ("Poisson 0.8", poisson(1, |_| 0.8)),
+        ("Poisson 1.0", poisson(2, |_| 1.0)),
+        ("Poisson 1.5", poisson(3, |_| 1.5)),
+        ("on/off 5.0", poisson(4, on_off)),
+        ("edge attack", edge_attack()),
+        ("flood", flood()),
+    ];
+    println!("| traffic | fixed | gcra | sliding | log |");
+    for (name, ticks) in &traffics {
+        let rules = ["100/60s:fixed", "100/60s:gcra", "100/60s", "100/60s:log"];
+        let [fixed, gcra, sliding, log] = rules.map(|rule| drive(rule, ticks));
+        let cell = |tally: &Tally| {
+            let over = 100.0 * tally.over as f64 / tally.admitted as f64;
+            format!("{over:.1} %, most {}, {}", tally.most, tally.admitted)
+        };
+        let cells = [&fixed, &gcra, &sliding, &log].map(cell).join(" | ");
+        println!("| {name} | {cells} |");
+        assert!(sliding.over == 0 && log.over == 0, "{name}");
+        assert!(sliding.most <= LIMIT && log.most <= LIMIT, "{name}");
+        assert!(fixed.most <= 2 * LIMIT && gcra.most <= 2 * LIMIT, "{name}");
+        assert!(sliding.admitted <= log.admitted, "{name}");
+        let exact = ticks.iter().fold((ExactLog::default(), 0), |(mut log, count), now| {
+            let taken = log.take(*now);
+            (log, count + u64::from(taken))
+        });
+        assert_eq!(log.admitted, exact.1, "{name}");
+    }
+    let most = |rule, at: usize| drive(rule, &traffics[at].1).most;
+    assert_eq!((most("100/60s:fixed", 4), most("100/60s", 4)), (200, 100), "the edge attack");
+    assert_eq!((most("100/60s:gcra", 5), most("100/60s:log", 5)), (200, 100), "the flood");
+}
+
 #[test]
 fn admits_at_most_a_sixtieth_less_than_the_exact_log() {
     let rule =

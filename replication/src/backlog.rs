@@ -158,6 +158,12 @@ impl Backlog {
         self.id = id;
     }
 
+    /// Takes over which history this one continues, and up to where, from the leader: a follower
+    /// that was behind when its leader got a new id does not know it itself.
+    pub fn inherit_second(&mut self, second: Option<Position>) {
+        self.second = second.filter(|second| second.id != self.id).or(self.second);
+    }
+
     /// Copies up to `max` bytes from `from` on to the end of `into`, and says how many: 0 at
     /// the end of the log. `None`, and nothing copied, if `from` is no longer (or not yet)
     /// held.

@@ -205,6 +205,7 @@ mod tests {
             acked,
             sent: acked,
             lag_ms: 0,
+            greeting: None,
         }
     }
 

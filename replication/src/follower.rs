@@ -2,6 +2,7 @@
 //!
 //! Left out: the connection, which the server holds under the same id.
 
+use crate::greeting::Greeting;
 use crate::leader::{SnapshotId, Transfer};
 use crate::wire::{Capabilities, Replconf};
 
@@ -59,6 +60,7 @@ pub(crate) struct Follower {
     pub(crate) announced: Option<String>,
     pub(crate) port: u16,
     pub(crate) capabilities: Capabilities,
+    pub(crate) greeting: Option<Greeting>,
     pub(crate) protocol: Protocol,
     pub(crate) purpose: Purpose,
     pub(crate) state: FollowerState,
@@ -79,6 +81,7 @@ impl Follower {
             announced: None,
             port: 0,
             capabilities: Capabilities::default(),
+            greeting: None,
             protocol: Protocol::Psync,
             purpose: Purpose::Follow,
             state: FollowerState::Handshaking,
@@ -93,6 +96,7 @@ impl Follower {
         self.port = replconf.listening_port.unwrap_or(self.port);
         self.announced = replconf.ip_address.or_else(|| self.announced.take());
         self.capabilities.merge(replconf.capabilities);
+        self.greeting = replconf.greeting.or_else(|| self.greeting.take());
         match replconf.rdb_only {
             Some(true) => self.purpose = Purpose::SnapshotOnly,
             Some(false) => self.purpose = Purpose::Follow,

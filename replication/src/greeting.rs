@@ -2,7 +2,8 @@
 //!
 //! A replica says `REPLCONF eave "<words>"`, a leader answers `+EAVE <words>`. A word is
 //! `name=value`; both sides leave out what they do not know, so versions can differ. A
-//! redis-server answers with an error, and is thereby known to be none.
+//! redis-server answers with an error, and is thereby known to be none. The leader says its words
+//! again in front of its answer to PSYNC: what it is may have changed in between.
 
 use crate::id::{Position, ReplicationId};
 use crate::wire::{self, MAX_LINE};

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::greeting::Greeting;
 use crate::id::{Position, ReplicationId};
 use crate::replica::LinkError;
 use crate::wire::{self, LineReader, Reply, WireError};
@@ -20,6 +21,8 @@ pub struct Introduction {
     /// The address under which it can be reached, if not the connection's
     /// (`replica-announce-ip`).
     pub ip_address: Option<String>,
+    /// What it tells a leader that is an Eave node.
+    pub greeting: Option<Greeting>,
     /// Whether it asks to be led by a node that does not lead yet (FAILOVER).
     pub failover: bool,
     /// With what it authenticates, if at all.
@@ -35,6 +38,15 @@ pub struct Credentials {
     pub password: String,
 }
 
+impl Credentials {
+    /// The request that authenticates.
+    pub fn request(&self) -> Vec<u8> {
+        let user = self.user.as_ref().map(String::as_bytes);
+        let argv = [Some(b"AUTH".as_slice()), user, Some(self.password.as_bytes())];
+        wire::command(&argv.into_iter().flatten().collect::<Vec<_>>())
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
@@ -48,6 +60,8 @@ enum Step {
     Auth,
     /// An option that the leader may refuse.
     Replconf,
+    /// What only an Eave node answers.
+    Greet,
     /// Asked to go on from a place, or for everything.
     Psync(Option<Position>),
 }
@@ -69,12 +83,19 @@ pub(crate) struct Handshake {
     awaited: VecDeque<Step>,
     failover: bool,
     lines: LineReader,
+    /// What the leader told of itself.
+    pub(crate) greeting: Option<Greeting>,
 }
 
 impl Handshake {
     /// The handshake after its first request, [`wire::PING`], was sent.
     pub(crate) fn after_ping() -> Self {
-        Self { awaited: [Step::Ping].into(), failover: false, lines: LineReader::default() }
+        Self {
+            awaited: [Step::Ping].into(),
+            failover: false,
+            lines: LineReader::default(),
+            greeting: None,
+        }
     }
 
     /// Whether PSYNC is out, so that from here on the leader decides.
@@ -108,6 +129,13 @@ impl Handshake {
                 (Step::Auth, Reply::Status(_)) => {}
                 (Step::Auth, Reply::Error(text)) => return Err(LinkError::Denied(text)),
                 (Step::Replconf, Reply::Status(_) | Reply::Error(_)) => {}
+                (Step::Greet, Reply::Status(text)) => self.greeting = Greeting::of_answer(&text),
+                (Step::Greet, Reply::Error(_)) => {}
+                // What it is by now, in front of what it answers.
+                (Step::Psync(from), Reply::Status(text)) if is_greeting(&text) => {
+                    self.greeting = Greeting::of_answer(&text);
+                    self.awaited.push_front(Step::Psync(from));
+                }
                 (Step::Psync(_), Reply::FullResync(at)) => {
                     return Ok(Some(Outcome::FullResync(at)));
                 }
@@ -128,10 +156,8 @@ impl Handshake {
     fn introduce(&mut self, introduction: &Introduction) -> Outcome {
         let mut bytes = Vec::new();
         self.failover = introduction.failover;
-        if let Some(Credentials { user, password }) = &introduction.credentials {
-            let user = user.as_ref().map(String::as_bytes);
-            let argv = [Some(b"AUTH".as_slice()), user, Some(password.as_bytes())];
-            bytes.extend(wire::command(&argv.into_iter().flatten().collect::<Vec<_>>()));
+        if let Some(credentials) = &introduction.credentials {
+            bytes.extend(credentials.request());
             self.awaited.push_back(Step::Auth);
         }
         bytes.extend(wire::replconf("listening-port", &introduction.listening_port.to_string()));
@@ -144,6 +170,10 @@ impl Handshake {
         let argv: Vec<&[u8]> = std::iter::once(b"REPLCONF".as_slice()).chain(options).collect();
         bytes.extend(wire::command(&argv));
         self.awaited.extend([Step::Replconf, Step::Replconf]);
+        if let Some(greeting) = &introduction.greeting {
+            bytes.extend(greeting.request());
+            self.awaited.push_back(Step::Greet);
+        }
         Outcome::Send(bytes)
     }
 }
@@ -151,6 +181,10 @@ impl Handshake {
 /// The errors of a leader that does not answer PING before AUTH, as Redis knows them.
 fn wants_auth(text: &str) -> bool {
     ["NOAUTH", "NOPERM", "ERR operation not permitted"].iter().any(|start| text.starts_with(start))
+}
+
+fn is_greeting(text: &str) -> bool {
+    Greeting::of_answer(text).is_some()
 }
 
 fn continued(from: Position, id: Option<ReplicationId>) -> Position {

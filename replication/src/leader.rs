@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use crate::backlog::Backlog;
 use crate::follower::{Follower, Protocol, Purpose};
 pub use crate::follower::{FollowerId, FollowerState};
+use crate::greeting::Greeting;
 use crate::id::Position;
 use crate::payload::EofMark;
 use crate::status::{FollowerStatus, LeaderStatus};
@@ -209,6 +210,7 @@ pub struct Leader {
     snapshot: Option<Snapshot>,
     snapshots: u64,
     ping_ms: u64,
+    epoch: u64,
     quiet: bool,
     heartbeat_ms: u64,
     counters: SyncCounters,
@@ -223,6 +225,7 @@ impl Leader {
             snapshot: None,
             snapshots: 0,
             ping_ms: 0,
+            epoch: 1,
             quiet: false,
             heartbeat_ms: 0,
             counters: SyncCounters::default(),
@@ -232,6 +235,11 @@ impl Leader {
     /// Changes the directives (CONFIG SET).
     pub fn configure(&mut self, config: LeaderConfig) {
         self.config = config;
+    }
+
+    /// The epoch that followers are told which are Eave nodes, with the answer to their PSYNC.
+    pub fn tell_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
     }
 
     /// Whether nothing of its own goes into the log: on a node that follows another, whose log is
@@ -262,12 +270,15 @@ impl Leader {
                 self.snapshot_failed(snapshot, &mut actions);
             }
             Event::SnapshotCut { snapshot, position, mark } => {
-                self.snapshot_cut(snapshot, position, mark, now_ms, &mut actions);
+                self.snapshot_cut(snapshot, position, mark, log, now_ms, &mut actions);
             }
             Event::SnapshotSent(follower) => self.snapshot_sent(follower, now_ms, &mut actions),
             Event::SnapshotFailed(snapshot) => self.snapshot_failed(snapshot, &mut actions),
             Event::HistoryReplaced => {
-                self.close_where(CloseReason::HistoryReplaced, &mut actions, |_| true);
+                // Who has only introduced itself has asked for no history yet.
+                self.close_where(CloseReason::HistoryReplaced, &mut actions, |follower| {
+                    follower.state != FollowerState::Handshaking
+                });
             }
             Event::Tick => self.tick(log, now_ms, &mut actions),
         }
@@ -301,6 +312,13 @@ impl Leader {
         };
         log.pin(self.needed());
         poll
+    }
+
+    /// Notes what a follower told of itself, where the server has answered that already.
+    pub fn greeted(&mut self, id: FollowerId, greeting: Option<Greeting>) {
+        if let Some(follower) = self.followers.get_mut(&id) {
+            follower.greeting = greeting.or_else(|| follower.greeting.take());
+        }
     }
 
     /// The leader's part of INFO and ROLE.
@@ -380,7 +398,8 @@ impl Leader {
         follower.acked = at.offset;
         follower.enter(FollowerState::Streaming, now_ms);
         let told = follower.capabilities.psync2.then(|| log.id());
-        send(id, wire::continue_as(told), actions);
+        let answer = wire::continue_as(told);
+        send(id, greeted(follower, self.epoch, log, answer), actions);
         actions.push(Action::Stream(id));
     }
 
@@ -397,6 +416,7 @@ impl Leader {
         id: SnapshotId,
         at: Position,
         mark: EofMark,
+        log: &Backlog,
         now_ms: u64,
         actions: &mut Vec<Action>,
     ) {
@@ -413,7 +433,8 @@ impl Leader {
             follower.enter(FollowerState::ReceivingSnapshot(id, transfer), now_ms);
             follower.sent = at.offset;
             if follower.protocol == Protocol::Psync {
-                send(follower_id, wire::full_resync(at), actions);
+                let answer = wire::full_resync(at);
+                send(follower_id, greeted(follower, self.epoch, log, answer), actions);
             }
             actions.push(Action::SendSnapshot {
                 follower: follower_id,
@@ -538,6 +559,22 @@ fn acknowledge(
         follower.enter(FollowerState::Streaming, now_ms);
         actions.push(Action::Stream(id));
     }
+}
+
+/// An answer to PSYNC; in front of it what this node is by now, for a follower that greeted it.
+fn greeted(follower: &Follower, epoch: u64, log: &Backlog, answer: Vec<u8>) -> Vec<u8> {
+    if follower.greeting.is_none() {
+        return answer;
+    }
+    let greeting = Greeting {
+        epoch: Some(epoch),
+        at: Some(log.position()),
+        from: log.second(),
+        ..Greeting::default()
+    };
+    let mut bytes = format!("+{}\r\n", greeting.answer()).into_bytes();
+    bytes.extend(answer);
+    bytes
 }
 
 fn send(follower: FollowerId, bytes: Vec<u8>, actions: &mut Vec<Action>) {

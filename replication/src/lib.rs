@@ -23,13 +23,14 @@
 //!
 //! Each side is a machine that takes events and the time and returns actions; sockets,
 //! clocks, threads and random numbers stay with the server. In reading order: [`id`],
-//! [`backlog`], [`wire`], [`payload`], [`leader`], [`replica`], [`failover`], [`status`].
+//! [`backlog`], [`wire`], [`payload`], [`leader`], [`replica`], [`failover`],
+//! [`greeting`], [`epoch`], [`status`].
 //!
 //! # Left out on purpose
 //!
 //! The RDB format and the commands of the stream (the server has readers for both), what Eave
-//! nodes negotiate among themselves beyond knowing each other by `capa eave` (compression,
-//! forwarded writes, regional counters), WAIT and epochs.
+//! nodes negotiate among themselves beyond epochs and `capa eave` (compression, forwarded writes,
+//! regional counters), and WAIT.
 
 pub mod backlog;
 pub mod epoch;

@@ -15,6 +15,7 @@
 
 use std::borrow::Cow;
 
+use crate::greeting::Greeting;
 pub use crate::handshake::{Credentials, Introduction};
 use crate::handshake::{Handshake, Outcome};
 use crate::id::Position;
@@ -145,6 +146,7 @@ pub struct Replica {
     down_since_ms: Option<u64>,
     failures: u32,
     last_error: Option<LinkError>,
+    greeting: Option<Greeting>,
 }
 
 #[derive(Debug)]
@@ -178,6 +180,7 @@ impl Replica {
             down_since_ms: Some(now_ms),
             failures: 0,
             last_error: None,
+            greeting: None,
         }
     }
 
@@ -244,6 +247,11 @@ impl Replica {
         self.position
     }
 
+    /// What the leader told of itself in the last handshake; nothing if it is no Eave node.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.greeting.as_ref()
+    }
+
     /// The replica's part of INFO and ROLE.
     pub fn status(&self, now_ms: u64) -> ReplicaStatus {
         let age = |since_ms: u64| now_ms.saturating_sub(since_ms);
@@ -262,6 +270,7 @@ impl Replica {
                 _ => None,
             },
             last_error: self.last_error.clone(),
+            greeting: self.greeting.clone(),
         }
     }
 
@@ -289,6 +298,9 @@ impl Replica {
                 let Some(outcome) = handshake.next(input, introduction, self.position)? else {
                     return Ok(Flow::Enough);
                 };
+                if !matches!(outcome, Outcome::Send(_)) {
+                    self.greeting = handshake.greeting.take();
+                }
                 self.proceed(outcome, now_ms, actions);
                 Ok(Flow::Again)
             }

@@ -3,6 +3,7 @@
 //! Left out: the texts themselves, which are the server's.
 
 use crate::follower::{Follower, FollowerId, FollowerState};
+use crate::greeting::Greeting;
 use crate::id::Position;
 use crate::leader::SyncCounters;
 use crate::replica::LinkError;
@@ -51,6 +52,8 @@ pub struct FollowerStatus {
     pub sent: u64,
     /// Milliseconds since its last sign of life; INFO prints whole seconds.
     pub lag_ms: u64,
+    /// What it told of itself; nothing if it is no Eave node.
+    pub greeting: Option<Greeting>,
 }
 
 impl FollowerStatus {
@@ -63,6 +66,7 @@ impl FollowerStatus {
             acked: follower.acked,
             sent: follower.sent,
             lag_ms: now_ms.saturating_sub(follower.seen_ms),
+            greeting: follower.greeting.clone(),
         }
     }
 }
@@ -124,4 +128,6 @@ pub struct ReplicaStatus {
     pub retry_in_ms: Option<u64>,
     /// Why the link broke last; `None` while it is up.
     pub last_error: Option<LinkError>,
+    /// What the leader told of itself; nothing if it is no Eave node.
+    pub greeting: Option<Greeting>,
 }

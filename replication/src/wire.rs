@@ -8,6 +8,7 @@
 //! Left out: the payload of a full sync ([`crate::payload`]), and the commands of the stream
 //! itself, which the server decodes like any client's.
 
+use crate::greeting::Greeting;
 use crate::id::{Position, ReplicationId};
 
 /// Longest line accepted from a peer, in bytes: Redis' own limit for these lines.
@@ -90,6 +91,8 @@ pub struct Replconf {
     pub getack: bool,
     /// The client wants a snapshot and no stream (`redis-cli --rdb`).
     pub rdb_only: Option<bool>,
+    /// What an Eave node tells of itself.
+    pub greeting: Option<Greeting>,
 }
 
 impl Replconf {
@@ -102,6 +105,7 @@ impl Replconf {
         self.ack = later.ack.or(self.ack);
         self.getack |= later.getack;
         self.rdb_only = later.rdb_only.or(self.rdb_only);
+        self.greeting = later.greeting.or_else(|| self.greeting.take());
     }
 }
 
@@ -167,6 +171,7 @@ fn set_option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), 
         b"fack" => _ = parse_number(value)?,
         b"getack" => replconf.getack = true,
         b"rdb-only" => replconf.rdb_only = Some(parse_number(value)? != 0),
+        b"eave" => replconf.greeting = Some(Greeting::parse(value)),
         _ => return Err(RequestError::UnknownOption(shorten(name))),
     }
     Ok(())
@@ -332,6 +337,11 @@ pub fn continue_as(id: Option<ReplicationId>) -> Vec<u8> {
 /// The reply to a refused request.
 pub fn error(error: &RequestError) -> Vec<u8> {
     format!("-{error}\r\n").into_bytes()
+}
+
+/// Whether an error is of a node that may answer otherwise a moment later.
+pub fn is_temporary(error: &str) -> bool {
+    ["LOADING", "BUSY", "MASTERDOWN", "NOMASTERLINK"].iter().any(|start| error.starts_with(start))
 }
 
 /// A peer's text as it may be logged: printable ASCII.

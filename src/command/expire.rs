@@ -185,7 +185,7 @@ fn set_expiry(
 }
 
 /// To the nearest second, as Redis rounds.
-fn seconds(millis: u64) -> u64 {
+pub(crate) fn seconds(millis: u64) -> u64 {
     millis.saturating_add(500) / 1000
 }
 

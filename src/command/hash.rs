@@ -247,7 +247,7 @@ fn hsetnx(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -
 
 /// The hash under a key, as it is now.
 #[inline]
-pub(super) fn live<'a>(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Option<Live<'a>>, Fault> {
+pub(crate) fn live<'a>(view: &ReadView<'a, '_>, key: &[u8]) -> Result<Option<Live<'a>>, Fault> {
     Ok(view.collection::<Fields>(key)?.map(|hash| hash.live(view.around.now)))
 }
 

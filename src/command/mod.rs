@@ -80,6 +80,7 @@ pub mod string_range;
 pub mod string_set;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 pub mod tips;
 pub mod tracking;
 pub mod transaction;
@@ -512,6 +513,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     expire::COMMANDS,
     limiter::COMMANDS,
+    throttle::COMMANDS,
     json::COMMANDS,
     limiter_hold::COMMANDS,
     limiter_rule::COMMANDS,

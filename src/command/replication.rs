@@ -124,7 +124,10 @@ fn replicaof(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
         return Ok(());
     }
     replicate::set_leader(node, leader.clone());
-    // A leader that is told to lead goes on with its history.
+    // A leader that is told to lead goes on with its history, whatever it has heard.
+    if leader.is_none() && node.replication.is_fenced() {
+        replicate::epochs::lead(node);
+    }
     if leader.is_some() || node.replication.is_replica() {
         match &leader {
             Some(leader) => tracing::info!("told to follow {leader}"),
@@ -192,7 +195,7 @@ fn role(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Out
     Ok(())
 }
 
-fn replconf(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
+fn replconf(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let options = match Request::parse(argv) {
         Some(Ok(Request::Replconf(options))) => options,
         // Redis takes REPLCONF without options.
@@ -204,8 +207,12 @@ fn replconf(_: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
     if options.ack.is_some() || options.getack {
         return Ok(());
     }
+    let greeting = options.greeting.clone();
     session.introduction.get_or_insert_default().options.merge(options);
-    reply.ok();
+    match greeting {
+        Some(greeting) => reply.status(&replicate::epochs::answer(node, &greeting).answer()),
+        None => reply.ok(),
+    }
     Ok(())
 }
 

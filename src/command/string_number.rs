@@ -96,10 +96,16 @@ fn add(view: &mut WriteView<'_, '_>, key: &[u8], amount: i64, reply: &mut dyn Re
             amount
         }
     };
-    view.modified(key);
-    view.notify(Classes::STRING, "incrby", key);
+    tell_sum(view, key);
     reply.integer(sum);
     Ok(())
+}
+
+/// Says that a key has become another number.
+#[inline]
+pub(crate) fn tell_sum(view: &mut WriteView<'_, '_>, key: &[u8]) {
+    view.modified(key);
+    view.notify(Classes::STRING, "incrby", key);
 }
 
 /// The integer that a string value is.

@@ -187,6 +187,8 @@ pub struct Config {
     pub maxmemory_policy: EvictionPolicy,
     /// Milliseconds after which those who wait for a script are told so; 0 = never.
     pub busy_reply_threshold: u64,
+    /// Whether scripts that are known are run without Lua.
+    pub native_scripts: bool,
     /// Keys looked at for each eviction.
     pub maxmemory_samples: u32,
     /// How slowly the frequency counter of a key grows.
@@ -227,6 +229,8 @@ pub struct Config {
     /// Milliseconds from which an event is sampled for LATENCY; 0 = off.
     pub latency_monitor_threshold: u64,
 
+    /// Folder of files that the server writes.
+    pub dir: String,
     /// Seconds that a stop waits for replicas at most.
     pub shutdown_timeout: u32,
     /// Whether the checksums of payloads are passed over: DEBUG, no directive.
@@ -329,6 +333,7 @@ impl Default for Config {
             maxmemory_clients: Share::Bytes(0),
             maxmemory_policy: EvictionPolicy::NoEviction,
             busy_reply_threshold: 5000,
+            native_scripts: true,
             maxmemory_samples: 5,
             lfu_log_factor: 10,
             lfu_decay_time: 1,
@@ -359,6 +364,7 @@ impl Default for Config {
             latency_percentiles: vec![50.0, 99.0, 99.9],
             latency_monitor_threshold: 0,
 
+            dir: ".".to_owned(),
             shutdown_timeout: 10,
             skip_checksums: false,
             hz: 10,

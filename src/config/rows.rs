@@ -548,6 +548,8 @@ pub const TABLE: &[Directive] = &[
         |c| c.encodings.list.fill.into(),
         |c, v| put(&mut c.encodings.list.fill, v),
     ),
+    row(Data, "native-scripts", "Run the scripts of known rate-limit libraries without Lua")
+        .yes_no(|c| c.native_scripts, |c, v| c.native_scripts = v),
     row(Data, "notify-keyspace-events", "Keyspace events to publish, letters of Ag$lshzxeKEtmdn")
         .words(
             "<letters>",
@@ -665,7 +667,9 @@ pub const TABLE: &[Directive] = &[
     row(Process, "dbfilename", "File name of snapshots; no effect yet")
         .protected()
         .inert("dump.rdb"),
-    row(Process, "dir", "Folder of data files; no effect yet").protected().inert("."),
+    row(Process, "dir", "Folder of files that the server writes")
+        .protected()
+        .text(|c| &c.dir, |c, v| c.dir = v),
     row(Process, "hz", "Rounds of background work a second, 1 to 500; always 10 as yet").number(
         0,
         INT,

@@ -19,6 +19,8 @@ pub(super) const OUT_OF_MEMORY: Fault =
     Fault::new("OOM command not allowed when used memory > 'maxmemory'.");
 pub(super) const READ_ONLY: Fault =
     Fault::new("READONLY You can't write against a read only replica.");
+pub(super) const FENCED: Fault =
+    Fault::new("READONLY Another node leads now: this one takes no writes until it follows it");
 pub(super) const STALE: Fault =
     Fault::new("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
@@ -147,14 +149,17 @@ pub(super) fn admit_now(
             return Err(OUT_OF_MEMORY);
         }
     }
-    if node.replication.is_replica() {
-        admit_on_replica(node, session, command)?;
+    if node.replication.is_limited() {
+        admit_limited(node, session, command)?;
     }
     Ok(())
 }
 
 #[cold]
-fn admit_on_replica(node: &Node, session: &mut Session, command: &Command) -> Result<(), Fault> {
+fn admit_limited(node: &Node, session: &mut Session, command: &Command) -> Result<(), Fault> {
+    if !node.replication.is_replica() {
+        return if command.writes() { Err(FENCED) } else { Ok(()) };
+    }
     if command.writes() && session.config().replica_read_only {
         return elsewhere::admit_write(node, session);
     }
@@ -215,6 +220,9 @@ pub(super) fn waits(argv: Argv<'_>) -> bool {
 pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
     if session.door != Door::Leader {
         enough::admit(node)?;
+    }
+    if node.replication.is_fenced() && !node.replication.is_replica() {
+        return Err(FENCED);
     }
     let replica = node.replication.is_replica() && session.door != Door::Leader;
     if replica && session.config().replica_read_only { Err(READ_ONLY) } else { Ok(()) }

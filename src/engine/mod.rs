@@ -7,6 +7,7 @@
 
 pub mod elsewhere;
 mod gate;
+mod native;
 pub mod room;
 mod script;
 mod transaction;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::room::{self, Room};
-use super::{elsewhere, finish, gate, run_locked, waits, want, watch};
+use super::{elsewhere, finish, gate, native, run_locked, waits, want, watch};
 use crate::clock;
 use crate::command::args::integer;
 use crate::command::{self, Argv, Command, Flags, Keys, Script, ScriptBy};
@@ -32,7 +32,8 @@ use crate::rare::Rare;
 use crate::replicate::enough;
 use crate::resp::{Reply, RespReply, answer};
 use crate::script::busy::{Pace, Verdict};
-use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm};
+use crate::script::native::{Native, Work};
+use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm, registry};
 use crate::session::{Door, Session};
 
 /// What a script is run with.
@@ -124,7 +125,10 @@ pub(super) fn run(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let (call, vm, compiled) = find(node, script, argv)?;
+    let found = find(node, script, argv, |native, work| {
+        native::run(node, session, native, work, argv, reply)
+    })?;
+    let Found::Lua(call, vm, compiled) = found else { return Ok(()) };
     let rules = Rules::of(node, session, script, compiled.flags)?;
     let full = is_full(node, session, rules)?;
     let _turn = match rules.keeps_to_keys() {
@@ -170,7 +174,10 @@ pub(super) fn run_within(
     effects: &mut Effects,
     reply: &mut dyn Reply,
 ) -> Outcome {
-    let (call, vm, compiled) = find(node, script, argv)?;
+    let found = find(node, script, argv, |native, work| {
+        Ok(native::run_within(node, session, native, work, argv, (locks, effects), reply))
+    })?;
+    let Found::Lua(call, vm, compiled) = found else { return Ok(()) };
     let rules = Rules::of(node, session, script, compiled.flags)?;
     let config = session.config();
     let full = config.maxmemory > 0 && node.memory.counted() > config.maxmemory;
@@ -180,24 +187,46 @@ pub(super) fn run_within(
     perform(stage, &vm, &compiled, reply)
 }
 
-/// Finds a script by what names it. Room is left here for scripts that are known so well that
-/// they need no Lua: they would be looked up by their digest, before the VM is asked.
+/// A script that was found.
+enum Found<'a> {
+    /// It has a native form, and that has run.
+    Done,
+    /// It is to be run by Lua.
+    Lua(Call<'a>, Rc<Vm>, Rc<Compiled>),
+}
+
+/// Finds a script by what names it, and has `run` run its native form if there is one. By its
+/// digest that needs no text, so a node knows it before anybody has loaded it.
 fn find<'a>(
     node: &Node,
     script: Script,
     argv: Argv<'a>,
-) -> Result<(Call<'a>, Rc<Vm>, Rc<Compiled>), Fault> {
+    run: impl FnOnce(&Native, Work<'a>) -> Result<native::Ran, Fault>,
+) -> Result<Found<'a>, Fault> {
     if script.by == ScriptBy::Function {
         // Redis looks for the function first.
         let (vm, compiled) = Vm::of_function(&node.scripts, argv[1])?;
-        return Ok((Call::read(argv, script.by)?, vm, compiled));
+        return Ok(Found::Lua(Call::read(argv, script.by)?, vm, compiled));
     }
     let call = Call::read(argv, script.by)?;
-    let (vm, compiled) = match script.by {
-        ScriptBy::Text => Vm::of_text(&node.scripts, argv[1], Origin::Eval)?,
-        _ => Vm::of_digest(&node.scripts, argv[1])?,
-    };
-    Ok((call, vm, compiled))
+    let work = Work { keys: call.keys, arguments: call.arguments };
+    if script.by == ScriptBy::Digest {
+        let native = registry::parse(argv[1]).and_then(|sha| crate::script::native::find(&sha));
+        if let Some(native) = native.filter(|_| !script.read_only)
+            && run(native, work)? == native::Ran::Answered
+        {
+            return Ok(Found::Done);
+        }
+        let (vm, compiled) = Vm::of_digest(&node.scripts, argv[1])?;
+        return Ok(Found::Lua(call, vm, compiled));
+    }
+    let (vm, compiled) = Vm::of_text(&node.scripts, argv[1], Origin::Eval)?;
+    if let Some(native) = compiled.native.filter(|_| !script.read_only)
+        && run(native, work)? == native::Ran::Answered
+    {
+        return Ok(Found::Done);
+    }
+    Ok(Found::Lua(call, vm, compiled))
 }
 
 /// Whether memory is full.

@@ -18,7 +18,7 @@ use crate::session::{Door, Session};
 
 /// What the leader has done its replica must be able to do, so only what the protocol itself
 /// bounds is bounded here.
-const LIMITS: RequestLimits = RequestLimits {
+pub(super) const LIMITS: RequestLimits = RequestLimits {
     arguments: i32::MAX as usize,
     argument_bytes: u32::MAX as usize,
     request_bytes: usize::MAX / 2,

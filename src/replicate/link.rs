@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
 use super::load::{Loaded, Loader};
-use super::{Term, failover, outlet};
+use super::{Term, alone, epochs, failover, outlet};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::engine;
@@ -98,7 +98,7 @@ fn try_to_settle(node: &Node, term: &mut Term) -> bool {
     settled.is_ok()
 }
 
-fn replica_config(config: &Config) -> ReplicaConfig {
+pub(super) fn replica_config(config: &Config) -> ReplicaConfig {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let credentials = (!config.masterauth.is_empty()).then(|| Credentials {
         user: (!config.masteruser.is_empty()).then(|| config.masteruser.clone()),
@@ -209,17 +209,25 @@ impl<'a> Link<'a> {
                 Action::Send(bytes) => self.send(&bytes).await,
                 Action::BeginLoad { position, framing } => {
                     failover::done(self.node);
+                    alone::keep(self.node, self.replica.greeting()).await;
                     self.begin_load(position, framing);
                     None
                 }
                 Action::Load(bytes) => self.load(&bytes),
-                Action::Install => Some(self.install().await?),
+                Action::Install => {
+                    let event = self.install().await?;
+                    if event == Event::Installed {
+                        epochs::followed(self.node, self.replica.greeting());
+                    }
+                    Some(event)
+                }
                 Action::DiscardLoad => {
                     self.loader = None;
                     None
                 }
                 Action::Resumed(position) => {
                     self.resume(position)?;
+                    epochs::followed(self.node, self.replica.greeting());
                     failover::done(self.node);
                     None
                 }
@@ -244,11 +252,13 @@ impl<'a> Link<'a> {
     async fn connect(&mut self) -> Event {
         let config = self.node.config.load_full();
         let mut told = replica_config(&config);
+        told.introduction.greeting = Some(epochs::greeting(self.node));
         told.introduction.failover = failover::state(self.node) == State::InProgress;
         self.replica.configure(told);
         let address = (self.leader.host.as_str(), self.leader.port);
         let patience = Duration::from_millis(timeout_ms(&config));
-        match tokio::time::timeout(patience, self.open(address, config.tls.replication)).await {
+        let opening = open(self.node, address, config.tls.replication);
+        match tokio::time::timeout(patience, opening).await {
             Ok(Ok(stream)) => {
                 self.stream = Some(stream);
                 tracing::info!("connected to the leader {}", self.leader);
@@ -259,17 +269,6 @@ impl<'a> Link<'a> {
                 Event::ConnectFailed
             }
             Err(_) => Event::ConnectFailed,
-        }
-    }
-
-    async fn open(&self, address: (&str, u16), secret: bool) -> io::Result<Stream> {
-        let stream = TcpStream::connect(address).await?;
-        // Acknowledgements should not wait for each other.
-        let _ = stream.set_nodelay(true);
-        if secret {
-            self.node.tls.connect(address.0, stream).await
-        } else {
-            Ok(Stream::Tcp(stream))
         }
     }
 
@@ -361,9 +360,11 @@ impl<'a> Link<'a> {
             return Err(Superseded);
         }
         let log = &self.node.log;
+        let from = self.replica.greeting().and_then(|greeting| greeting.from);
         let replaced = self.node.keyspace.replace(staged, || {
             outlet::replace_history(self.node, || {
                 log.reset(position);
+                log.inherit_second(from);
                 log.follow(true);
             });
             // Kept from here on, so that others can resume from this node once it leads.
@@ -389,9 +390,13 @@ impl<'a> Link<'a> {
         }
         term.position = Some(position);
         let id = self.node.log.lock().backlog().id();
+        let from = self.replica.greeting().and_then(|greeting| greeting.from);
         if id != position.id {
             // Who follows this node learns the new name when it asks to go on.
-            outlet::replace_history(self.node, || self.node.log.change_id(position.id));
+            outlet::replace_history(self.node, || {
+                self.node.log.change_id(position.id);
+                self.node.log.inherit_second(from);
+            });
         }
         tracing::info!("resumed from {} at offset {}", self.leader, position.offset);
         Ok(())
@@ -451,6 +456,14 @@ impl<'a> Link<'a> {
             failover::abort(self.node, "Failover target rejected psync request");
         }
     }
+}
+
+/// Connects to another node.
+pub(super) async fn open(node: &Node, address: (&str, u16), secret: bool) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address).await?;
+    // Acknowledgements should not wait for each other.
+    let _ = stream.set_nodelay(true);
+    if secret { node.tls.connect(address.0, stream).await } else { Ok(Stream::Tcp(stream)) }
 }
 
 /// Reads what has come; without a connection, nothing ever comes.

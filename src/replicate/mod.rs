@@ -21,8 +21,10 @@
 //! resuming after a restart.
 
 pub mod acknowledgements;
+mod alone;
 mod apply;
 pub(crate) mod enough;
+pub mod epochs;
 pub mod failover;
 pub mod follower;
 pub mod forward;
@@ -44,6 +46,7 @@ use crate::config;
 use crate::node::Node;
 use crate::waiter::Ending;
 pub use acknowledgements::Acknowledgements;
+pub use alone::Alone;
 pub use outlet::Outlets;
 
 /// Time between two looks at the clocks of the protocol.
@@ -73,6 +76,7 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(snapshot::run(Arc::clone(node)));
     tasks.spawn(link::run(Arc::clone(node)));
     tasks.spawn(forward::run(Arc::clone(node)));
+    tasks.spawn(epochs::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.
@@ -114,8 +118,10 @@ fn aim(node: &Node, term: &mut Term, leader: Option<config::Leader>) {
     if followed && !follows {
         // From here on the bytes of this history differ from the old leader's; who follows this
         // node learns its new name when it asks to go on.
+        let id = new_id();
+        epochs::promoted(node, id, term.position);
         outlet::replace_history(node, || {
-            node.log.change_id(new_id());
+            node.log.change_id(id);
             node.log.follow(false);
         });
         (term.position, term.unsettled) = (None, false);
@@ -123,6 +129,9 @@ fn aim(node: &Node, term: &mut Term, leader: Option<config::Leader>) {
     if follows && !followed {
         // Whoever has been promoted may have all of it, and can go on from there.
         term.unsettled = true;
+    }
+    if follows {
+        epochs::follows(node);
     }
     node.replication.leader.lock().be_quiet(follows);
     *node.replication.status.lock() = None;

@@ -110,6 +110,7 @@ fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
     let first = status.backlog_start.map_or(0, |start| start.saturating_add(1));
     lines.put("repl_backlog_first_byte_offset", first);
     lines.put("repl_backlog_histlen", status.backlog_len());
+    super::epochs::info_lines(node, |name, value| lines.put(name, value));
 }
 
 fn or_minus_one(number: Option<u64>) -> String {

@@ -27,6 +27,8 @@ pub(super) fn ready(node: &Node) -> Answer {
         status(StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"stopping\"}")
     } else if node.replication.is_replica() && !node.replication.is_connected() {
         status(StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"not connected to the leader\"}")
+    } else if node.replication.is_fenced() {
+        status(StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"another node leads now\"}")
     } else {
         status(StatusCode::OK, "{\"status\":\"ok\"}")
     }

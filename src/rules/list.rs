@@ -44,7 +44,7 @@ pub struct List {
 struct Values {
     /// By a hash that is the same on every node and in every run, which orders a scan: until when each
     /// is in.
-    by_hash: BTreeMap<u64, Vec<(Box<[u8]>, u64)>>,
+    by_hash: BTreeMap<u64, Vec<Timed>>,
     networks: Networks,
     count: usize,
     /// No value is due before.
@@ -62,8 +62,11 @@ impl Default for Values {
     }
 }
 
+/// A value, and until when it is in.
+pub type Timed = (Box<[u8]>, u64);
+
 /// A page of a scan: where the next begins (0 after the last), and values with their times.
-pub type Page = (u64, Vec<(Box<[u8]>, u64)>);
+pub type Page = (u64, Vec<Timed>);
 
 /// Checks values that are to be added to `all` there are.
 ///

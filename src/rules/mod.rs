@@ -62,12 +62,15 @@ pub struct Named {
     pub stats: Arc<RuleStats>,
 }
 
+/// The rule of an identifier, and when it is over.
+pub type Own = (Rule, u64);
+
 /// Rules for single identifiers.
 #[derive(Debug, Default)]
 pub struct Overrides {
     /// How many, so that a rule without any takes no lock.
     count: AtomicUsize,
-    rules: RwLock<HashMap<Box<[u8]>, (Rule, u64)>>,
+    rules: RwLock<HashMap<Box<[u8]>, Own>>,
 }
 
 /// All names and lists at one time.
@@ -303,7 +306,7 @@ impl Named {
 
 impl Overrides {
     /// The rule of an identifier, and when it is over.
-    pub fn get(&self, id: &[u8], now: u64) -> Option<(Rule, u64)> {
+    pub fn get(&self, id: &[u8], now: u64) -> Option<Own> {
         self.rules.read().get(id).filter(|(_, expires_at)| *expires_at > now).copied()
     }
 
@@ -372,7 +375,7 @@ impl Change<'_> {
         &self,
         name: &[u8],
         id: &[u8],
-        (rule, expires_at): (Rule, u64),
+        (rule, expires_at): Own,
         now: u64,
     ) -> Result<(), Fault> {
         let named = self.rules.get(name, now)?;
@@ -439,7 +442,7 @@ impl Change<'_> {
     pub fn list_remove(&self, name: &[u8], side: Side, values: &[&[u8]], now: u64) -> usize {
         let Some(list) = self.rules.list(name) else { return 0 };
         let removed = list.remove(side, values, now);
-        if list.len() == 0 {
+        if list.is_empty() {
             let mut table = Table::clone(&self.rules.table.load());
             table.lists.remove(name);
             self.rules.publish(table);

@@ -16,6 +16,7 @@ mod cjson;
 mod cmsgpack;
 mod host;
 pub mod library;
+pub mod native;
 mod packed;
 pub mod registry;
 mod reply;

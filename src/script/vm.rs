@@ -20,6 +20,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Va
 use super::busy::{Kind, Verdict};
 use super::host::{Answered, HOST, Host, Lent};
 use super::library::{self, Described, Library};
+use super::native::{self, Native};
 use super::registry::{self, Origin, Script, Sha};
 use super::shebang::ScriptFlags;
 use super::{Scripts, answer, api, source};
@@ -100,6 +101,8 @@ pub struct Compiled {
     pub name: String,
     /// What it may do.
     pub flags: ScriptFlags,
+    /// Its native form, if it is a script that has one.
+    pub native: Option<&'static Native>,
     /// The script, if it is one.
     script: Option<Arc<Script>>,
     function: Function,
@@ -310,6 +313,7 @@ impl Vm {
                 kind: Kind::Function,
                 name: about.name.clone(),
                 flags: about.flags,
+                native: None,
                 script: None,
                 function: callback,
             };
@@ -377,6 +381,7 @@ impl Vm {
             kind: Kind::Script,
             name: registry::hex(&script.sha),
             flags: script.flags,
+            native: native::find(&script.sha),
             script: Some(Arc::clone(&script)),
             function,
         });

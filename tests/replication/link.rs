@@ -78,7 +78,7 @@ fn rate_limits_hold_on_the_replica_too() -> Outcome {
 fn documents_are_the_same_on_the_replica() -> Outcome {
     let mut leader = Node::leader()?;
     leader.expect(r#"JSON.SET copied $ "[1,{\"a\":2.5}]""#, "OK")?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     replica.catch_up(&mut leader)?;
     leader.expect("JSON.SET streamed $ [true]", "OK")?;
     leader.expect("JSON.ARRAPPEND streamed $ 1 2", "[3]")?;

@@ -74,6 +74,12 @@ impl Node {
     /// Asks a command given as words.
     pub(crate) fn ask(&mut self, command: &str) -> Result<Reply, String> {
         let words: Vec<&str> = command.split_whitespace().collect();
+        let reply = self.connection.call(&words).map_err(|error| format!("{command}: {error}"))?;
+        if reply != Reply::Closed {
+            return Ok(reply);
+        }
+        // A sentinel closes the connections of clients when it changes who leads.
+        self.connection = self.server.connect()?;
         self.connection.call(&words).map_err(|error| format!("{command}: {error}"))
     }
 

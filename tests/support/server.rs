@@ -68,7 +68,16 @@ impl Server {
         let directory =
             std::env::temp_dir().join(format!("eave-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-        let [resp, other] = free_ports()?;
+        let [mut resp, other] = free_ports()?;
+        // A port that is named is taken as it is: somebody expects the server there.
+        let named = options.iter().position(|word| word == "--port");
+        let mut options = options.to_vec();
+        if let Some(at) = named {
+            let port = options.get(at + 1).and_then(|port| port.parse().ok());
+            resp.set_port(port.ok_or("--port without a number")?);
+            options.drain(at..at + 2);
+        }
+        let options = options.as_slice();
         // A file stands in front of all options.
         let (file, options) = match options {
             [file, rest @ ..] if !file.starts_with("--") => (Some(file.as_str()), rest),
@@ -113,6 +122,11 @@ impl Server {
     /// What the server ended with, once it has.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
+    /// A file in the folder in which the server runs.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     /// The last lines that the server wrote, for a failure's report.

@@ -9,8 +9,8 @@
 //! nanosecond (`/proc/PID/task/*/schedstat`): requests a second depend on who has the
 //! other core, the CPU a request costs does not.
 //!
-//! Left out on purpose: more than one server core, TLS, and HTTP; they come with
-//! measurements of their own.
+//! Left out on purpose: more than one server core, and TLS; they come with measurements
+//! of their own.
 
 mod complexity;
 mod cores;
@@ -20,6 +20,7 @@ mod hand_over;
 mod load;
 mod memory;
 mod report;
+mod rest;
 mod sessions;
 mod subject;
 
@@ -59,6 +60,9 @@ pub(crate) struct Options {
     /// Measure only how quickly a client that waits is served
     #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions"])]
     hand_over: bool,
+    /// Measure only the REST door: one GET a request, pipelines, and the latest answers
+    #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions", "hand_over"])]
+    rest: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
     write: bool,
@@ -107,6 +111,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.hand_over {
         return hand_over(options, &cores, &pair, &progress);
+    }
+    if options.rest {
+        return over_http(options, &cores, &pair, &progress);
     }
     let mut text = String::new();
     if !options.memory {
@@ -179,6 +186,25 @@ fn hand_over(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures the REST door, prints it, and writes that part of BENCHMARKS.md.
+fn over_http(
+    options: &Options,
+    cores: &Cores,
+    pair: &Pair,
+    progress: &ProgressBar,
+) -> Result<ExitCode> {
+    let (rounds, seconds) = (options.rounds(), options.seconds());
+    let measured = rest::measure(rounds, seconds, cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", rest::table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("rest", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The two that are compared.
 struct Pair {
     eave: Subject,
@@ -208,6 +234,8 @@ fn bar(options: &Options) -> ProgressBar {
         sessions::count(options.rounds())
     } else if options.hand_over {
         options.rounds() as usize * 2
+    } else if options.rest {
+        rest::count(options.rounds())
     } else {
         speed + memory
     };

@@ -3,7 +3,8 @@
 //! `js/*.test.mjs` runs under node, `python/test_*.py` under pytest, `ruby/*.test.rb` under
 //! ruby, `cli/*.sh` under bash. Each file gets a server of its own, and learns of it from `EAVE_RESP_PORT`,
 //! `EAVE_REST_URL` and `EAVE_REST_TOKEN`. A line `eave-options: ...` among a file's first
-//! ten is added to that server's command line. A file fails when it ends with another
+//! ten is added to that server's command line; with a line `eave-doors: tls` the server has
+//! doors with TLS too, which `tls` describes. A file fails when it ends with another
 //! status than 0, runs out of time, or leaves a server that does not stop in order.
 //!
 //! Left out on purpose: running files at once; they are short, and CI has two cores.
@@ -18,6 +19,7 @@ use crate::counts::Counts;
 use crate::install::{self, Tools};
 use crate::process::{self, Ending};
 use crate::server::{self, Server};
+use crate::tls;
 
 /// Far above what any file takes, so that it only ends what hangs.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -134,8 +136,17 @@ pub(crate) fn found<T: Clone>(tool: &Result<T>) -> Result<T> {
 
 fn one(name: &str, file: &Path, binary: &Path, mut command: Command) -> Result<()> {
     let label = name.replace('/', "-");
-    let server = Server::start(binary, &label, &options_in(&std::fs::read_to_string(file)?))?;
+    let text = std::fs::read_to_string(file)?;
+    let mut options = options_in(&text);
+    if marked(&text, "eave-doors:").any(|door| door == "tls") {
+        let doors = tls::Doors::make(&label)?;
+        options.extend(doors.options());
+        command.envs(doors.environment());
+    }
+    let server = Server::start(binary, &label, &options)?;
     command.envs(server.environment());
+    // For tests that start more of them.
+    command.env("EAVE_BINARY", binary.canonicalize()?);
     let log = process::scratch()?.join(format!("{label}.log"));
     finish(server, &mut command, &log)
 }
@@ -155,11 +166,13 @@ pub(crate) fn finish(server: Server, command: &mut Command, log: &Path) -> Resul
 
 /// The words after `eave-options:` among a file's first ten lines.
 fn options_in(text: &str) -> Vec<String> {
-    text.lines()
-        .take(10)
-        .filter_map(|line| line.split_once("eave-options:"))
-        .flat_map(|(_, options)| options.split_whitespace().map(str::to_owned))
-        .collect()
+    marked(text, "eave-options:").map(str::to_owned).collect()
+}
+
+/// The words after a mark among a file's first ten lines.
+fn marked<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.lines().take(10).filter_map(move |line| line.split_once(mark));
+    lines.flat_map(|(_, words)| words.split_whitespace())
 }
 
 #[cfg(test)]

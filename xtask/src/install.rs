@@ -48,7 +48,9 @@ pub(crate) fn all() -> Tools {
         println!("{error:#}");
     }
     let tools = Tools { redis: redis(), node: node(), python: python(), ruby: ruby() };
+    let nginx = nginx();
     let found = [
+        nginx.as_ref().err(),
         tools.redis.as_ref().err(),
         tools.node.as_ref().err(),
         tools.python.as_ref().err(),
@@ -84,6 +86,9 @@ fn absent() -> Vec<&'static str> {
     }
     if ruby().is_err() {
         packages.push("ruby-sidekiq");
+    }
+    if nginx().is_err() {
+        packages.push("nginx");
     }
     if process::which("curl").is_none() {
         packages.push("curl");
@@ -214,6 +219,13 @@ fn python() -> Result<PathBuf> {
         process::run(Command::new(&python).args(install).arg(&list)).context("the PyPI clients")
     })?;
     Ok(python)
+}
+
+/// nginx, which asks Eave before it lets requests pass.
+fn nginx() -> Result<()> {
+    // Debian has it where only root looks.
+    let found = process::which("nginx").is_some() || Path::new("/usr/sbin/nginx").is_file();
+    if found { Ok(()) } else { bail!("nginx (Debian: apt-get install nginx)") }
 }
 
 /// Ruby with Sidekiq; Ruby's own registry is not asked for anything.

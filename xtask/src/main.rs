@@ -10,11 +10,13 @@ mod bench;
 mod clients;
 mod counts;
 mod diff;
+mod draw;
 mod install;
 mod process;
 mod readme;
 mod server;
 mod test;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,8 @@ enum Chore {
     Test(test::Options),
     /// Measure Eave and redis-server side by side
     Bench(bench::Options),
+    /// Draw what each algorithm of the limiter admits: docs/ratelimit.svg
+    Draw,
     /// Send random commands to Eave and redis-server, and compare every reply
     Diff(diff::Options),
 }
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Diff(options) => diff::run(&options),
+        Chore::Draw => draw::run(),
     };
     match outcome {
         Ok(code) => code,

@@ -203,7 +203,8 @@ fn ratio(ours: &[Sample], theirs: &[Sample]) -> f64 {
     middle(rounds.collect()).unwrap_or(f64::NAN)
 }
 
-fn middle(mut values: Vec<f64>) -> Option<f64> {
+/// The median; nothing of nothing.
+pub(super) fn middle(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     if values.len() % 2 == 1 {
