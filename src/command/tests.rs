@@ -96,7 +96,9 @@ impl Bench {
         match answer {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
             Err(Fault::Text(text)) => text.into_owned(),
-            Err(Fault::Contended | Fault::Wait(_)) => panic!("nobody else is here"),
+            Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {
+                panic!("nobody else is here")
+            }
         }
     }
 

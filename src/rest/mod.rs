@@ -22,6 +22,7 @@ mod batch;
 mod body;
 mod caller;
 pub mod connection;
+mod elsewhere;
 mod events;
 pub mod fuzz;
 pub mod health;
