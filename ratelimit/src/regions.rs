@@ -108,8 +108,9 @@ impl Regional {
     /// How old the oldest of what `others` have said last is, in milliseconds; `None` if one of
     /// them has said nothing yet.
     pub fn staleness_ms(&self, others: &[Region], now_ms: u64) -> Option<u64> {
-        let ages = others.iter().map(|other| Some(now_ms.saturating_sub(*self.heard.get(other)?)));
-        ages.fold(Some(0), |oldest, age| Some(oldest?.max(age?)))
+        let mut ages =
+            others.iter().map(|other| Some(now_ms.saturating_sub(*self.heard.get(other)?)));
+        ages.try_fold(0, |oldest, age| Some(oldest.max(age?)))
     }
 
     /// Drops the windows that are over, but for the last one: reports of it may still be under way.

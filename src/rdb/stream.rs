@@ -30,7 +30,7 @@ pub type StreamId = (u64, u64);
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 1 << 1;
 /// How a group is stored that does not know how much it has read.
-const UNKNOWN: u64 = u64::MAX;
+pub(super) const UNKNOWN: u64 = u64::MAX;
 
 /// A stream as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

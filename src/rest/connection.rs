@@ -137,3 +137,32 @@ enum Leaving {
     No,
     Announced,
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::session::Session;
+
+    /// What a silent connection has, besides its client's entry in the registry and its timer.
+    #[tokio::test]
+    async fn a_silent_connection_is_small() {
+        let node = Node::new(Config::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are ports");
+        let address = listener.local_addr().expect("it has one");
+        let stream = Stream::Tcp(TcpStream::connect(address).await.expect("it listens"));
+        let client = node.clients.add(String::new(), String::new(), 0);
+        let task = size_of_val(&serve(Arc::clone(&node), stream, client));
+        println!(
+            "task {task}, caller {}, session {}, client {}, driver {}, wire {}",
+            size_of::<Caller>(),
+            size_of::<Session>(),
+            size_of::<Client>(),
+            size_of::<Driver>(),
+            size_of::<Wire>()
+        );
+        assert!(task < 2048 && size_of::<Caller>() < 4096, "{task} {}", size_of::<Caller>());
+    }
+}

@@ -165,8 +165,7 @@ fn hold(row: &Row, rest: std::net::SocketAddr) -> Result<(), String> {
     }
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let is_error_in_json = body.starts_with("{\"error\":\"") && body.ends_with("\"}");
-    // The HTTP library answers what is no HTTP, and it says so without a body.
-    if [400, 401].contains(&code) && !row.codes.contains(&0) && !is_error_in_json {
+    if code >= 400 && code != 405 && !is_error_in_json {
         return Err(failed(format!("the body is no JSON error: {}", quoted(body.as_bytes()))));
     }
     Ok(())

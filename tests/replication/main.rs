@@ -10,10 +10,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod big;
 mod chain;
 mod copy;
 mod epochs;
 mod failover;
+mod forward;
+mod histories;
 mod limiter;
 mod link;
 mod pair;
@@ -22,6 +25,7 @@ mod redis;
 mod role;
 mod script;
 mod sentinel;
+mod session;
 mod writer;
 
 use std::fmt;

@@ -218,6 +218,92 @@ fn whoever_does_not_read_is_held_back() {
     }
 }
 
+/// Who is being answered when the node stops learns that the connection ends behind the answer.
+#[test]
+fn a_stop_lets_a_request_end_and_says_so() {
+    let mut server = start(&[]);
+    let mut operator = server.connect().unwrap();
+    operator.call(&["CLIENT", "PAUSE", "1000", "WRITE"]).unwrap();
+    let mut held = Http::open(&server);
+    held.send(&request("GET", "/incr/n", "", b"").repeat(2));
+    pause(Duration::from_millis(100));
+    let killed = std::process::Command::new("kill").arg(server.process_id().to_string()).status();
+    assert!(killed.unwrap().success());
+    let answer = held.read("GET");
+    assert_eq!((answer.status, answer.json()), (200, json!({ "result": 1 })));
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(held.is_closed());
+    let ended = (0..200).any(|_| {
+        pause(Duration::from_millis(50));
+        !server.is_running()
+    });
+    assert!(ended, "{}", server.log_tail());
+}
+
+/// As many connections as this machine lets one have, up to ten thousand: each costs little, and
+/// who asks is answered.
+#[test]
+fn ten_thousand_may_be_silent() {
+    let most = open_files() / 2;
+    let count = most.saturating_sub(200).min(10_000);
+    let many = count.to_string();
+    let server = start(&[
+        "--rest-max-connections-per-address",
+        "0",
+        "--rest-max-connections",
+        "20000",
+        "--maxclients",
+        "20000",
+        "--rest-header-timeout-ms",
+        "100000",
+    ]);
+    let mut used: Vec<Http> = (0..100).map(|_| Http::open(&server)).collect();
+    used.iter_mut().for_each(|http| assert_eq!(http.ask("GET", "/ping", "", b"").status, 200));
+    let mut client = server.connect().unwrap();
+    // What the allocator has given out: what it keeps for later is no connection's.
+    let mut used_memory = || -> u64 {
+        let info = client.call(&["INFO", "memory"]).unwrap().text().unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let before = used_memory();
+    let mut silent = Vec::new();
+    for at in 0..count {
+        let mut http = Http::open(&server);
+        // Some have said half a head, some have been answered before.
+        match at % 10 {
+            0 => http.send(b"GET /get/k HTTP/1.1\r\nHost: x\r\nAuth"),
+            1..=5 => assert_eq!(http.ask("GET", "/ping", "", b"").status, 200),
+            _ => {}
+        }
+        silent.push(http);
+    }
+    // A tenth of them are in the middle of a head, which takes hyper's buffers; the others put
+    // theirs away after a second.
+    let mut each = u64::MAX;
+    for _ in 0..100 {
+        each = used_memory().saturating_sub(before) / count as u64;
+        if each < 8 * 1024 {
+            break;
+        }
+        pause(Duration::from_millis(200));
+    }
+    assert!(each < 8 * 1024, "{each} bytes for one of {many}");
+    let info = client.call(&["INFO", "stats"]).unwrap().text().unwrap();
+    let line = format!("rest_connections:{}", count + used.len());
+    assert!(info.contains(&line), "{line} is not in {info}");
+    used.iter_mut().for_each(|http| assert_eq!(http.ask("GET", "/ping", "", b"").status, 200));
+    println!("{each} bytes for one of {many} connections");
+}
+
+/// Files that this process may have open.
+fn open_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    soft.unwrap_or(1024)
+}
+
 #[test]
 fn a_stop_answers_what_was_asked_and_ends() {
     let mut server = start(&[]);

@@ -12,6 +12,7 @@
 pub(crate) mod check;
 pub(crate) mod expect;
 pub(crate) mod http;
+pub(crate) mod linear;
 pub(crate) mod notation;
 pub(crate) mod record;
 pub(crate) mod reply;

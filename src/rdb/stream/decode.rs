@@ -8,7 +8,7 @@ use super::super::error::Error;
 use super::super::value::Limits;
 use super::{
     StreamConsumer, StreamFacts, StreamGroup, StreamId, StreamNode, StreamPending, StreamRecord,
-    id_of,
+    UNKNOWN, id_of,
 };
 
 /// A stream on its way in.
@@ -157,8 +157,8 @@ impl Decoder {
         let last = id(cursor)?;
         let read = match self.version {
             code::TYPE_STREAM => None,
-            // Redis reads it with a sign.
-            _ => u64::try_from(cursor.length()? as i64).ok(),
+            // A count beyond 2^63, which XREADGROUP can reach, is negative in XINFO.
+            _ => Some(cursor.length()?).filter(|read| *read != UNKNOWN),
         };
         let pending = cursor.limited("a group's pending entries", limits.elements)?;
         let name = name.into_vec()?;
