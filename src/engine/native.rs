@@ -5,8 +5,8 @@
 //! one. They take no turn, since they touch no key but those that they are given, and lock only
 //! to read what they only read.
 //!
-//! Whatever is out of the ordinary is left to Lua, before anything has happened: a replica, full
-//! memory, somebody who waits for a key of the same shard, a user who may not call one of the
+//! Whatever is out of the ordinary is left to Lua, before anything has happened: a replica, a
+//! leader that may not write, full memory, somebody who waits for a key of the same shard, a user who may not call one of the
 //! commands. If the node has the script's text it runs that, and otherwise it says NOSCRIPT, as
 //! Redis would have in the first place.
 
@@ -62,7 +62,11 @@ pub(super) fn run(
     // Taken out, since the commands get the session as well.
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
-    let ran = perform(node, session, native, work, argv, (&mut sets, of), &mut effects, reply);
+    // A node may have begun to follow just before the locks were taken.
+    let ran = match effects.is_foreign() {
+        true => Ran::Not,
+        false => perform(node, session, native, work, argv, (&mut sets, of), &mut effects, reply),
+    };
     if ran == Ran::Answered {
         // The locks of what was changed are still held: the log has the order of changes.
         node.record(&mut effects);
@@ -83,7 +87,7 @@ pub(super) fn run_within(
     (locks, effects): (&mut LockSet<'_>, &mut Effects),
     reply: &mut dyn Reply,
 ) -> Ran {
-    if !is_ordinary(node, session, native, work.keys) {
+    if effects.is_foreign() || !is_ordinary(node, session, native, work.keys) {
         return Ran::Not;
     }
     let sets = (std::slice::from_mut(locks), [0; KEYS]);
@@ -96,6 +100,7 @@ fn is_ordinary(node: &Node, session: &mut Session, native: &Native, keys: Argv<'
         || keys.len() > KEYS
         || session.door == Door::Leader
         || node.replication.is_replica()
+        || gate::admit_write(node, session).is_err()
         || node.rare.get().contains(Rare::FEW_REPLICAS)
         || !session.identity.is_free(node.access.generation())
             && !may_call_all(node, session, native, keys)
