@@ -20,6 +20,7 @@ const GROUPS: [(Group, &str); 17] = [
     (Group::SortedSet, "Sorted sets"),
     (Group::Geo, "Geography"),
     (Group::Stream, "Streams"),
+    (Group::Json, "JSON documents"),
     (Group::Generic, "Keys"),
     (Group::Json, "JSON documents"),
     (Group::RateLimit, "Rate limits"),
