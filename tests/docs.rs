@@ -10,7 +10,7 @@ use eave::command::{self, Command, Flags, Group};
 const PATH: &str = "docs/commands.md";
 
 /// The groups in the order of the page, each with its heading.
-const GROUPS: [(Group, &str); 16] = [
+const GROUPS: [(Group, &str); 17] = [
     (Group::String, "Strings"),
     (Group::Bitmap, "Bitmaps"),
     (Group::HyperLogLog, "HyperLogLogs"),
@@ -20,6 +20,7 @@ const GROUPS: [(Group, &str); 16] = [
     (Group::SortedSet, "Sorted sets"),
     (Group::Geo, "Geography"),
     (Group::Stream, "Streams"),
+    (Group::Json, "JSON documents"),
     (Group::Generic, "Keys"),
     (Group::RateLimit, "Rate limits"),
     (Group::PubSub, "Publish and subscribe"),

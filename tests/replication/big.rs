@@ -8,7 +8,7 @@ use crate::support::server::Program;
 use crate::writer::{Random, Stream};
 
 /// Keys that are there before the copy.
-const KEYS: u64 = 100_000;
+const KEYS: u64 = 20_000;
 
 /// Commands of one write to the socket.
 const BATCH: u64 = 500;

@@ -16,7 +16,7 @@ fn a_replica_has_rules_lists_and_holds() -> Outcome {
     leader.ask("RL.RULE SET before 9/1h FOR alice")?;
     leader.ask("RL.LIST ADD bad DENY 10.0.0.0/8 mallory EX 1000")?;
     leader.ask("RL.HOLD k 2/conc 1 TTL 600000 ID a")?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     replica.wait_for("master_link_status", "up")?;
     leader.ask("RL.RULE SET behind 3/1h ALLOW good")?;
     leader.ask("RL.RULE SET behind 4/1h FOR bob PX 900000")?;

@@ -15,6 +15,7 @@ mod chain;
 mod copy;
 mod epochs;
 mod failover;
+mod forward;
 mod histories;
 mod limiter;
 mod link;
@@ -24,6 +25,7 @@ mod redis;
 mod role;
 mod script;
 mod sentinel;
+mod session;
 mod writer;
 
 use std::fmt;
