@@ -12,6 +12,8 @@ pub enum Fault {
     Contended,
     /// There is nothing to give as yet: let the client wait, or tell it so. No client sees this.
     Wait(Wait),
+    /// This replica does not run it, its leader does. No client sees this.
+    Elsewhere,
     /// What the client is told.
     Text(Cow<'static, str>),
 }

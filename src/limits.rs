@@ -192,6 +192,37 @@ pub const LIBRARY_BYTES: usize = 64 * 1024 * 1024;
 /// How long the code of a library may take when it is loaded, in milliseconds. Redis: 500.
 pub const LIBRARY_LOAD_MS: u64 = 500;
 
+/// Links to the leader that all clients of a replica share: two, so that a slow script holds up
+/// no more than the requests behind it.
+pub const FORWARD_LINKS: usize = 2;
+
+/// Parcels that may wait for one of those links, each of one client.
+pub const FORWARD_QUEUE: usize = 1024;
+
+/// Parcels that may be under way on one of them.
+pub const FORWARD_PIPELINE: usize = 4096;
+
+/// KiB of requests that may wait or be under way on all of them.
+pub const FORWARD_QUEUE_KIB: usize = 256 * 1024;
+
+/// Bytes that are gathered for one write to the leader.
+pub const FORWARD_SEND_BYTES: usize = 256 * 1024;
+
+/// Requests of one client's pipeline that travel together.
+pub const FORWARD_BATCH: usize = 128;
+
+/// Bytes of these, from which no more are added.
+pub const FORWARD_BATCH_BYTES: usize = 256 * 1024;
+
+/// Bytes of the replies to what one client has sent together: beyond that the link is closed.
+pub const FORWARD_REPLY_BYTES: usize = 128 * 1024 * 1024;
+
+/// Links of one client each: those that wait at the leader, or watch keys there.
+pub const FORWARD_OWN_LINKS: usize = 256;
+
+/// Such links that are kept for the next one.
+pub const FORWARD_IDLE: usize = 8;
+
 /// Named rules of a node: each has statistics of up to some 120 KB once it is used.
 pub const NAMED_RULES: usize = 4096;
 
@@ -218,6 +249,9 @@ pub const STATS_ID_BYTES: usize = 64;
 
 /// Identifiers that one request names behind FOR.
 pub const REQUEST_IDS: usize = 16;
+
+/// Bytes of a request of Envoy's rate limit service.
+pub const RLS_BODY_BYTES: usize = 256 * 1024;
 
 /// Limits that one request takes from at once.
 pub const LIMITS_AT_ONCE: usize = 128;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::keyspace::Effects;
 use crate::keyspace::effects::Logging;
 use crate::resp::reply::encode_command;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Log {
     active: AtomicBool,
     /// The offset, also while `active` is off.
     offset: AtomicU64,
+    /// The first 32 bits of the history's name.
+    short_id: AtomicU32,
     inner: Mutex<Inner>,
     appended: Notify,
 }
@@ -41,6 +43,7 @@ impl Log {
         Log {
             active: AtomicBool::new(backlog.is_active()),
             offset: AtomicU64::new(backlog.offset()),
+            short_id: AtomicU32::new(short(backlog.id())),
             inner: Mutex::new(Inner { backlog, selected: None, foreign: false }),
             appended: Notify::new(),
         }
@@ -61,6 +64,21 @@ impl Log {
     #[inline]
     pub fn offset(&self) -> u64 {
         self.offset.load(Ordering::Acquire)
+    }
+
+    /// The first 32 bits of the history's name, for sync tokens.
+    pub fn short_id(&self) -> u32 {
+        self.short_id.load(Ordering::Acquire)
+    }
+
+    /// Whether `offset` of the history that is named so is a place of the present one, which may
+    /// be still to come.
+    pub fn has_been_at(&self, short_id: u32, offset: u64) -> bool {
+        if short_id == self.short_id() {
+            return true;
+        }
+        let second = self.inner.lock().backlog.second();
+        second.is_some_and(|at| short(at.id) == short_id && offset <= at.offset)
     }
 
     /// Appends the effects of one command or transaction. The caller still holds the locks of
@@ -148,6 +166,7 @@ impl Log {
             inner.catch_up(self.offset());
         }
         inner.backlog.change_id(id);
+        self.short_id.store(short(id), Ordering::Release);
         // What the leader has selected last is not known here.
         inner.selected = None;
     }
@@ -161,6 +180,7 @@ impl Log {
     pub fn reset(&self, position: Position) {
         let mut inner = self.inner.lock();
         inner.backlog.reset(position);
+        self.short_id.store(short(position.id), Ordering::Release);
         inner.selected = None;
         self.publish(&inner);
     }
@@ -193,6 +213,13 @@ impl Log {
         self.offset.store(inner.backlog.offset(), Ordering::Release);
         self.appended.notify_waiters();
     }
+}
+
+/// The first 32 bits of a history's name: what a sync token has of it.
+fn short(id: ReplicationId) -> u32 {
+    let text = id.to_hex();
+    let digits = std::str::from_utf8(&text[..8]).unwrap_or_default();
+    u32::from_str_radix(digits, 16).unwrap_or_default()
 }
 
 impl Inner {

@@ -30,6 +30,7 @@ use crate::observe::{Observer, Stats};
 use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
+use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::{Acknowledgements, Alone, Outlets, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
@@ -122,6 +123,10 @@ pub struct Replication {
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
+    /// What is handed on to the leader.
+    pub forwarding: Forwarding,
+    /// How old this node's data is.
+    pub lag: Lag,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
     /// Why this node takes no writes of clients: [`FOLLOWS`], [`FENCED`].
@@ -203,6 +208,8 @@ impl Node {
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
+            forwarding: Forwarding::default(),
+            lag: Lag::default(),
             status: Mutex::new(None),
             reign: Mutex::default(),
             owed: watch::channel(None).0,
@@ -331,6 +338,7 @@ impl Node {
         self.observer.configure(&next);
         crate::banner::set_level(next.loglevel);
         self.config.store(Arc::new(next));
+        crate::replicate::enough::look(self);
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ bitflags! {
         const HOLDS_WRITES = 1 << 1;
         /// Node: CLIENT PAUSE holds everything.
         const HOLDS_ALL = 1 << 2;
+        /// Node: fewer replicas follow than `min-replicas-to-write` asks for.
+        const FEW_REPLICAS = 1 << 3;
         /// Session: it watches by MONITOR.
         const MONITORS = 1 << 8;
         /// Session: CLIENT NO-TOUCH.
@@ -25,12 +27,22 @@ bitflags! {
         const REPLY_SKIP_NEXT = 1 << 11;
         /// Session: the present reply is left out.
         const REPLY_SKIP = 1 << 12;
+        /// Session: something of it is elsewhere, and what comes behind waits.
+        const ELSEWHERE = 1 << 13;
+        /// Session: it has seen what this replica may not have applied yet.
+        const BEHIND = 1 << 14;
+        /// Session: it has waited for that in vain, so its reads are for the leader.
+        const TO_LEADER = 1 << 15;
+        /// Session: how far that is, only the leader knows.
+        const MARK_UNKNOWN = 1 << 16;
     }
 }
 
 impl Rare {
     /// What leaves replies out.
     pub const SILENT: Rare = Rare::REPLY_OFF.union(Rare::REPLY_SKIP_NEXT).union(Rare::REPLY_SKIP);
+    /// What makes a session other than one that only talks to this node.
+    pub const APART: Rare = Rare::ELSEWHERE.union(Rare::BEHIND);
 }
 
 /// The conditions of the node, which every worker looks at.

@@ -12,6 +12,7 @@ use crate::clients::Client;
 use crate::clock;
 use crate::command::{Command, Number};
 use crate::config::Config;
+use crate::engine::Elsewhere;
 use crate::keyspace::Effects;
 use crate::keyspace::shard::WatchFlag;
 use crate::keyspace::view::Lookups;
@@ -19,6 +20,7 @@ use crate::node::Node;
 use crate::observe::monitors::Monitors;
 use crate::pubsub::Subscriptions;
 use crate::rare::Rare;
+use crate::replicate::forward::OwnLink;
 use crate::resp::reply::Protocol;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::tracking::Interest;
@@ -76,6 +78,14 @@ pub struct Session {
     pub watches: Watches,
     /// What it waits for: nothing more is executed until that has come.
     pub waiting: Option<Waiting>,
+    /// Whether its door can have things done elsewhere.
+    pub may_leave: bool,
+    /// What it has elsewhere, as long as its door has not taken it there.
+    pub elsewhere: Option<Box<Elsewhere>>,
+    /// The link to the leader that it keeps, which watches keys for it there.
+    pub own_link: Option<Box<OwnLink>>,
+    /// Up to where in the history its reads have to see.
+    pub mark: u64,
     /// What it listens to, if anything.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it keeps copies of, if anything.
@@ -201,6 +211,10 @@ impl Session {
             executing: None,
             watches: Watches::default(),
             waiting: None,
+            may_leave: false,
+            elsewhere: None,
+            own_link: None,
+            mark: 0,
             subscriptions: None,
             tracking: None,
             closing: false,

@@ -42,6 +42,11 @@ impl Identity {
         Identity { user, proven, free_at: 0, seen: 0, gone: false }
     }
 
+    /// That of a user whose word is not asked for.
+    pub fn of(user: Arc<User>) -> Identity {
+        Identity { user: Some(user), proven: true, free_at: 0, seen: 0, gone: false }
+    }
+
     /// Whether it may ask for everything, at this generation.
     #[inline]
     pub fn is_free(&self, generation: u64) -> bool {
@@ -65,7 +70,7 @@ impl Identity {
 
     /// Makes it another user, who has said a password.
     pub fn become_user(&mut self, user: Arc<User>) {
-        *self = Identity { user: Some(user), proven: true, free_at: 0, seen: 0, gone: false };
+        *self = Identity::of(user);
     }
 
     /// Makes it the default user again.

@@ -11,6 +11,7 @@
 pub mod acl;
 pub mod all_keys;
 pub mod args;
+pub mod arguments;
 pub mod bitfield;
 pub mod bitmap;
 pub mod client;
@@ -22,6 +23,7 @@ pub mod debug;
 pub mod dump;
 pub mod expire;
 mod family;
+pub mod forward;
 pub mod function;
 pub mod geo;
 pub mod geo_search;
@@ -523,6 +525,7 @@ pub const FAMILIES: &[&[Command]] = &[
     transaction::COMMANDS,
     connection::COMMANDS,
     replication::COMMANDS,
+    forward::COMMANDS,
     server::COMMANDS,
     acl::COMMANDS,
     slowlog::COMMANDS,

@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log (`log`), a replica that replays them
 //! (`replicas`), iteration while keys come and go. `table` holds the rows against redis-server.
 
+mod arguments;
 mod documents;
 mod keys;
 mod lists;
@@ -95,7 +96,9 @@ impl Bench {
         match answer {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
             Err(Fault::Text(text)) => text.into_owned(),
-            Err(Fault::Contended | Fault::Wait(_)) => panic!("nobody else is here"),
+            Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {
+                panic!("nobody else is here")
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod classes;
 mod error;
 mod help;
 mod kind;
+mod replicas;
 mod rewrite;
 mod rows;
 mod source;
@@ -36,6 +37,7 @@ pub use classes::Classes;
 pub use error::{ConfigError, Origin};
 pub use kind::parse_bytes as bytes;
 pub use kind::{Kind, Reason, Stage};
+pub use replicas::{StaleReads, Writes};
 pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
@@ -102,6 +104,10 @@ pub struct Config {
     pub rest_max_connections_per_address: u32,
     /// TCP port of `/metrics` without a token; 0 = off.
     pub rest_metrics_port: u16,
+    /// Port of Envoy's rate limit service; 0 = off.
+    pub rls_port: u16,
+    /// Its addresses; none = this machine's.
+    pub rls_bind: Vec<BindAddress>,
     /// Addresses of that port; none = those of this machine alone.
     pub rest_metrics_bind: Vec<BindAddress>,
     /// Commands of one `/pipeline` or `/multi-exec`.
@@ -144,6 +150,18 @@ pub struct Config {
     pub replica_serve_stale_data: bool,
     /// Whether a replica refuses writes of clients.
     pub replica_read_only: bool,
+    /// Replicas without which writes are refused; 0 = none.
+    pub min_replicas_to_write: u32,
+    /// Seconds since the last sign of life of a replica that counts for that.
+    pub min_replicas_max_lag: u32,
+    /// What becomes of writes that clients ask of a replica.
+    pub replica_writes: Writes,
+    /// How old, in milliseconds, the data of a replica may be that answers reads; 0 = any age.
+    pub replica_max_lag_ms: u64,
+    /// What becomes of reads when it is older.
+    pub replica_stale_reads: StaleReads,
+    /// Milliseconds that a read waits until what its client has seen is applied.
+    pub sync_wait_ms: u64,
     /// Bytes of recent writes kept for replicas that reconnect.
     pub repl_backlog_size: u64,
     /// Seconds without a sign of life after which a link is given up.
@@ -272,6 +290,8 @@ impl Default for Config {
             // Functions at the edge come from few addresses.
             rest_max_connections_per_address: 4096,
             rest_metrics_port: 0,
+            rls_port: 0,
+            rls_bind: Vec::new(),
             rest_metrics_bind: Vec::new(),
             rest_max_pipeline: 10_000,
             rest_max_connections: 10_000,
@@ -297,6 +317,13 @@ impl Default for Config {
             masterauth: Secret::default(),
             replica_serve_stale_data: true,
             replica_read_only: true,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: 10,
+            replica_writes: Writes::Forward,
+            replica_max_lag_ms: 0,
+            replica_stale_reads: StaleReads::Forward,
+            // Longer than a round trip around the earth, shorter than a client's patience.
+            sync_wait_ms: 1000,
             repl_backlog_size: MIB,
             repl_timeout: 60,
             repl_ping_replica_period: 10,
@@ -377,6 +404,11 @@ impl Config {
             return Config::default().bind;
         }
         self.rest_metrics_bind.clone()
+    }
+
+    /// Where Envoy's rate limit service is: `rls-bind`, or else this machine alone.
+    pub fn rls_addresses(&self) -> Vec<BindAddress> {
+        if self.rls_bind.is_empty() { Config::default().bind } else { self.rls_bind.clone() }
     }
 
     /// Where the REST door listens: `rest-bind`, or else `bind`.

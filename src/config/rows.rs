@@ -11,6 +11,7 @@ pub(super) use tls::TLS;
 
 use super::classes::Classes;
 use super::kind::{Kind, Reason, Stage};
+use super::replicas::{StaleReads, Writes};
 use super::table::Group::{
     self, Access, Data, Limits, Memory, Network, Observation, Process, Replication, Rest,
 };
@@ -207,6 +208,19 @@ pub const TABLE: &[Directive] = &[
                 c.rest_x_ratelimit = all.get(index).copied().unwrap_or_default();
             },
         ),
+    row(Rest, "rls-bind", "Addresses of Envoy's rate limit service; empty = this machine's")
+        .at_start()
+        .words(
+            "<address>...",
+            |c| join(&c.rls_bind),
+            |c, words, _| {
+                c.rls_bind = BindAddress::parse_all(words)?;
+                Ok(())
+            },
+        ),
+    row(Rest, "rls-port", "TCP port of Envoy's rate limit service v3 (gRPC, /json); 0 = off")
+        .at_start()
+        .number(0, 65535, |c| c.rls_port.into(), |c, v| put(&mut c.rls_port, v)),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
         &["allchannels", "resetchannels"],
         |c| usize::from(c.acl_pubsub_default == NewChannels::None),
@@ -270,11 +284,28 @@ pub const TABLE: &[Directive] = &[
         .text(|c| &c.masteruser, |c, v| c.masteruser = v),
     row(
         Replication,
+        "min-replicas-max-lag",
+        "Seconds since the last sign of life of a replica that counts for min-replicas-to-write",
+    )
+    .alias(&["min-slaves-max-lag"])
+    .number(
+        0,
+        INT,
+        |c| c.min_replicas_max_lag.into(),
+        |c, v| put(&mut c.min_replicas_max_lag, v),
+    ),
+    row(
+        Replication,
         "min-replicas-to-write",
-        "Replicas without which writes are refused; not available yet",
+        "Replicas without which writes are refused; 0 = none",
     )
     .alias(&["min-slaves-to-write"])
-    .fixed("0", "not available yet"),
+    .number(
+        0,
+        INT,
+        |c| c.min_replicas_to_write.into(),
+        |c, v| put(&mut c.min_replicas_to_write, v),
+    ),
     row(Replication, "repl-backlog-size", "Recent writes kept for replicas that reconnect").bytes(
         1,
         BYTES,
@@ -331,6 +362,17 @@ pub const TABLE: &[Directive] = &[
         ),
     row(Replication, "replica-announced", "Let supervisors know of this replica")
         .yes_no(|c| c.replica_announced, |c, v| c.replica_announced = v),
+    row(
+        Replication,
+        "replica-max-lag-ms",
+        "Age in milliseconds that the data of a replica may have which answers reads; 0 = any",
+    )
+    .number(
+        0,
+        INT,
+        |c| wide(c.replica_max_lag_ms, INT),
+        |c, v| put(&mut c.replica_max_lag_ms, v),
+    ),
     row(Replication, "replica-priority", "Which replica is promoted first: the lowest; 0 = never")
         .alias(&["slave-priority"])
         .number(0, INT, |c| c.replica_priority.into(), |c, v| put(&mut c.replica_priority, v)),
@@ -340,6 +382,26 @@ pub const TABLE: &[Directive] = &[
     row(Replication, "replica-serve-stale-data", "Answer reads on a replica whose link is down")
         .alias(&["slave-serve-stale-data"])
         .yes_no(|c| c.replica_serve_stale_data, |c, v| c.replica_serve_stale_data = v),
+    row(
+        Replication,
+        "replica-stale-reads",
+        "Reads on a replica whose data is older: forward them to the leader, or refuse",
+    )
+    .choice(
+        &StaleReads::NAMES,
+        |c| c.replica_stale_reads as usize,
+        |c, index| c.replica_stale_reads = StaleReads::ALL[index],
+    ),
+    row(
+        Replication,
+        "replica-writes",
+        "Writes of a replica's clients: forward them to a leader that takes them, or reject",
+    )
+    .choice(
+        &Writes::NAMES,
+        |c| c.replica_writes as usize,
+        |c, index| c.replica_writes = Writes::ALL[index],
+    ),
     row(Replication, "replicaof", "Follow this leader; no one = lead")
         .alias(&["slaveof"])
         .at_start()
@@ -351,6 +413,12 @@ pub const TABLE: &[Directive] = &[
                 Ok(())
             },
         ),
+    row(
+        Replication,
+        "sync-wait-ms",
+        "Milliseconds that a read waits on a replica for what its client has seen elsewhere",
+    )
+    .number(0, INT, |c| wide(c.sync_wait_ms, INT), |c, v| put(&mut c.sync_wait_ms, v)),
     row(
         Memory,
         "active-expire-effort",
@@ -685,7 +753,6 @@ pub(super) const INERT: &[Directive] = &[
     inert("lazyfree-lazy-user-flush", &[], "no"),
     inert("list-compress-depth", &[], "0"),
     inert("maxmemory-eviction-tenacity", &[], "10"),
-    inert("min-replicas-max-lag", &["min-slaves-max-lag"], "10"),
     inert("no-appendfsync-on-rewrite", &[], "no"),
     inert("oom-score-adj", &[], "no"),
     inert("oom-score-adj-values", &[], "0 200 800"),

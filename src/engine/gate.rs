@@ -4,11 +4,13 @@
 
 use std::fmt::Write as _;
 
+use super::elsewhere;
 use super::room::{self, Room};
 use crate::access;
 use crate::command::{self, Argv, Command, Flags, Number};
 use crate::fault::{Fault, shown};
 use crate::node::Node;
+use crate::replicate::enough;
 use crate::resp::reply::Protocol;
 use crate::session::{Door, Named, Session};
 
@@ -159,7 +161,7 @@ fn admit_limited(node: &Node, session: &mut Session, command: &Command) -> Resul
         return if command.writes() { Err(FENCED) } else { Ok(()) };
     }
     if command.writes() && session.config().replica_read_only {
-        return Err(READ_ONLY);
+        return elsewhere::admit_write(node, session);
     }
     if !session.config().replica_serve_stale_data
         && !command.flags.contains(Flags::STALE)
@@ -167,7 +169,7 @@ fn admit_limited(node: &Node, session: &mut Session, command: &Command) -> Resul
     {
         return Err(STALE);
     }
-    Ok(())
+    elsewhere::admit_read(node, session, command)
 }
 
 /// Finds the row of a command that a script calls, and asks whether it may.
@@ -206,7 +208,7 @@ pub(super) fn admit_in_script(
 }
 
 /// Whether a read of streams has the option to wait.
-fn waits(argv: Argv<'_>) -> bool {
+pub(super) fn waits(argv: Argv<'_>) -> bool {
     let mut options = argv.iter().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
     options.any(|word| word.eq_ignore_ascii_case(b"BLOCK"))
 }
@@ -216,6 +218,9 @@ fn waits(argv: Argv<'_>) -> bool {
 /// # Errors
 /// When this is a replica that takes no writes.
 pub(super) fn admit_write(node: &Node, session: &mut Session) -> Result<(), Fault> {
+    if session.door != Door::Leader {
+        enough::admit(node)?;
+    }
     if node.replication.is_fenced() && !node.replication.is_replica() {
         return Err(FENCED);
     }
@@ -253,7 +258,7 @@ const UNKNOWN_IN_SCRIPT: Fault = Fault::new("ERR Unknown Redis command called fr
 fn in_script_words(argv: Argv<'_>, fault: &Fault) -> Fault {
     let arity = match fault {
         Fault::Text(text) => text.starts_with("ERR wrong number of arguments"),
-        Fault::Contended | Fault::Wait(_) => false,
+        Fault::Contended | Fault::Wait(_) | Fault::Elsewhere => false,
     };
     if arity && command::lookup(argv[0]).is_some() {
         return Fault::new("ERR Wrong number of args calling Redis command from script");
@@ -343,9 +348,9 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
         None => {
-            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
+            let yet = if command::later::is_known(name) { " yet" } else { "" };
             Fault::text(format!(
-                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
+                "ERR Command is not available{yet}: '{}'. See docs/commands.md",
                 shown(name, 128)
             ))
         }

@@ -5,6 +5,7 @@
 //! it can neither deadlock nor forget. When a lock is busy for longer than a moment, `execute`
 //! answers `Contended` and nothing has happened: the door yields to the runtime and asks again.
 
+pub mod elsewhere;
 mod gate;
 mod native;
 pub mod room;
@@ -29,6 +30,7 @@ use crate::resp::Reply;
 use crate::session::{Door, Named, Session, Settings};
 use crate::table::Table;
 
+pub use elsewhere::Elsewhere;
 pub use transaction::{execute_all, forget_orphans, forget_watches};
 pub use waits::{forget_wait, resume, serve_late};
 
@@ -54,6 +56,7 @@ pub fn execute(
     };
     let outcome = match outcome {
         Err(Fault::Wait(wait)) => waits::wait(node, session, argv, wait, reply),
+        Err(Fault::Elsewhere) => elsewhere::leave(node, session, argv),
         outcome => outcome,
     };
     match outcome {
@@ -77,13 +80,18 @@ fn told(
     argv: Argv<'_>,
     fault: Fault,
 ) -> Option<Cow<'static, str>> {
+    if session.rare.contains(Rare::ELSEWHERE) {
+        // What came before is answered first.
+        session.held = true;
+        return None;
+    }
     let fault = match fault {
         Fault::Contended => transaction::refused(node, session, argv, busy(node, session)?),
         fault => fault,
     };
     match fault {
         Fault::Text(text) => Some(text),
-        Fault::Contended | Fault::Wait(_) => None,
+        Fault::Contended | Fault::Wait(_) | Fault::Elsewhere => None,
     }
 }
 

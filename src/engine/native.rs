@@ -96,6 +96,7 @@ fn is_ordinary(node: &Node, session: &mut Session, native: &Native, keys: Argv<'
         || keys.len() > KEYS
         || session.door == Door::Leader
         || node.replication.is_replica()
+        || node.rare.get().contains(Rare::FEW_REPLICAS)
         || !session.identity.is_free(node.access.generation())
             && !may_call_all(node, session, native, keys)
     {

@@ -13,13 +13,14 @@
 //! with a turn are one at a time. A script that waits for a lock therefore waits for something
 //! that does not wait for it; how long is bounded, since that may be another script.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::room::{self, Room};
-use super::{finish, gate, native, run_locked, waits, want, watch};
+use super::{elsewhere, finish, gate, native, run_locked, waits, want, watch};
 use crate::clock;
 use crate::command::args::integer;
 use crate::command::{self, Argv, Command, Flags, Keys, Script, ScriptBy};
@@ -28,7 +29,8 @@ use crate::keyspace::{Access, Effects, LockSet, Wanted};
 use crate::limits::SCRIPT_PATIENCE_MS;
 use crate::node::Node;
 use crate::rare::Rare;
-use crate::resp::Reply;
+use crate::replicate::enough;
+use crate::resp::{Reply, RespReply, answer};
 use crate::script::busy::{Pace, Verdict};
 use crate::script::native::{Native, Work};
 use crate::script::{Answered, Compiled, Host, Origin, Ran, ScriptFlags, Vm, registry};
@@ -85,10 +87,16 @@ impl Rules {
                 return Err(if plain { gate::STALE } else { STALE });
             }
             if !plain && writes && session.config().replica_read_only {
+                if session.executing.is_none() && elsewhere::forwards(node, session) {
+                    return Err(Fault::Elsewhere);
+                }
                 return Err(Fault::new(
                     "READONLY Can not run script with write flag on readonly replica.",
                 ));
             }
+        }
+        if !plain && writes && session.door != Door::Leader {
+            enough::admit(node)?;
         }
         if !plain && writes && script.read_only {
             return Err(Fault::new(
@@ -140,8 +148,13 @@ pub(super) fn run(
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
     watch::tell_of(node, session, argv);
+    let may_leave = !rules.read_only && elsewhere::forwards(node, session);
     let stage = Stage::new(node, session, &call, &compiled, rules, full, &mut locks, &mut effects);
-    let outcome = perform(stage, &vm, &compiled, reply);
+    let outcome = if may_leave {
+        perform_or_leave(stage, &vm, &compiled, reply)
+    } else {
+        perform(stage, &vm, &compiled, reply)
+    };
     // The locks of what was changed are still held: the log has the order of changes.
     node.record(&mut effects);
     waits::serve_after_script(node, session, &mut locks, &mut effects);
@@ -258,6 +271,35 @@ fn perform(
     }
 }
 
+/// Runs a script of which only its running tells whether it writes, on a replica that hands
+/// writes on. What it has answered counts only if it has not wanted to.
+#[cold]
+fn perform_or_leave(
+    mut stage: Stage<'_, '_>,
+    vm: &Rc<Vm>,
+    compiled: &Compiled,
+    reply: &mut dyn Reply,
+) -> Outcome {
+    let (mut answer, leaves) = (Vec::new(), Rc::new(Cell::new(false)));
+    let most = match stage.session.config().client_output_buffer_limit.normal.hard {
+        0 => usize::MAX,
+        most => usize::try_from(most).unwrap_or(usize::MAX),
+    };
+    let mut kept = RespReply::bounded(&mut answer, reply.protocol(), most);
+    stage.leaves = Some(Rc::clone(&leaves));
+    let outcome = perform(stage, vm, compiled, &mut kept);
+    if leaves.get() {
+        return Err(Fault::Elsewhere);
+    }
+    if kept.is_cut() {
+        return Err(Fault::new("ERR the answer of the script is too large to be sent"));
+    }
+    if outcome.is_ok() {
+        answer::relay(&answer, reply);
+    }
+    outcome
+}
+
 /// What a running script's commands work on.
 struct Stage<'a, 'k> {
     node: &'a Node,
@@ -271,6 +313,8 @@ struct Stage<'a, 'k> {
     effects: &'a mut Effects,
     pace: Pace<'a>,
     calls: u32,
+    /// Set when the script wants to write, where its leader is to do that.
+    leaves: Option<Rc<Cell<bool>>>,
 }
 
 /// Calls between two looks at the time: a command may take long.
@@ -300,6 +344,7 @@ impl<'a, 'k> Stage<'a, 'k> {
             effects,
             pace,
             calls: 0,
+            leaves: None,
         }
     }
 
@@ -308,6 +353,13 @@ impl<'a, 'k> Stage<'a, 'k> {
         let command = gate::admit_in_script(self.node, self.session, argv)?;
         if self.rules.read_only && (command.writes() || gate::may_replicate(command)) {
             return Err(Fault::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        // What it publishes is heard once, from where it writes.
+        if let Some(leaves) = &self.leaves
+            && (command.writes() || matches!(command.name, "publish" | "spublish"))
+        {
+            leaves.set(true);
+            return Err(gate::READ_ONLY);
         }
         if command.writes() {
             self.admit_write()?;
@@ -405,6 +457,11 @@ impl<'a, 'k> Stage<'a, 'k> {
         )))
     }
 
+    /// Whether the script is for the leader.
+    fn has_left(&self) -> bool {
+        self.leaves.as_ref().is_some_and(|leaves| leaves.get())
+    }
+
     fn try_call(&mut self, argv: Argv<'_>, reply: &mut dyn Reply) -> Result<(), Fault> {
         let command = self.admit(argv)?;
         self.reach(command, argv)?;
@@ -430,6 +487,7 @@ impl Host for Stage<'_, '_> {
             return Answered::Killed;
         }
         match self.try_call(argv, reply) {
+            _ if self.has_left() => Answered::Killed,
             Ok(()) => Answered::Yes,
             Err(Fault::Contended) if self.pace.verdict() == Verdict::Killed => Answered::Killed,
             Err(fault) => {
@@ -444,6 +502,9 @@ impl Host for Stage<'_, '_> {
     }
 
     fn look(&mut self) -> Verdict {
+        if self.has_left() {
+            return Verdict::Killed;
+        }
         self.pace.look(self.call.argv, self.name)
     }
 }

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::{finish, gate, run_locked, waits, want, watch};
+use super::{elsewhere, finish, gate, run_locked, waits, want, watch};
 use crate::command::args::is;
 use crate::command::{self, Argv, Command, Control, Keys, Run};
 use crate::fault::{Fault, Outcome};
@@ -16,6 +16,7 @@ use crate::keyspace::{Access, Effects, LockSet, Place, Wanted, WriteView};
 use crate::limits;
 use crate::node::Node;
 use crate::rare::Rare;
+use crate::replicate::enough;
 use crate::resp::Reply;
 use crate::session::{Door, Queue, Session};
 use crate::sync::atomic::Ordering;
@@ -46,6 +47,10 @@ pub(super) fn control(
         Control::Watch => {
             if session.queue.is_some() {
                 return Err(Fault::new("ERR WATCH inside MULTI is not allowed"));
+            }
+            if node.replication.is_replica() && elsewhere::forwards(node, session) {
+                // What changes keys is the leader's, and so is who watches them.
+                return Err(Fault::Elsewhere);
             }
             watch(node, session, &argv[1..])?;
             reply.ok();
@@ -82,6 +87,9 @@ pub(super) fn enqueue(session: &mut Session, argv: Argv<'_>, reply: &mut dyn Rep
 /// EXEC itself, the transaction ends here.
 #[cold]
 pub(super) fn refused(node: &Node, session: &mut Session, argv: Argv<'_>, fault: Fault) -> Fault {
+    if fault == Fault::Elsewhere {
+        return fault;
+    }
     if let Some(queue) = &mut session.queue {
         queue.broken = true;
     }
@@ -97,7 +105,7 @@ pub(super) fn refused(node: &Node, session: &mut Session, argv: Argv<'_>, fault:
 
 /// Redis keeps the code of an error here, but for the common one.
 #[cold]
-fn abort(why: &str) -> Fault {
+pub(super) fn abort(why: &str) -> Fault {
     let why = why.strip_prefix("ERR ").unwrap_or(why);
     Fault::text(format!("EXECABORT Transaction discarded because of: {why}"))
 }
@@ -139,6 +147,8 @@ fn watch(node: &Node, session: &mut Session, keys: Argv<'_>) -> Outcome {
 /// Stops watching. What cannot be locked at once is left to the upkeep: a script may hold it, and
 /// nobody waits for what the session has forgotten.
 pub fn forget_watches(node: &Node, session: &mut Session) {
+    // With the link, the leader forgets what it watches for this session.
+    session.own_link = None;
     if session.watches.keys.is_empty() && !session.watches.broken() {
         return;
     }
@@ -181,6 +191,11 @@ fn exec(node: &Node, session: &mut Session, reply: &mut dyn Reply) -> Outcome {
     let rows = rows(&commands)?;
     // What was allowed when it was queued need not be now: memory fills, leaders step down.
     let refusal = rows.iter().find_map(|row| gate::admit_now(node, session, row).err());
+    if refusal == Some(Fault::Elsewhere) || elsewhere::concerns_leader(node, session, &rows) {
+        drop(borrowed);
+        session.queue = Some(queue);
+        return Err(Fault::Elsewhere);
+    }
     if let Some(Fault::Text(why)) = refusal {
         forget_watches(node, session);
         return Err(abort(&why));
@@ -210,8 +225,16 @@ pub fn execute_all(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let mut rows = Vec::with_capacity(commands.len());
+    let mut leaves = false;
     for argv in commands {
-        rows.push(gate::admit(node, session, argv)?);
+        match gate::admit(node, session, argv) {
+            Ok(row) => rows.push(row),
+            Err(Fault::Elsewhere) => leaves = true,
+            Err(fault) => return Err(fault),
+        }
+    }
+    if leaves || elsewhere::concerns_leader(node, session, &rows) {
+        return elsewhere::leave_all(node, session, commands);
     }
     session.executing = Some(commands.len());
     let outcome = run_all(node, session, commands, &rows, reply);
@@ -248,6 +271,9 @@ fn run_all(
     } else {
         LockSet::all(&node.keyspace, &mut wanted)?
     };
+    if session.door != Door::Leader && rows.iter().any(|row| row.writes()) {
+        enough::admit(node)?;
+    }
     if node.rare.get().contains(Rare::HOLDS_WRITES) && rows.iter().any(|row| row.writes()) {
         return Err(watch::hold(session));
     }
@@ -336,7 +362,7 @@ fn run_each(
             let text = match &fault {
                 Fault::Text(text) => text,
                 // Every lock that a command may want is held.
-                Fault::Contended | Fault::Wait(_) => {
+                Fault::Contended | Fault::Wait(_) | Fault::Elsewhere => {
                     "ERR internal error: a lock was missing in a transaction"
                 }
             };

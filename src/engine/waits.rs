@@ -398,7 +398,7 @@ fn serve_one(
         let mut reply = RespReply::bounded(&mut answer, waiter.protocol, most);
         match run_on(request.command, request.db, &argv, around, locks, effects, &mut reply) {
             Ok(()) => {}
-            Err(Fault::Wait(_) | Fault::Contended) => return None,
+            Err(Fault::Wait(_) | Fault::Contended | Fault::Elsewhere) => return None,
             Err(Fault::Text(text)) => reply.error(in_its_words(request.form, &text)),
         }
         if reply.is_cut() {

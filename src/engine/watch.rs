@@ -3,7 +3,7 @@
 //! The common case is one question before a command (`Rare` is empty) and one reading of the
 //! processor's counter behind it; the rest is here, and cold.
 
-use super::{gate, run_or_queue};
+use super::{elsewhere, gate, run_or_queue, transaction};
 use crate::clock;
 use crate::command::{self, Argv, Command, Control, Flags, Number, Run};
 use crate::fault::{Fault, Outcome};
@@ -12,6 +12,7 @@ use crate::observe::commands;
 use crate::observe::latency::Happening;
 use crate::observe::monitors::Monitors;
 use crate::rare::Rare;
+use crate::replicate::enough;
 use crate::resp::Reply;
 use crate::session::{Door, Session};
 
@@ -24,6 +25,12 @@ pub(super) fn run(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Outcome {
+    if session.rare.intersects(Rare::APART) {
+        elsewhere::before(node, session, command)?;
+    }
+    if session.door != Door::Leader && is_write(session, command) {
+        enough::admit(node).map_err(|few| transaction::refused(node, session, argv, few))?;
+    }
     if holds(node, session, command) {
         return Err(hold(session));
     }
@@ -72,6 +79,17 @@ fn holds(node: &Node, session: &Session, command: &Command) -> bool {
         return false;
     }
     rare.contains(Rare::HOLDS_ALL) || may_replicate(session, command)
+}
+
+/// Whether a command writes keys, or is the EXEC of one that does.
+fn is_write(session: &Session, command: &Command) -> bool {
+    match command.run {
+        Run::Transaction(Control::Execute) => session.queue.as_ref().is_some_and(|queue| {
+            let argvs = queue.commands.iter().map(|argv| argv.iter().map(|a| &**a).collect());
+            argvs.into_iter().any(|argv: Vec<&[u8]>| gate::find(&argv).is_ok_and(Command::writes))
+        }),
+        _ => command.writes(),
+    }
 }
 
 /// Whether a command may write, or have replicas do something.

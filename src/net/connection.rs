@@ -7,7 +7,7 @@
 //! more is read from it.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::clock;
-use crate::engine;
+use crate::engine::elsewhere::Visited;
+use crate::engine::{self, Elsewhere};
 use crate::keyspace::NEVER;
 use crate::keyspace::locks::Contended;
 use crate::keyspace::warm;
@@ -79,8 +80,19 @@ pub struct Connection<S> {
     waker: Option<Waker>,
     /// The end of the present wait, if it has one.
     timer: Option<Pin<Box<Sleep>>>,
+    /// What is being done elsewhere.
+    visit: Option<Visit>,
     /// For how long to leave a busy shard alone.
     patience: Patience,
+}
+
+/// What a session has elsewhere, while it is done there.
+struct Visit(Pin<Box<dyn Future<Output = Visited> + Send>>);
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Visit(..)")
+    }
 }
 
 /// Why execution of what was read stopped.
@@ -96,6 +108,8 @@ enum Stop {
     OutputFull,
     /// The client waits: what it has asked behind that waits too.
     Waiting,
+    /// No more can go to the leader before that has answered.
+    Elsewhere,
 }
 
 /// The arguments of one request.
@@ -114,6 +128,8 @@ enum Ran {
     Held,
     /// Its answer was larger than the client may leave unread.
     Cut,
+    /// It is on its way to the leader, and its answer is to come.
+    Elsewhere,
 }
 
 fn run(
@@ -131,15 +147,31 @@ fn run(
         Ok(()) if reply.is_cut() => Ran::Cut,
         Ok(()) => Ran::Done,
     };
-    if session.rare.intersects(Rare::SILENT) && matches!(ran, Ran::Done) {
-        output.truncate(session.leave_out(start, output.len()));
+    if session.rare.intersects(Rare::SILENT.union(Rare::ELSEWHERE)) && matches!(ran, Ran::Done) {
+        return unusual(session, start, output);
     }
     ran
 }
 
+/// What has become of a request whose reply is left out, or is to come from elsewhere.
+#[cold]
+fn unusual(session: &mut Session, start: usize, output: &mut Vec<u8>) -> Ran {
+    let silent = session.rare.intersects(Rare::SILENT);
+    if !session.rare.contains(Rare::ELSEWHERE) {
+        output.truncate(session.leave_out(start, output.len()));
+        return Ran::Done;
+    }
+    let left_out = silent && session.leave_out(0, 1) == 0;
+    if let (true, Some(Elsewhere::Errand(errand))) = (left_out, session.elsewhere.as_deref_mut()) {
+        errand.silence_last();
+    }
+    Ran::Elsewhere
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that has just been accepted.
-    pub fn new(stream: S, node: Arc<Node>, session: Session) -> Self {
+    pub fn new(stream: S, node: Arc<Node>, mut session: Session) -> Self {
+        session.may_leave = true;
         Connection {
             stream,
             node,
@@ -154,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             overflown: false,
             waker: None,
             timer: None,
+            visit: None,
             patience: Patience::default(),
         }
     }
@@ -190,12 +223,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => return Poll::Pending,
             }
             // A node that stops still answers what it has read; who is cut is answered no more.
-            let ends = self.session.client.is_closing() && (!self.more || self.held);
+            let done = (!self.more || self.held) && self.visit.is_none();
+            let ends = self.session.client.is_closing() && done;
             if self.session.closing || self.is_cut() || ends {
                 return Poll::Ready(self.end());
             }
             if self.session.waiting.is_some() {
                 if let Some(end) = ready!(self.poll_waiting(context)) {
+                    return Poll::Ready(end);
+                }
+                continue;
+            }
+            if self.visit.is_some() || self.session.elsewhere.is_some() {
+                if let Some(end) = ready!(self.poll_elsewhere(context)) {
                     return Poll::Ready(end);
                 }
                 continue;
@@ -285,6 +325,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Who was served in this very moment still gets it: it may only have stopped to ask.
         let abandoned = self.session.waiting.as_ref().is_none_or(|waiting| waiting.0.abandon());
         Poll::Ready(abandoned.then_some(end))
+    }
+
+    /// Whether nothing more can go to the leader with what is on its way.
+    #[cold]
+    fn is_full(&self) -> bool {
+        match self.session.elsewhere.as_deref() {
+            Some(Elsewhere::Errand(errand)) => errand.is_full(),
+            _ => true,
+        }
+    }
+
+    /// Ends when what the session has elsewhere is done: then its replies are among the replies.
+    /// Ends with the connection if that ends before.
+    #[cold]
+    fn poll_elsewhere(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+        // A wake takes the registration off.
+        self.session.client.register(context.waker());
+        if self.visit.is_none() {
+            let Some(elsewhere) = engine::elsewhere::take(&mut self.session) else {
+                return Poll::Ready(None);
+            };
+            let node = Arc::clone(&self.node);
+            let visit = async move { engine::elsewhere::visit(&node, elsewhere).await };
+            self.visit = Some(Visit(Box::pin(visit)));
+        }
+        if let Some(visit) = &mut self.visit
+            && let Poll::Ready(visited) = visit.0.as_mut().poll(context)
+        {
+            self.visit = None;
+            let mut replies = engine::elsewhere::settle(&mut self.session, visited);
+            self.output.append(&mut replies);
+            self.held = false;
+            self.more = !self.input.is_empty();
+            return Poll::Ready(None);
+        }
+        self.poll_ahead(context).map(Some)
     }
 
     /// Ends the wait when its time is over.
@@ -496,6 +572,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return None;
             }
             Ok(Decoded::Incomplete(_)) => return Some(Stop::Drained),
+            // What is under way is answered first.
+            Err(_) if self.session.elsewhere.is_some() => return Some(Stop::Elsewhere),
             Err(error) => {
                 self.refuse(&error, output);
                 return Some(Stop::Drained);
@@ -516,6 +594,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match ran {
             Ran::Contended => return Some(Stop::Contended),
             Ran::Held => return Some(Stop::Held),
+            Ran::Elsewhere => {
+                self.taken += consumed;
+                return self.is_full().then_some(Stop::Elsewhere);
+            }
             Ran::Done | Ran::Cut => {}
         }
         self.taken += consumed;

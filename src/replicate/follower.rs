@@ -178,6 +178,7 @@ fn hear(
                     Some(Ok(request)) => {
                         outlet::step(node, Event::Requested { follower: id, request });
                         acknowledgements::acknowledged(node);
+                        super::enough::look(node);
                         failover::look(node);
                     }
                     // A reply would stand in the middle of the stream.

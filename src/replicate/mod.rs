@@ -23,9 +23,11 @@
 pub mod acknowledgements;
 mod alone;
 mod apply;
+pub(crate) mod enough;
 pub mod epochs;
 pub mod failover;
 pub mod follower;
+pub mod forward;
 mod link;
 mod load;
 mod outlet;
@@ -69,9 +71,11 @@ pub struct Term {
 
 /// Starts the tasks of replication.
 pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
+    enough::look(node);
     tasks.spawn(tick(Arc::clone(node)));
     tasks.spawn(snapshot::run(Arc::clone(node)));
     tasks.spawn(link::run(Arc::clone(node)));
+    tasks.spawn(forward::run(Arc::clone(node)));
     tasks.spawn(epochs::run(Arc::clone(node)));
 }
 
@@ -84,6 +88,7 @@ async fn tick(node: Arc<Node>) {
             () = tokio::time::sleep(TICK) => {}
         }
         outlet::step(&node, Event::Tick);
+        enough::look(&node);
         failover::look(&node);
     }
 }
@@ -92,6 +97,7 @@ async fn tick(node: Arc<Node>) {
 pub fn follow(node: &Node, leader: Option<config::Leader>) {
     let follows = leader.is_some();
     aim(node, &mut node.replication.term.lock(), leader);
+    enough::look(node);
     if follows {
         end_waits(node);
     }

@@ -19,6 +19,9 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     if let Some(leader) = leader {
         let status = node.replication.status.lock().clone();
         replica_lines(node, &leader, status.as_ref(), &mut lines);
+        super::forward::info_lines(node)
+            .into_iter()
+            .for_each(|(name, value)| lines.put(name, value));
     }
     leader_lines(node, &leader_status(node), &mut lines);
     lines.0
@@ -83,6 +86,9 @@ fn sync_lines(status: &ReplicaStatus, lines: &mut Lines) {
 
 fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
     lines.put("connected_slaves", status.followers.len());
+    if let Some(good) = super::enough::good(&node.config.load(), status) {
+        lines.put("min_slaves_good_slaves", good);
+    }
     for (index, follower) in status.followers.iter().enumerate() {
         let FollowerStatus { address, port, state, acked, lag_ms, .. } = follower;
         let (state, lag) = (state.name(), lag_ms / 1000);

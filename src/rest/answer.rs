@@ -77,6 +77,9 @@ pub(super) const PROBLEM: HeaderValue = HeaderValue::from_static("application/pr
 /// Names a state of the keyspace. Clients send it back, and a replica will wait for it.
 pub(super) const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
 
+/// How old a replica's data is at most, in milliseconds.
+pub(super) const STALENESS: HeaderName = HeaderName::from_static("eave-staleness-ms");
+
 /// Headers of a common answer: type, sync token, date and length (hyper's), and one to spare.
 const HEADERS: usize = 5;
 
@@ -158,7 +161,8 @@ pub(super) fn allow_requests(answer: &mut Answer) {
 }
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "upstash-sync-token, ratelimit, ratelimit-policy, retry-after, idempotency-replayed",
+    "upstash-sync-token, eave-staleness-ms, ratelimit, ratelimit-policy, retry-after, \
+     idempotency-replayed",
 );
 
 /// What `@upstash/redis` sends. With credentials allowed, `*` would not be a wildcard.

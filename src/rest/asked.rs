@@ -26,6 +26,8 @@ pub(super) struct Asked<'r> {
     format: Option<&'r [u8]>,
     /// The value of `Authorization`.
     authorization: Option<&'r [u8]>,
+    /// What the client has seen before, here or elsewhere.
+    pub(super) sync_token: Option<&'r HeaderValue>,
     /// Names the request, so that it is run once.
     pub(super) idempotency_key: Option<&'r [u8]>,
     /// The page that a browser asks for.
@@ -49,6 +51,7 @@ impl<'r> Asked<'r> {
         for (name, value) in &head.headers {
             match name.as_str() {
                 "authorization" => asked.authorization = Some(value.as_bytes()),
+                "upstash-sync-token" => asked.sync_token = Some(value),
                 "origin" => asked.origin = Some(value),
                 "idempotency-key" => asked.idempotency_key = Some(value.as_bytes()),
                 "upstash-encoding" if value.as_bytes().eq_ignore_ascii_case(b"base64") => {

@@ -6,7 +6,8 @@ use hyper::StatusCode;
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, OCTETS};
 use super::asked::Format;
-use super::caller::{Bounds, Caller, Desk, resp_reply};
+use super::caller::{Bounds, Caller, Desk, resp_reply, stays};
+use super::elsewhere;
 use super::json;
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
@@ -18,6 +19,7 @@ use crate::limits::REST_TURN;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::resp::Reply;
+use crate::resp::answer::Measure;
 use crate::session::Session;
 
 /// Bytes that an answer's buffer starts with for each command: a status, a number, a small value.
@@ -38,12 +40,22 @@ impl Caller {
         let commands = commands.split(&arguments);
         let mut pipeline = Pipeline::new(&commands, format);
         let (mut patience, mut before) = (Patience::default(), 0);
-        while self.desk.lock().run_some(&self.node, sender, &mut pipeline) == Progress::More {
+        loop {
+            let (progress, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let progress = desk.run_some(&self.node, sender, &mut pipeline);
+                (progress, desk.leaving())
+            };
+            if progress == Progress::Done {
+                break;
+            }
             if pipeline.next > before {
                 patience.renew();
             }
             before = pipeline.next;
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
+                pipeline.take(&replies);
+            }
         }
         let kind = if format == Format::Resp { OCTETS } else { JSON };
         Ok(answer::with_body(StatusCode::OK, kind, pipeline.finish()))
@@ -65,12 +77,20 @@ impl Caller {
             .map_err(Refusal::bad_request)?;
         let mut patience = Patience::default();
         loop {
-            match self.desk.lock().run_all(&self.node, sender, &argvs, encoding) {
+            let (ran, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let ran = desk.run_all(&self.node, sender, &argvs, encoding);
+                (ran, desk.leaving())
+            };
+            match ran {
                 Ok(body) => return Ok(answer::with_body(StatusCode::OK, JSON, body)),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended | Fault::Wait(_)) => {}
+                Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {}
             }
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
+                let body = super::elsewhere::items(&replies, encoding)?;
+                return Ok(answer::with_body(StatusCode::OK, JSON, body.into()));
+            }
         }
     }
 
@@ -92,13 +112,15 @@ struct Pipeline<'b> {
     commands: &'b [Result<Argv<'b>, &'static str>],
     format: Format,
     next: usize,
+    /// How many of those before it are on their way to the leader.
+    away: usize,
     out: Vec<u8>,
 }
 
 impl<'b> Pipeline<'b> {
     fn new(commands: &'b [Result<Argv<'b>, &'static str>], format: Format) -> Pipeline<'b> {
         let out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        Pipeline { commands, format, next: 0, out }
+        Pipeline { commands, format, next: 0, away: 0, out }
     }
 
     /// Runs the next command.
@@ -112,7 +134,7 @@ impl<'b> Pipeline<'b> {
         let most = bounds.bytes;
         let ran = match self.format {
             Format::Json(encoding) => {
-                self.out.push(if self.next == 0 { b'[' } else { b',' });
+                self.out.push(if self.out.is_empty() { b'[' } else { b',' });
                 let mut reply = bounds.json(JsonReply::new(&mut self.out, encoding));
                 run(node, session, self.commands[self.next], start < most, &mut reply)
             }
@@ -120,6 +142,13 @@ impl<'b> Pipeline<'b> {
                 run(node, session, self.commands[self.next], start < most, reply)
             }),
         };
+        let away = elsewhere::away(session);
+        if away > self.away {
+            // What comes behind may travel with it.
+            self.out.truncate(start);
+            (self.away, self.next) = (away, self.next + 1);
+            return Ok(());
+        }
         match ran {
             Ok(()) => self.next += 1,
             Err(Contended) => self.out.truncate(start),
@@ -127,8 +156,28 @@ impl<'b> Pipeline<'b> {
         ran
     }
 
+    /// Writes the answers that have come from the leader.
+    fn take(&mut self, replies: &[u8]) {
+        let mut rest = replies;
+        while let Ok(Some(length)) = Measure::default().end(rest) {
+            let (reply, behind) = rest.split_at(length);
+            match self.format {
+                Format::Json(encoding) => {
+                    self.out.push(if self.out.is_empty() { b'[' } else { b',' });
+                    self.out.extend_from_slice(&elsewhere::json(reply, encoding));
+                }
+                Format::Resp => self.out.extend_from_slice(reply),
+            }
+            rest = behind;
+        }
+        self.away = 0;
+    }
+
     fn finish(mut self) -> Bytes {
         if self.format != Format::Resp {
+            if self.out.is_empty() {
+                self.out.push(b'[');
+            }
             self.out.push(b']');
         }
         self.out.into()
@@ -160,7 +209,8 @@ impl Desk {
         let end = pipeline.commands.len().min(pipeline.next + REST_TURN);
         while pipeline.next < end && pipeline.step(node, session, bounds).is_ok() {}
         self.close(node);
-        if pipeline.next == pipeline.commands.len() { Progress::Done } else { Progress::More }
+        let done = pipeline.next == pipeline.commands.len() && pipeline.away == 0;
+        if done { Progress::Done } else { Progress::More }
     }
 
     fn run_all(
@@ -174,6 +224,7 @@ impl Desk {
         let mut out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
         let mut reply = Bounds::of(session).json(JsonReply::items(&mut out, encoding));
         let ran = engine::execute_all(node, session, commands, &mut reply);
+        let ran = ran.and_then(|()| Ok(stays(session, Ok(()))?));
         self.close(node);
         ran.map(|()| out.into())
     }

@@ -19,15 +19,16 @@ use super::access::{self, Sender};
 use super::answer::{self, Answer, JSON, OCTETS, SYNC_TOKEN};
 use super::asked::{Asked, Format};
 use super::body::{self, BodyLimits};
+use super::elsewhere::SyncToken;
 use super::events::{Events, Subject};
 use super::once::{self, Remembered, Turn};
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
-use super::{health, json, limits, metrics, path};
+use super::{elsewhere, health, json, limits, metrics, path};
 use crate::clients::Client;
 use crate::command::Argv;
 use crate::config::BigIntegers;
-use crate::engine;
+use crate::engine::{self, Elsewhere};
 use crate::fault::Fault;
 use crate::keyspace::locks::Contended;
 use crate::limits::REST_KEPT_BYTES;
@@ -35,6 +36,7 @@ use crate::node::Node;
 use crate::observe::stats;
 use crate::patience::Patience;
 use crate::pubsub::Topic;
+use crate::rare::Rare;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
 use crate::session::{Door, Session};
@@ -59,15 +61,15 @@ pub(super) struct Desk {
     pub(super) session: Session,
     /// Where answers are written.
     out: Vec<u8>,
-    /// The offset that the last answer named, and its text.
-    sync: (u64, HeaderValue),
+    /// The place that the last answer named, and its text.
+    sync: (Option<SyncToken>, HeaderValue),
 }
 
 impl Caller {
     /// A client that has just connected.
     pub(super) fn new(node: Arc<Node>, client: Arc<Client>, shared: bool) -> Caller {
         let session = Session::new(Arc::clone(&client), Door::Rest, &node);
-        let sync = (u64::MAX, HeaderValue::from_static(""));
+        let sync = (None, HeaderValue::from_static(""));
         Caller { node, client, shared, desk: Mutex::new(Desk { session, out: Vec::new(), sync }) }
     }
 
@@ -119,11 +121,18 @@ impl Caller {
             _ => {}
         }
         let sender = access::sender(&self.node, &self.client, asked)?;
+        self.catch_up(asked.sync_token);
         let mut answer = match self.dispatch(head, asked, body, &sender).await {
             Ok(answer) => answer,
             Err(refusal) => answer::refuse(&refusal),
         };
         answer.headers_mut().insert(SYNC_TOKEN, self.sync_token());
+        if self.node.replication.is_replica() {
+            if let (Some(token), true) = (asked.sync_token, self.knows_less()) {
+                answer.headers_mut().insert(SYNC_TOKEN, token.clone());
+            }
+            self.tell_staleness(&mut answer);
+        }
         Ok(answer)
     }
 
@@ -259,22 +268,38 @@ impl Caller {
         }
         let mut patience = Patience::default();
         loop {
-            if let Ok(answer) = self.desk.lock().command(&self.node, sender, argv, format) {
+            let (ran, elsewhere) = {
+                let mut desk = self.desk.lock();
+                let ran = desk.command(&self.node, sender, argv, format);
+                (ran, desk.leaving())
+            };
+            if let Ok(answer) = ran {
                 return answer;
             }
-            self.wait(&mut patience).await;
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
+                return elsewhere::answer(&replies, format);
+            }
         }
     }
 
     /// Lets others run before a command is tried again. One that a pause holds is tried a
-    /// hundred times a second: a request over HTTP has nobody to wake it.
-    pub(super) async fn wait(&self, patience: &mut Patience) {
+    /// hundred times a second: a request over HTTP has nobody to wake it. Answers the replies, if
+    /// it is the leader that has done it.
+    pub(super) async fn wait(
+        &self,
+        patience: &mut Patience,
+        elsewhere: Option<Elsewhere>,
+    ) -> Option<Vec<u8>> {
         let held = std::mem::take(&mut self.desk.lock().session.held);
+        if let Some(elsewhere) = elsewhere {
+            return self.visit(elsewhere).await;
+        }
         if held {
             tokio::time::sleep(HELD).await;
         } else {
             patience.wait().await;
         }
+        None
     }
 
     fn body_limits(&self) -> BodyLimits {
@@ -287,13 +312,12 @@ impl Caller {
 
     /// Names the present state of the keyspace. The text is made anew when that has moved.
     fn sync_token(&self) -> HeaderValue {
-        let offset = self.node.log.offset();
+        let seen = self.seen();
         let mut desk = self.desk.lock();
-        if desk.sync.0 != offset {
-            let text = sync_text(&self.node.run_id, offset);
+        if desk.sync.0 != Some(seen) {
             // Digits and letters make a header.
-            let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"));
-            desk.sync = (offset, value);
+            let value = HeaderValue::try_from(seen.text()).unwrap_or(HeaderValue::from_static("0"));
+            desk.sync = (Some(seen), value);
         }
         desk.sync.1.clone()
     }
@@ -339,6 +363,12 @@ impl Desk {
         self.session.publish();
     }
 
+    /// Takes what the session has for others to do. Under the lock under which it came about, or
+    /// another request of the connection would take it.
+    pub(super) fn leaving(&mut self) -> Option<Elsewhere> {
+        engine::elsewhere::take(&mut self.session)
+    }
+
     /// Makes the session ready for commands of this moment.
     pub(super) fn open(&mut self, node: &Node, sender: &Sender) -> &mut Session {
         self.session.begin(node);
@@ -369,11 +399,17 @@ impl Desk {
                 (out.first() == Some(&b'-'), OCTETS)
             }
         };
+        stays(session, Ok(()))?;
         let status = if failed { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         let answer = answer::with_body(status, kind, take_bytes(out));
         self.close(node);
         Ok(answer)
     }
+}
+
+/// Whether a command has been run here: one that is for the leader is not done yet.
+pub(super) fn stays(session: &Session, ran: Result<(), Contended>) -> Result<(), Contended> {
+    if session.rare.contains(Rare::ELSEWHERE) { Err(Contended) } else { ran }
 }
 
 /// Has one reply written in the Redis protocol; one that takes the buffer beyond `most` bytes
@@ -423,33 +459,5 @@ fn take_bytes(out: &mut Vec<u8>) -> Bytes {
         Bytes::copy_from_slice(out)
     } else {
         std::mem::take(out).into()
-    }
-}
-
-/// A state of the keyspace as text: which run of the server, and how far its log was. Clients
-/// treat it as opaque; a counter in base 32 is what Upstash sends.
-fn sync_text(run_id: &str, offset: u64) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-    let mut text = String::with_capacity(8 + 1 + 13);
-    text.push_str(run_id.get(..8).unwrap_or(run_id));
-    text.push('-');
-    let digits = (64 - offset.leading_zeros()).div_ceil(5).max(1);
-    for place in (0..digits).rev() {
-        let digit = usize::try_from((offset >> (place * 5)) & 31).unwrap_or(0);
-        text.push(char::from(DIGITS[digit]));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sync_token_is_a_run_and_an_offset() {
-        assert_eq!(sync_text("0123456789abcdef", 0), "01234567-0");
-        assert_eq!(sync_text("0123456789abcdef", 31), "01234567-v");
-        assert_eq!(sync_text("0123456789abcdef", 32), "01234567-10");
-        assert_eq!(sync_text("short", u64::MAX), "short-fvvvvvvvvvvvv");
     }
 }

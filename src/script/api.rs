@@ -147,7 +147,7 @@ fn run(lua: &Lua, shared: &Shared, values: &MultiValue) -> mlua::Result<Checked>
             let failure = failure(lua, &shared.names, &text, true)?;
             Ok((Value::Nil, Value::Table(failure)))
         }
-        Answered::Failed(Fault::Contended | Fault::Wait(_)) => {
+        Answered::Failed(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {
             fail(lua, shared, "BUSY a key that the script has not declared stays locked")
         }
         // The hook finds out at the next instruction.
@@ -346,7 +346,7 @@ fn register(shared: &Shared, values: &[Value]) -> Result<(), String> {
     };
     library::check_name(function.about.name.as_bytes()).map_err(|fault| match fault {
         Fault::Text(text) => text.trim_start_matches("ERR ").to_owned(),
-        Fault::Contended | Fault::Wait(_) => String::new(),
+        Fault::Contended | Fault::Wait(_) | Fault::Elsewhere => String::new(),
     })?;
     let mut registered = shared.registered.borrow_mut();
     if registered.iter().any(|other| other.about.name.eq_ignore_ascii_case(&function.about.name)) {

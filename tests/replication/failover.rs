@@ -12,7 +12,8 @@ use crate::support::server::{Program, pause};
 fn pair(programs: [Program; 2]) -> Result<[Node; 2], String> {
     let fast = |program| match program {
         Program::Redis => "--repl-diskless-sync-delay 0",
-        Program::Eave => "",
+        // Writers are to learn of the change.
+        Program::Eave => "--replica-writes reject",
     };
     let leader = Node::start(programs[0], fast(programs[0]))?;
     let to = format!("--replicaof {} {}", leader.address().ip(), leader.address().port());

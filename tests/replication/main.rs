@@ -16,6 +16,7 @@ mod copy;
 mod epochs;
 mod failover;
 mod fields;
+mod forward;
 mod histories;
 mod limiter;
 mod link;
@@ -25,6 +26,7 @@ mod redis;
 mod role;
 mod script;
 mod sentinel;
+mod session;
 mod writer;
 
 use std::fmt;

@@ -49,6 +49,21 @@ impl Node {
         Node::start(Program::Eave, &format!("--replicaof {} {}", leader.ip(), leader.port()))
     }
 
+    /// Likewise, one that refuses writes.
+    pub(crate) fn rejecting(leader: SocketAddr) -> Result<Node, String> {
+        let replicaof = format!("--replicaof {} {}", leader.ip(), leader.port());
+        Node::start(Program::Eave, &format!("{replicaof} --replica-writes reject"))
+    }
+
+    /// Likewise, one that forwards writes, with further options, once it does.
+    pub(crate) fn forwarding(leader: SocketAddr, options: &str) -> Result<Node, String> {
+        let replicaof = format!("--replicaof {} {}", leader.ip(), leader.port());
+        let mut node = Node::start(Program::Eave, &format!("{replicaof} {options}"))?;
+        node.wait_for("master_link_status", "up")?;
+        node.wait_for("replica_forward_link", "up")?;
+        Ok(node)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.resp
     }

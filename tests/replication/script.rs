@@ -11,7 +11,7 @@ fn a_replica_has_what_scripts_have_done() -> Outcome {
         "LOAD",
         "#!lua name=before\nredis.register_function('before', function() return 1 end)",
     ])?;
-    let mut replica = Node::following(leader.address())?;
+    let mut replica = Node::rejecting(leader.address())?;
     replica.wait_for("master_link_status", "up")?;
     let script = "for i = 1, 20 do redis.call('set', 'key' .. i, math.random()) end \
         redis.call('sadd', KEYS[1], 'a', 'b', 'c', 'd') \

@@ -72,7 +72,9 @@ impl Mirror {
         match self.bench.run(1, &argv).0 {
             Ok(bytes) => read(&mut &bytes[..]),
             Err(Fault::Text(text)) => Reply::Error(text.into_owned()),
-            Err(Fault::Contended | Fault::Wait(_)) => panic!("nobody else is here"),
+            Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {
+                panic!("nobody else is here")
+            }
         }
     }
 

@@ -34,6 +34,7 @@ const ONLY_EAVE: &[(&str, &str)] = &[
     ("acl|resttoken", "of Upstash: the bearer token of a user"),
     ("xdelex", "of Redis 8.2"),
     ("xackdel", "of Redis 8.2"),
+    ("forward", "Eave's own: a replica asks on behalf of a client"),
     // The commands of `Group::RateLimit` are Eave's own, those of `Group::Json` a module's.
 ];
 

@@ -9,7 +9,7 @@
 mod demand;
 mod gate;
 pub mod headers;
-pub(super) mod status;
+pub(crate) mod status;
 
 use std::io::Write as _;
 
@@ -23,15 +23,16 @@ use self::status::{Collected, Status};
 use super::access::Sender;
 use super::answer::{self, Answer, JSON, PROBLEM};
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, stays};
 use super::path;
 use super::refusal::Refusal;
 use super::reply::write_string;
 use crate::clock;
 use crate::command::Argv;
-use crate::engine;
+use crate::engine::{self, Elsewhere};
 use crate::fault::{Fault, Outcome};
 use crate::patience::Patience;
+use crate::resp::answer::{error_text, relay};
 
 /// What is asked of limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +103,19 @@ impl Caller {
         let mut patience = Patience::default();
         loop {
             let mut collected = Collected::default();
-            match self.try_collect(sender, commands, &mut collected) {
+            let (ran, elsewhere) = self.try_collect(sender, commands, &mut collected);
+            match ran {
                 Ok(()) => return Ok(collected),
                 Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
-                Err(Fault::Contended | Fault::Wait(_)) => self.wait(&mut patience).await,
+                Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {}
+            }
+            if let Some(replies) = self.wait(&mut patience, elsewhere).await {
+                if let (2.., Some(text)) = (commands.len(), error_text(&replies)) {
+                    return Err(Refusal::bad_request(text.into_owned()));
+                }
+                let mut collected = Collected::default();
+                relay(&replies, &mut collected);
+                return Ok(collected);
             }
         }
     }
@@ -115,15 +125,18 @@ impl Caller {
         sender: &Sender,
         commands: &[Argv<'_>],
         collected: &mut Collected,
-    ) -> Outcome {
+    ) -> (Outcome, Option<Elsewhere>) {
         let mut desk = self.desk.lock();
         let session = desk.open(&self.node, sender);
-        match commands {
-            [argv] => engine::execute(&self.node, session, argv, collected)?,
-            _ => engine::execute_all(&self.node, session, commands, collected)?,
+        let ran = match commands {
+            [argv] => engine::execute(&self.node, session, argv, collected).map_err(Fault::from),
+            _ => engine::execute_all(&self.node, session, commands, collected),
+        };
+        let ran = ran.and_then(|()| Ok(stays(session, Ok(()))?));
+        if ran.is_ok() {
+            desk.close(&self.node);
         }
-        desk.close(&self.node);
-        Ok(())
+        (ran, desk.leaving())
     }
 
     /// How headers name the limit of a rule: by its name, or else as `default` if it is the only one.
