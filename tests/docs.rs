@@ -40,7 +40,8 @@ answered with `ERR unknown command`.
 
 *reads* and *writes* say what a command does to its keys: a replica refuses what writes, a read-only
 REST token may only ask what reads given keys (see [rest.md](rest.md)). *REST: no* is about a connection
-and refused over HTTP. *since* is the version of Redis that first had it; for rate limits, of Eave.
+and refused over HTTP. *since* is the version of Redis that first had it; for
+JSON documents, of RedisJSON; for rate limits, of Eave.
 ";
 
 #[test]

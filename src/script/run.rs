@@ -8,7 +8,7 @@ use mlua::{LuaString, Value};
 use super::answer;
 use super::busy::Kind;
 use super::host::{HOST, Host, Lent};
-use super::vm::{self, Compiled, KEPT_BYTES, Vm, look_every, shortly, unbounded};
+use super::vm::{Compiled, KEPT_BYTES, Spoilt, Vm, look_every, shortly, unbounded};
 use crate::fault::{Fault, Outcome};
 use crate::limits::SCRIPT_STEPS;
 use crate::resp::Reply;
@@ -118,15 +118,4 @@ impl Vm {
 
 fn place(name: &str, source: &str, line: usize) -> String {
     format!(" script: {name}, on {source}:{line}.")
-}
-
-/// Throws the VM of this thread away unless it is forgotten: after a panic nobody knows what
-/// state it is in.
-struct Spoilt<'v>(&'v Vm);
-
-impl Drop for Spoilt<'_> {
-    fn drop(&mut self) {
-        self.0.shared.calling.set(false);
-        vm::discard();
-    }
 }

@@ -26,7 +26,7 @@ use super::shebang::ScriptFlags;
 use super::{Scripts, answer, api, source};
 use crate::clock;
 use crate::command::Argv;
-use crate::fault::{Fault, Outcome};
+use crate::fault::Fault;
 use crate::limits::{COMPILED_SCRIPTS, LIBRARY_LOAD_MS, SCRIPT_MEMORY, SCRIPT_STEPS};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
@@ -105,7 +105,7 @@ pub struct Compiled {
     pub native: Option<&'static Native>,
     /// The script, if it is one.
     script: Option<Arc<Script>>,
-    function: Function,
+    pub(super) function: Function,
 }
 
 impl Compiled {
@@ -466,13 +466,19 @@ pub(super) fn is_prelude(source: Option<&str>) -> bool {
     source == Some(PRELUDE_NAME)
 }
 
-/// Throws the VM of this thread away.
-pub(super) fn discard() {
-    VM.with(|mine| {
-        if let Ok(mut mine) = mine.try_borrow_mut() {
-            *mine = None;
-        }
-    });
+/// Throws the VM of this thread away unless it is forgotten: after a panic nobody knows what
+/// state it is in.
+pub(super) struct Spoilt<'v>(pub(super) &'v Vm);
+
+impl Drop for Spoilt<'_> {
+    fn drop(&mut self) {
+        self.0.shared.calling.set(false);
+        VM.with(|mine| {
+            if let Ok(mut mine) = mine.try_borrow_mut() {
+                *mine = None;
+            }
+        });
+    }
 }
 
 /// Makes Lua values outside of the bound of memory: inside, mlua has to expect that every one of

@@ -15,6 +15,7 @@ mod chain;
 mod copy;
 mod epochs;
 mod failover;
+mod fields;
 mod forward;
 mod histories;
 mod limiter;

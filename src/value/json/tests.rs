@@ -224,7 +224,7 @@ fn patterns_that_take_long_are_refused() {
     };
     assert_eq!(matches("^a+$"), Ok(1));
     assert_eq!(matches("(?i)B"), Ok(0));
-    assert_eq!(matches("(a{0,50}){0,10}b"), Err(JsonError::Matches));
+    assert_eq!(matches("(a{0,50}){0,4}b"), Err(JsonError::Matches));
     assert!(matches!(matches("((a{0,99}){0,99}){0,99}b"), Err(JsonError::Path(..))));
 }
 
