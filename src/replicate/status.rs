@@ -24,6 +24,7 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
             .for_each(|(name, value)| lines.put(name, value));
     }
     leader_lines(node, &leader_status(node), &mut lines);
+    node.replication.copying.lines().into_iter().for_each(|(name, value)| lines.put(name, value));
     lines.0
 }
 
