@@ -38,6 +38,8 @@ pub mod patience;
 pub mod resp;
 pub mod rest;
 
+pub mod envoy;
+
 // Other nodes, and values outside of the keyspace.
 pub mod archive;
 pub mod rdb;

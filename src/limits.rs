@@ -250,5 +250,8 @@ pub const STATS_ID_BYTES: usize = 64;
 /// Identifiers that one request names behind FOR.
 pub const REQUEST_IDS: usize = 16;
 
+/// Bytes of a request of Envoy's rate limit service.
+pub const RLS_BODY_BYTES: usize = 256 * 1024;
+
 /// Limits that one request takes from at once.
 pub const LIMITS_AT_ONCE: usize = 128;

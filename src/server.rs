@@ -13,6 +13,7 @@ use crate::access;
 use crate::clients::Client;
 use crate::clock;
 use crate::config::{BindAddress, Config};
+use crate::envoy;
 use crate::net::connection::{Connection, End};
 use crate::net::stream::Stream;
 use crate::net::tls::{self, TlsDoor};
@@ -41,6 +42,7 @@ pub struct Server {
     rest: Vec<TcpListener>,
     rest_tls: Vec<TcpListener>,
     metrics: Vec<TcpListener>,
+    rls: Vec<TcpListener>,
 }
 
 impl Server {
@@ -62,6 +64,7 @@ impl Server {
         let rest = open(config.rest_addresses(), config.rest_port)?;
         let rest_tls = open(config.rest_addresses(), config.tls.rest_port)?;
         let metrics = open(&config.metrics_addresses(), config.rest_metrics_port)?;
+        let rls = open(&config.rls_addresses(), config.rls_port)?;
         let (path, mode) = (&config.unixsocket, config.unixsocketperm);
         let unix =
             if path.is_empty() { None } else { Some(unix::open(path, mode, config.tcp_backlog)?) };
@@ -74,6 +77,7 @@ impl Server {
             rest,
             rest_tls,
             metrics,
+            rls,
         })
     }
 
@@ -100,7 +104,7 @@ impl Server {
     /// Serves until the node's `shutdown` is cancelled, then ends in order: no new
     /// connections, running requests answered, tasks ended.
     pub async fn run(self) {
-        let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls, metrics } = self;
+        let Server { node, tasks, resp, resp_tls, unix, rest, rest_tls, metrics, rls } = self;
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         tasks.spawn(pause::run(Arc::clone(&node)));
         tasks.spawn(shutdown::run(Arc::clone(&node)));
@@ -131,6 +135,14 @@ impl Server {
             let serve = {
                 let (node, tasks) = (Arc::clone(&node), tasks.clone());
                 move |stream, peer| admit_rest(&node, &tasks, stream, peer, tls)
+            };
+            let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
+            tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
+        }
+        for listener in rls {
+            let serve = {
+                let (node, tasks) = (Arc::clone(&node), tasks.clone());
+                move |stream, peer| admit_rls(&node, &tasks, stream, peer)
             };
             let (keepalive, shutdown) = (keepalive_of(&node), node.shutdown.clone());
             tasks.spawn(listener::accept(listener, shutdown, keepalive, serve));
@@ -311,6 +323,30 @@ fn admit_rest(
             Stream::Tcp(stream)
         };
         rest::connection::serve(node, stream, client).await;
+    });
+}
+
+/// Lets a gateway in, or cuts it: it counts as one of the connections over HTTP.
+fn admit_rls(node: &Arc<Node>, tasks: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
+    let config = node.config.load();
+    let most = rest::load::Most {
+        total: config.rest_max_connections as usize,
+        of_address: config.rest_max_connections_per_address as usize,
+    };
+    let place = rest::load::Place::take(node, peer.ip(), most);
+    let Some(place) = place.filter(|_| node.clients.len() < config.maxclients as usize) else {
+        stats::add(&node.stats.rejected, 1);
+        return;
+    };
+    stats::add(&node.stats.connections, 1);
+    let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let client = node.clients.add(peer.to_string(), local, clock::unix_ms());
+    end_if_stopping(node, &client);
+    let node = Arc::clone(node);
+    tasks.spawn(async move {
+        let _place = place;
+        let _registered = Registered { node: Arc::clone(&node), id: client.id };
+        envoy::serve(node, stream, client).await;
     });
 }
 

@@ -10,7 +10,7 @@ use eave::command::{self, Command, Flags, Group};
 const PATH: &str = "docs/commands.md";
 
 /// The groups in the order of the page, each with its heading.
-const GROUPS: [(Group, &str); 16] = [
+const GROUPS: [(Group, &str); 17] = [
     (Group::String, "Strings"),
     (Group::Bitmap, "Bitmaps"),
     (Group::HyperLogLog, "HyperLogLogs"),
@@ -20,7 +20,9 @@ const GROUPS: [(Group, &str); 16] = [
     (Group::SortedSet, "Sorted sets"),
     (Group::Geo, "Geography"),
     (Group::Stream, "Streams"),
+    (Group::Json, "JSON documents"),
     (Group::Generic, "Keys"),
+    (Group::Json, "JSON documents"),
     (Group::RateLimit, "Rate limits"),
     (Group::PubSub, "Publish and subscribe"),
     (Group::Scripting, "Scripts"),
@@ -39,7 +41,8 @@ answered with `ERR unknown command`.
 
 *reads* and *writes* say what a command does to its keys: a replica refuses what writes, a read-only
 REST token may only ask what reads given keys (see [rest.md](rest.md)). *REST: no* is about a connection
-and refused over HTTP. *since* is the version of Redis that first had it; for rate limits, of Eave.
+and refused over HTTP. *since* is the version of Redis that first had it; for
+JSON documents, of RedisJSON; for rate limits, of Eave.
 ";
 
 #[test]

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use eave_ratelimit::{Change, Rule, peek, take};
+use eave_ratelimit::{Change, Hold, Rule, hold, peek, settle, take};
 
 const START: u64 = 1_700_000_000_000;
 
@@ -19,6 +19,8 @@ fn steady(c: &mut Criterion) {
         ("1000000000/1h", 700),
         ("100/60s:fixed", 1000),
         ("100/60s:gcra", 1000),
+        ("100/60s:log", 1000),
+        ("1000/60s:log", 100),
     ] {
         let rule = Rule::parse(text.as_bytes()).expect("a rule");
         let (mut state, mut next, mut now) = (Vec::new(), Vec::new(), START);
@@ -60,5 +62,30 @@ fn parse(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, steady, refused, parse);
+fn slot(id: &[u8]) -> Hold<'_> {
+    Hold { id, label: b"1024/conc", amount: 1, ttl_ms: 60_000 }
+}
+
+/// A slot that is taken and let go while others are held.
+fn slots(c: &mut Criterion) {
+    let rule = Rule::parse(b"1024/conc").expect("a rule");
+    for others in [0u32, 10, 1000] {
+        let (mut state, mut next) = (Vec::new(), Vec::new());
+        for other in 0..others {
+            hold(&state, &rule, &slot(&other.to_le_bytes()), START, &mut next).expect("own");
+            state.clone_from(&next);
+        }
+        c.bench_function(&format!("hold and settle/{others} others"), |b| {
+            b.iter(|| {
+                hold(&state, &rule, &slot(b"mine"), START, &mut next).expect("own");
+                let held = std::mem::take(&mut next);
+                let settled = settle(&held, &rule, b"mine", 1, black_box(START), &mut next);
+                next = held;
+                settled.expect("own").map(|outcome| outcome.decision.status())
+            });
+        });
+    }
+}
+
+criterion_group!(benches, steady, refused, parse, slots);
 criterion_main!(benches);

@@ -42,6 +42,7 @@ mod sliding;
 mod state;
 
 pub mod fuzz;
+pub mod regions;
 
 pub use cell::{Cell, Kept, OutOfRange, Throttled};
 pub use decision::{Change, Decision, Outcome};

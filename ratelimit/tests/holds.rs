@@ -77,8 +77,9 @@ fn rules() -> impl Strategy<Value = Rule> {
         Just(Algorithm::Gcra),
         Just(Algorithm::Log),
     ];
-    (1..=12u64, windows(), algorithms)
-        .prop_map(|(limit, window, algorithm)| Rule::new(limit, window, algorithm, None).unwrap())
+    (1..=12u64, windows(), algorithms).prop_map(|(limit, window, algorithm)| {
+        Rule::new(limit, window, algorithm, None).expect("in range")
+    })
 }
 
 proptest! {

@@ -1,6 +1,9 @@
 //! COMMAND: the table, as clients ask for it.
 
+use std::ops::Range;
+
 use super::args::is;
+use super::arguments::{self, Argument, Kind};
 use super::key_specs::{self, Begin, Find, Touched, Use};
 use super::server::row;
 use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup, tips};
@@ -31,7 +34,7 @@ pub const SUBCOMMANDS: &[Command] = &[
     ),
     sub(
         "list",
-        "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]",
+        "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
         "Returns a list of command names.",
         "7.0.0",
         -2,
@@ -273,8 +276,9 @@ fn docs(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 
 fn document(container: Option<&Command>, command: &Command, reply: &mut dyn Reply) {
     reply.bulk(full_name(container, command).as_bytes());
-    let container = !command.subcommands.is_empty();
-    reply.map(4 + usize::from(container));
+    let is_container = !command.subcommands.is_empty();
+    let arguments = arguments::of(&full_name(container, command), command.syntax);
+    reply.map(4 + usize::from(is_container) + usize::from(!arguments.is_empty()));
     for (name, value) in [
         ("summary", command.summary),
         ("since", command.since),
@@ -284,11 +288,57 @@ fn document(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }
-    if container {
+    if !arguments.is_empty() {
+        let specs = key_specs::of(&full_name(container, command)).len();
+        reply.bulk(b"arguments");
+        describe_arguments(&arguments, &mut (0..specs), reply);
+    }
+    if is_container {
         reply.bulk(b"subcommands");
         reply.map(command.subcommands.len());
         for sub in command.subcommands {
             document(Some(command), sub, reply);
+        }
+    }
+}
+
+/// Describes arguments; keys take the command's key specifications in turn, and share the last.
+fn describe_arguments(arguments: &[Argument], specs: &mut Range<usize>, reply: &mut dyn Reply) {
+    reply.array(arguments.len());
+    for argument in arguments {
+        let Argument { name, kind, token, parts, .. } = argument;
+        let flags = [
+            ("optional", argument.optional),
+            ("multiple", argument.multiple),
+            ("multiple_token", argument.multiple_token),
+        ];
+        let flags = || flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| *flag);
+        let spec = match kind {
+            Kind::Key if specs.end > 0 => Some(specs.next().unwrap_or(specs.end - 1)),
+            _ => None,
+        };
+        let fields = [spec.is_some(), token.is_some(), flags().next().is_some(), !parts.is_empty()];
+        reply.map(2 + fields.into_iter().filter(|is_there| *is_there).count());
+        reply.bulk(b"name");
+        reply.bulk(name.as_bytes());
+        reply.bulk(b"type");
+        reply.bulk(kind.name().as_bytes());
+        if let Some(spec) = spec {
+            reply.bulk(b"key_spec_index");
+            reply.integer(spec as i64);
+        }
+        if let Some(token) = token {
+            reply.bulk(b"token");
+            reply.bulk(token.as_bytes());
+        }
+        if flags().next().is_some() {
+            reply.bulk(b"flags");
+            reply.set(flags().count());
+            flags().for_each(|flag| reply.status(flag));
+        }
+        if !parts.is_empty() {
+            reply.bulk(b"arguments");
+            describe_arguments(parts, specs, reply);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, WriteView};
 use crate::resp::Reply;
-use crate::value::json::edit::{self, Change, Edit};
+use crate::value::json::edit::{self, Change, Edits};
 use crate::value::json::{JsonError, Node, Path};
 
 /// The rows of this family.
@@ -371,7 +371,7 @@ pub(super) fn change_each<'c, T>(
     mut change: impl FnMut(Node<'_>) -> Result<Done<'c, T>, Fault>,
 ) -> Result<Vec<Option<T>>, Fault> {
     let document = document_of(view.get(key).ok_or(NO_DOCUMENT)?)?;
-    let mut edits = Vec::new();
+    let mut edits = Edits::default();
     let mut said = Vec::new();
     for node in matched(document, path)? {
         let Some((change, told)) = change(node)? else {
@@ -379,10 +379,12 @@ pub(super) fn change_each<'c, T>(
             continue;
         };
         said.push(Some(told));
-        edits.extend(change.map(|change| Edit { at: node.offset(), change }));
+        if let Some(change) = change {
+            edits.push(node.offset(), change)?;
+        }
     }
     if !edits.is_empty() {
-        let changed = edit::apply(document, edits)?;
+        let changed = edit::apply(document, edits.into_vec())?;
         put(view, key, &changed, event);
     }
     Ok(said)

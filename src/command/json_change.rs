@@ -184,9 +184,16 @@ fn compute(
     let operand = json::parse(argv[3])?;
     let operand = Number::of(Node::root(&operand));
     let operand = operand.ok_or(Fault::new("ERR expected value to be a number"))?;
+    // Written as it comes, so that an answer which is too long changes nothing.
+    let mut printer = Printer::new(Layout::default());
+    printer.open(b'[');
     let said = change_each(view, argv[1], &path, event, |node| {
-        let Some(number) = Number::of(node) else { return Ok(None) };
+        let Some(number) = Number::of(node) else {
+            printer.null();
+            return Ok(None);
+        };
         let result = arithmetic.of(number, operand)?;
+        printer.value(Node::root(&result))?;
         Ok(Some((Some(Change::Replace(result.clone())), result)))
     })?;
     if reply.protocol() == Protocol::V3 {
@@ -198,14 +205,6 @@ fn compute(
         let last = last.ok_or_else(|| missing_or(&path, "does not contains a number"))?;
         reply.bulk(&print(Node::root(last))?);
         return Ok(());
-    }
-    let mut printer = Printer::new(Layout::default());
-    printer.open(b'[');
-    for told in &said {
-        match told {
-            Some(number) => printer.value(Node::root(number))?,
-            None => printer.null(),
-        }
     }
     printer.close(b']');
     reply.bulk(&printer.finish());

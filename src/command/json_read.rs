@@ -11,7 +11,7 @@ use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::session::Session;
 use crate::value::json::print::{Layout, Printer, float};
-use crate::value::json::{self, Node, Path, Value};
+use crate::value::json::{self, JsonError, Node, Path, TEXT_BYTES, Value};
 
 /// JSON.GET.
 pub(super) fn get(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
@@ -81,7 +81,7 @@ fn print_matches(printer: &mut Printer<'_>, document: &[u8], path: &Path, legacy
 /// JSON.MGET: null for what is no document.
 pub(super) fn mget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let (keys, path) = (&argv[1..argv.len() - 1], path(argv.last())?);
-    let mut texts = Vec::with_capacity(keys.len());
+    let (mut texts, mut bytes) = (Vec::with_capacity(keys.len()), 0usize);
     for key in keys {
         let document = view.get(key).and_then(|entry| entry.as_json());
         let mut printer = Printer::new(Layout::default());
@@ -99,7 +99,13 @@ pub(super) fn mget(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Repl
                 true
             }
         };
-        texts.push(printed.then(|| printer.finish()));
+        let text = printed.then(|| printer.finish());
+        // A key may be named a thousand times.
+        bytes = bytes.saturating_add(text.as_ref().map_or(0, Vec::len));
+        if bytes > TEXT_BYTES {
+            return Err(JsonError::TextSize.into());
+        }
+        texts.push(text);
     }
     reply.array(texts.len());
     for text in texts {

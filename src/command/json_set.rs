@@ -8,7 +8,7 @@ use super::json::{at_most, document_of, path, put, remove};
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::WriteView;
 use crate::resp::Reply;
-use crate::value::json::edit::{self, Change, Edit};
+use crate::value::json::edit::{self, Change, Edit, Edits};
 use crate::value::json::path::Last;
 use crate::value::json::{self, Node, Path, Value};
 
@@ -183,14 +183,15 @@ fn merged(document: Option<&[u8]>, path: &Path, patch: Node<'_>) -> Result<Merge
     }
     let found = edit::outermost(document, path.find(document)?);
     let added;
-    let mut edits = Vec::new();
+    let mut gathered = Edits::default();
     for at in &found {
         let change = match removes {
             true => Change::Remove,
             false => Change::Replace(json::merge::merge(Some(Node::at(document, *at)), patch)?),
         };
-        edits.push(Edit { at: *at, change });
+        gathered.push(*at, change)?;
     }
+    let mut edits = gathered.into_vec();
     if found.is_empty() {
         added = json::merge::merge(None, patch)?;
         edits = additions(document, path, &added, true)?;

@@ -295,8 +295,10 @@ const USES: &[(&[KeySpec], &[&str])] = &[
     (
         &[at(SWAP, 1)],
         &[
+            "cl.throttle",
             "decr",
             "decrby",
+            "gcra",
             "getex",
             "getset",
             "hgetex",
@@ -313,6 +315,7 @@ const USES: &[(&[KeySpec], &[&str])] = &[
             "rl.hold",
             "rl.settle",
             "rl.take",
+            "rl.throttle",
             "setbit",
             "zincrby",
         ],

@@ -11,6 +11,7 @@
 pub mod acl;
 pub mod all_keys;
 pub mod args;
+pub mod arguments;
 pub mod bitfield;
 pub mod bitmap;
 pub mod client;

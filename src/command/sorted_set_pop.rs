@@ -44,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 1) },
         ..SORTED_SET.row(
             "zmpop",
-            "numkeys key [key ...] MIN | MAX [COUNT count]",
+            "numkeys key [key ...] <MIN | MAX> [COUNT count]",
             "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped.",
             "7.0.0",
             -4,
@@ -83,7 +83,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::Found { range: (0, 0, 0), find: |argv| counted(argv, 2) },
         ..SORTED_SET.row(
             "bzmpop",
-            "timeout numkeys key [key ...] MIN | MAX [COUNT count]",
+            "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
             "Removes and returns members by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
             "7.0.0",
             -5,

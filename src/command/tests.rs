@@ -1,6 +1,7 @@
 //! What scripts cannot show: the words of the log (`log`), a replica that replays them
 //! (`replicas`), iteration while keys come and go. `table` holds the rows against redis-server.
 
+mod arguments;
 mod documents;
 mod keys;
 mod lists;

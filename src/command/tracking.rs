@@ -44,7 +44,7 @@ pub const TRACKING: Command = Command {
     complexity: "O(1). Some options may introduce additional complexity.",
     ..row(
         "tracking",
-        "ON | OFF [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
         "Controls server-assisted client-side caching for the connection.",
         "6.0.0",
         -3,

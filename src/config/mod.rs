@@ -104,6 +104,10 @@ pub struct Config {
     pub rest_max_connections_per_address: u32,
     /// TCP port of `/metrics` without a token; 0 = off.
     pub rest_metrics_port: u16,
+    /// Port of Envoy's rate limit service; 0 = off.
+    pub rls_port: u16,
+    /// Its addresses; none = this machine's.
+    pub rls_bind: Vec<BindAddress>,
     /// Addresses of that port; none = those of this machine alone.
     pub rest_metrics_bind: Vec<BindAddress>,
     /// Commands of one `/pipeline` or `/multi-exec`.
@@ -288,6 +292,8 @@ impl Default for Config {
             // Functions at the edge come from few addresses.
             rest_max_connections_per_address: 4096,
             rest_metrics_port: 0,
+            rls_port: 0,
+            rls_bind: Vec::new(),
             rest_metrics_bind: Vec::new(),
             rest_max_pipeline: 10_000,
             rest_max_connections: 10_000,
@@ -402,6 +408,11 @@ impl Config {
             return Config::default().bind;
         }
         self.rest_metrics_bind.clone()
+    }
+
+    /// Where Envoy's rate limit service is: `rls-bind`, or else this machine alone.
+    pub fn rls_addresses(&self) -> Vec<BindAddress> {
+        if self.rls_bind.is_empty() { Config::default().bind } else { self.rls_bind.clone() }
     }
 
     /// Where the REST door listens: `rest-bind`, or else `bind`.

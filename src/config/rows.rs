@@ -208,6 +208,19 @@ pub const TABLE: &[Directive] = &[
                 c.rest_x_ratelimit = all.get(index).copied().unwrap_or_default();
             },
         ),
+    row(Rest, "rls-bind", "Addresses of Envoy's rate limit service; empty = this machine's")
+        .at_start()
+        .words(
+            "<address>...",
+            |c| join(&c.rls_bind),
+            |c, words, _| {
+                c.rls_bind = BindAddress::parse_all(words)?;
+                Ok(())
+            },
+        ),
+    row(Rest, "rls-port", "TCP port of Envoy's rate limit service v3 (gRPC, /json); 0 = off")
+        .at_start()
+        .number(0, 65535, |c| c.rls_port.into(), |c, v| put(&mut c.rls_port, v)),
     row(Access, "acl-pubsub-default", "Channels of new users: none, or all of them").choice(
         &["allchannels", "resetchannels"],
         |c| usize::from(c.acl_pubsub_default == NewChannels::None),

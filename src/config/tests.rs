@@ -125,7 +125,7 @@ fn another_value(row: &Directive) -> Option<String> {
         Kind::Text { .. } | Kind::Secret { .. } | Kind::Inert { .. } => "something".to_owned(),
         Kind::Fixed { .. } => return None,
         Kind::Words { .. } => match row.name {
-            "bind" | "rest-bind" | "rest-metrics-bind" => "10.0.0.1 -fe80::1",
+            "bind" | "rest-bind" | "rest-metrics-bind" | "rls-bind" => "10.0.0.1 -fe80::1",
             "replicaof" => "leader.example 6380",
             "save" => "3600 1 300 100",
             "notify-keyspace-events" => "AKE",

@@ -348,9 +348,9 @@ fn in_rest_words(argv: Argv<'_>, fault: Fault) -> Fault {
         Some(command) if command.flags.contains(Flags::NO_REST) => not_over_rest(argv),
         Some(_) => fault,
         None => {
-            let yet = if command::later::is_known(name) { " It is not available yet." } else { "" };
+            let yet = if command::later::is_known(name) { " yet" } else { "" };
             Fault::text(format!(
-                "ERR Command is not available: '{}'.{yet} See docs/commands.md",
+                "ERR Command is not available{yet}: '{}'. See docs/commands.md",
                 shown(name, 128)
             ))
         }

@@ -115,7 +115,7 @@ impl Keyspace {
         most: u64,
         at: impl FnOnce() -> T,
     ) -> Result<(Arc<Cut>, T), Contended> {
-        let _creation = self.creation.lock();
+        let _creation = self.creation.try_lock().ok_or(Contended)?;
         if self.cut.current.lock().is_some() {
             return Err(Contended);
         }
@@ -144,7 +144,7 @@ impl Keyspace {
     /// # Errors
     /// When somebody holds a shard for longer than a moment.
     pub fn standstill<T>(&self, at: impl FnOnce() -> T) -> Result<T, Contended> {
-        let _creation = self.creation.lock();
+        let _creation = self.creation.try_lock().ok_or(Contended)?;
         let _locks = self.lock_all(&self.used_databases())?;
         Ok(at())
     }

@@ -76,7 +76,7 @@ impl Keyspace {
                 self.database(db);
             }
         }
-        let _creation = self.creation.lock();
+        let _creation = self.creation.try_lock().ok_or(Contended)?;
         let databases = self.used_databases();
         let mut locks = self.lock_all(&databases)?;
         let mut garbage = Vec::new();

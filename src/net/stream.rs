@@ -43,7 +43,12 @@ impl Stream {
     /// When the connection is broken.
     pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
         match self {
-            Stream::Tcp(stream) => stream.poll_read_ready(context).map_ok(|()| Vec::new()),
+            Stream::Tcp(stream) => {
+                // A new socket is said to be ready whether it is or not; a look decides.
+                let mut byte = [0];
+                let mut buffer = ReadBuf::new(&mut byte);
+                stream.poll_peek(context, &mut buffer).map_ok(|_| Vec::new())
+            }
             Stream::Unix(stream) => stream.poll_read_ready(context).map_ok(|()| Vec::new()),
             Stream::Tls(stream) => {
                 let mut byte = [0];

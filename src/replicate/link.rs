@@ -49,7 +49,10 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut target = node.replication.target.subscribe();
     let mut applier = Applier::new(&node);
     loop {
-        settle(&node).await;
+        tokio::select! {
+            () = node.shutdown.cancelled() => return,
+            () = settle(&node) => {}
+        }
         let link = {
             // Target and term change together, under this lock.
             let term = node.replication.term.lock();

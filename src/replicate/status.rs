@@ -19,12 +19,15 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     if let Some(leader) = leader {
         let status = node.replication.status.lock().clone();
         replica_lines(node, &leader, status.as_ref(), &mut lines);
-        super::forward::info_lines(node)
-            .into_iter()
-            .for_each(|(name, value)| lines.put(name, value));
     }
     leader_lines(node, &leader_status(node), &mut lines);
-    node.replication.copying.lines().into_iter().for_each(|(name, value)| lines.put(name, value));
+    // What Redis does not have stands behind what it has.
+    let copying = node.replication.copying.lines().into_iter();
+    copying.for_each(|(name, value)| lines.put(name, value));
+    if node.replication.is_replica() {
+        let own = super::forward::info_lines(node).into_iter();
+        own.for_each(|(name, value)| lines.put(name, value));
+    }
     lines.0
 }
 

@@ -39,8 +39,9 @@ pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
     let mut driver = Driver { node, client, caller, pulse, watch };
     let mut next = driver.wait(wire).await;
     while let Some(wire) = next {
-        // In a place of its own, which a silent connection does not have.
-        next = match Box::pin(driver.drive(wire)).await {
+        // In a place of its own, which a silent connection does not have: gone before the wait.
+        let silent = Box::pin(driver.drive(wire)).await;
+        next = match silent {
             Some(wire) => driver.wait(wire).await,
             None => None,
         };

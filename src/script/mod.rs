@@ -20,14 +20,16 @@ pub mod native;
 mod packed;
 pub mod registry;
 mod reply;
+mod run;
 pub mod shebang;
 mod source;
 mod vm;
 
 pub use host::{Answered, Host};
 pub use registry::{Origin, Script};
+pub use run::{Ran, run};
 pub use shebang::ScriptFlags;
-pub use vm::{Compiled, Ran, Vm, run};
+pub use vm::{Compiled, Vm};
 
 /// The scripts of a node.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use super::shebang::ScriptFlags;
 use super::{Scripts, answer, api, source};
 use crate::clock;
 use crate::command::Argv;
-use crate::fault::{Fault, Outcome};
+use crate::fault::Fault;
 use crate::limits::{COMPILED_SCRIPTS, LIBRARY_LOAD_MS, SCRIPT_MEMORY, SCRIPT_STEPS};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
@@ -34,7 +34,7 @@ use crate::resp::reply::Protocol;
 const PRELUDE: &str = include_str!("prelude.lua");
 
 /// Bytes that a VM may keep without looking for what nobody needs any more.
-const KEPT_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// What frames of the prelude are called, so that errors pass over them.
 pub(super) const PRELUDE_NAME: &str = "=prelude";
@@ -105,7 +105,7 @@ pub struct Compiled {
     pub native: Option<&'static Native>,
     /// The script, if it is one.
     script: Option<Arc<Script>>,
-    function: Function,
+    pub(super) function: Function,
 }
 
 impl Compiled {
@@ -157,11 +157,11 @@ impl Eq for ByText {}
 /// See the module's description.
 #[derive(Debug)]
 pub struct Vm {
-    lua: Lua,
-    shared: Rc<Shared>,
+    pub(super) lua: Lua,
+    pub(super) shared: Rc<Shared>,
     compile: Function,
-    run: Function,
-    invoke: Function,
+    pub(super) run: Function,
+    pub(super) invoke: Function,
     /// What the node's scripts were called when this VM was made.
     generation: u64,
     by_text: RefCell<HashMap<ByText, Rc<Compiled>, RandomState>>,
@@ -418,7 +418,7 @@ impl Vm {
         self.lua.create_string(changed.as_deref().unwrap_or(text)).map_err(|error| broken(&error))
     }
 
-    fn texts(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
+    pub(super) fn texts(&self, texts: &[&[u8]]) -> mlua::Result<Table> {
         self.lua.create_sequence_from(texts.iter().map(LuaString::wrap))
     }
 }
@@ -444,7 +444,7 @@ impl Host for Loading {
 }
 
 /// Has the hook called every so many instructions.
-fn look_every(lua: &Lua, shared: &Rc<Shared>, steps: u32) -> mlua::Result<()> {
+pub(super) fn look_every(lua: &Lua, shared: &Rc<Shared>, steps: u32) -> mlua::Result<()> {
     let shared = Rc::clone(shared);
     let triggers = HookTriggers::new().every_nth_instruction(steps);
     lua.set_global_hook(triggers, move |lua, debug| {
@@ -466,6 +466,21 @@ pub(super) fn is_prelude(source: Option<&str>) -> bool {
     source == Some(PRELUDE_NAME)
 }
 
+/// Throws the VM of this thread away unless it is forgotten: after a panic nobody knows what
+/// state it is in.
+pub(super) struct Spoilt<'v>(pub(super) &'v Vm);
+
+impl Drop for Spoilt<'_> {
+    fn drop(&mut self) {
+        self.0.shared.calling.set(false);
+        VM.with(|mine| {
+            if let Ok(mut mine) = mine.try_borrow_mut() {
+                *mine = None;
+            }
+        });
+    }
+}
+
 /// Makes Lua values outside of the bound of memory: inside, mlua has to expect that every one of
 /// them fails, which costs several times as much. Whatever goes beyond is noticed by the next
 /// allocation of the script's own.
@@ -477,112 +492,6 @@ pub(super) fn unbounded<R>(lua: &Lua, make: impl FnOnce() -> R) -> R {
     made
 }
 
-/// What came of a script.
-#[derive(Debug)]
-pub enum Ran {
-    /// It has answered.
-    Answered,
-    /// It has failed, or was ended.
-    Failed(Fault),
-}
-
-/// Runs a script: `keys` and `arguments` are what it finds in KEYS and ARGV.
-pub fn run(
-    vm: &Rc<Vm>,
-    compiled: &Compiled,
-    keys: &[&[u8]],
-    arguments: &[&[u8]],
-    host: &mut dyn Host,
-    reply: &mut dyn Reply,
-) -> Ran {
-    let guard = Spoilt(vm);
-    let ran = HOST.set(Lent(host), || -> mlua::Result<(bool, Value)> {
-        let (keys, arguments) =
-            unbounded(&vm.lua, || Ok::<_, mlua::Error>((vm.texts(keys)?, vm.texts(arguments)?)))?;
-        let run = if compiled.kind == Kind::Script { &vm.run } else { &vm.invoke };
-        run.call((&compiled.function, keys, arguments))
-    });
-    let outcome = vm.conclude(ran, compiled, reply);
-    std::mem::forget(guard);
-    match outcome {
-        Ok(()) => Ran::Answered,
-        Err(fault) => Ran::Failed(fault),
-    }
-}
-
-impl Vm {
-    /// Answers what a script has come to, and makes the VM ready for the next one.
-    fn conclude(
-        &self,
-        ran: mlua::Result<(bool, Value)>,
-        compiled: &Compiled,
-        reply: &mut dyn Reply,
-    ) -> Outcome {
-        let name = compiled.name.as_str();
-        let protocol = self.shared.protocol.replace(Protocol::V2);
-        self.shared.json.take();
-        if self.shared.calling.replace(false) {
-            // A panic that the script has caught: it ends this connection all the same.
-            std::panic::resume_unwind(Box::new("a command that a script called has panicked"));
-        }
-        if let Some(line) = self.shared.killed.take() {
-            let _ = look_every(&self.lua, &self.shared, SCRIPT_STEPS);
-            let place =
-                if line == 0 { String::new() } else { place(name, compiled.kind.source(), line) };
-            return Err(Fault::text(format!(
-                "ERR Script killed by user with SCRIPT KILL...{place}"
-            )));
-        }
-        let outcome = self.answer(ran, compiled, protocol, reply);
-        if self.lua.used_memory() > KEPT_BYTES {
-            // What one script has needed is not kept from the next.
-            let _ = self.lua.gc_collect();
-        }
-        outcome
-    }
-
-    fn answer(
-        &self,
-        ran: mlua::Result<(bool, Value)>,
-        compiled: &Compiled,
-        protocol: Protocol,
-        reply: &mut dyn Reply,
-    ) -> Outcome {
-        let name = compiled.name.as_str();
-        match ran {
-            Ok((true, value)) => {
-                unbounded(&self.lua, || answer::write(&self.shared.names, value, protocol, reply))
-            }
-            Ok((false, error)) => Err(self.failure(&error, name)),
-            Err(error) => Err(Fault::text(format!("ERR {}", shortly(&error)))),
-        }
-    }
-
-    /// What to tell of an error that a script has not caught: a table, as `explain` leaves it.
-    fn failure(&self, error: &Value, name: &str) -> Fault {
-        let names = &self.shared.names;
-        let Value::Table(error) = error else {
-            let text = answer::text(error).unwrap_or_else(|| "execution failure".to_owned());
-            return Fault::text(format!("ERR Error running script {name}, {text}"));
-        };
-        let field = |name: &LuaString| error.raw_get::<Value>(name).ok();
-        let text = field(&names.err).as_ref().and_then(answer::text);
-        let text = text.unwrap_or_else(|| "ERR unknown error".to_owned());
-        let source = field(&names.source).as_ref().and_then(answer::text);
-        let line = field(&names.line).and_then(|line| line.as_usize());
-        match (source, line) {
-            (Some(source), Some(line)) => {
-                Fault::text(format!("{text}{}", place(name, &source, line)))
-            }
-            _ => Fault::text(text),
-        }
-    }
-}
-
-fn place(name: &str, source: &str, line: usize) -> String {
-    format!(" script: {name}, on {source}:{line}.")
-}
-
 /// An error of mlua's without the trace of Rust and Lua calls that it carries.
 pub(super) fn shortly(error: &mlua::Error) -> String {
     let text = match error {
@@ -592,19 +501,4 @@ pub(super) fn shortly(error: &mlua::Error) -> String {
         other => other.to_string(),
     };
     text.split('\n').next().unwrap_or_default().to_owned()
-}
-
-/// Throws the VM of this thread away unless it is forgotten: after a panic nobody knows what
-/// state it is in.
-struct Spoilt<'v>(&'v Vm);
-
-impl Drop for Spoilt<'_> {
-    fn drop(&mut self) {
-        self.0.shared.calling.set(false);
-        VM.with(|mine| {
-            if let Ok(mut mine) = mine.try_borrow_mut() {
-                *mine = None;
-            }
-        });
-    }
 }

@@ -1,9 +1,10 @@
 //! Rate limits under many takers: exactly the limit is admitted.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use crate::support::reply::Reply;
-use crate::support::server::Server;
+use crate::support::server::{Server, pause};
 use crate::{Failure, Outcome, call, nothing, start, together};
 
 /// More than the cores by far.
@@ -174,7 +175,7 @@ fn slots_never_leak() -> Outcome {
         nothing,
     )?;
     // Those of the dead are over a millisecond after the last.
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    pause(Duration::from_millis(20));
     let left = left(&server, "slots", "5/conc")?;
     if left != SLOTS {
         return Err(Failure(format!("{left} slots are left of {SLOTS}")));

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod envoy;
 mod nginx;
 
 use support::server::{Program, Server};

@@ -5,11 +5,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::Duration;
 
 use crate::start;
-use crate::support::server::REST_TOKEN;
+use crate::support::server::{REST_TOKEN, pause};
 
 /// How often it is looked whether nginx answers, every ten milliseconds.
 const START_PAUSES: usize = 1000;
@@ -70,7 +69,10 @@ impl Nginx {
         fs::write(directory.join("site/index.html"), "the site\n").unwrap();
         let file = directory.join("nginx.conf");
         fs::write(&file, configuration(&directory, port.port(), eave)).unwrap();
-        let child = Command::new("nginx")
+        // Debian has it where only root looks.
+        let installed = Path::new("/usr/sbin/nginx");
+        let program = if installed.is_file() { installed } else { Path::new("nginx") };
+        let child = Command::new(program)
             .arg("-c")
             .arg(&file)
             .arg("-e")
@@ -84,7 +86,7 @@ impl Nginx {
             if TcpStream::connect(nginx.address).is_ok() {
                 return nginx;
             }
-            sleep(Duration::from_millis(10));
+            pause(Duration::from_millis(10));
         }
         let log = fs::read_to_string(nginx.directory.join("error.log")).unwrap_or_default();
         panic!("nginx does not answer: {log}");
@@ -95,7 +97,7 @@ impl Nginx {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let request = format!(
-            "GET / HTTP/1.1\r\nHost: x\r\nX-Visitor: {visitor}\r\nX-From: {from}\r\n\
+            "GET /index.html HTTP/1.1\r\nHost: x\r\nX-Visitor: {visitor}\r\nX-From: {from}\r\n\
              Connection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();

@@ -3,6 +3,12 @@
 use crate::Outcome;
 use crate::pair::{Node, assert_same};
 
+/// Expects a reply that begins so, and then has a time.
+fn begins(node: &mut Node, command: &str, wanted: &str) -> Outcome {
+    let reply = node.ask(command)?.to_string();
+    if reply.starts_with(wanted) { Ok(()) } else { Err(format!("{command}: {reply}").into()) }
+}
+
 #[test]
 fn a_replica_has_rules_lists_and_holds() -> Outcome {
     let mut leader = Node::leader()?;
@@ -25,7 +31,7 @@ fn a_replica_has_rules_lists_and_holds() -> Outcome {
     replica.catch_up(&mut leader)?;
     assert_same(&mut leader, &mut replica)?;
     // Which came with the full copy.
-    replica.expect("RL.PEEK before:alice @before COST 0", "[1 9 7 0 *]")?;
+    begins(&mut replica, "RL.PEEK before:alice @before COST 0", "[1 9 7 0 ")?;
     replica.expect("RL.PEEK 10.1.2.3 @before", "[0 5 0 -1 0]")?;
     replica.expect(
         "RL.RULE GET before",
@@ -35,8 +41,8 @@ fn a_replica_has_rules_lists_and_holds() -> Outcome {
     replica.expect("RL.PEEK k @behind FOR bob", "[1 4 4 0 0]")?;
     replica.expect("RL.PEEK k @behind FOR carol", "[1 3 3 0 0]")?;
     replica.expect("RL.LIST CHECK good ALLOW carol dave", "[1 0]")?;
-    replica.expect("RL.PEEK k 2/conc", "[1 2 1 0 *]")?;
-    replica.expect("RL.PEEK x 5/1h COST 0", "[1 5 3 0 *]")?;
+    begins(&mut replica, "RL.PEEK k 2/conc", "[1 2 1 0 ")?;
+    begins(&mut replica, "RL.PEEK x 5/1h COST 0", "[1 5 3 0 ")?;
     replica.expect(
         "RL.RULE SET mine 5/1h",
         "!READONLY You can't write against a read only replica.",
@@ -49,6 +55,6 @@ fn a_replica_has_rules_lists_and_holds() -> Outcome {
     replica.catch_up(&mut leader)?;
     assert_same(&mut leader, &mut replica)?;
     replica.expect("RL.PEEK k @before", "!NORULE no rule named 'before'")?;
-    replica.expect("RL.PEEK k2 @behind COST 0", "[1 7 6 0 *]")?;
+    begins(&mut replica, "RL.PEEK k2 @behind COST 0", "[1 7 6 0 ")?;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod cli;
 mod copy;
 mod epochs;
 mod failover;
+mod fields;
 mod forward;
 mod histories;
 mod limiter;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::expect::{Dialect, Expect};
+use crate::support::notation::arguments;
 use crate::support::reply::Reply;
-use crate::support::resp::Connection;
+use crate::support::resp::{Connection, Protocol};
 use crate::support::server::{Program, Server, pause};
 
 /// How often something that must come true is asked for, with a pause of 10 ms each time.
@@ -71,9 +73,9 @@ impl Node {
         self.server.connect()
     }
 
-    /// Asks a command given as words.
+    /// Asks a command given as words, in quotes where they have blanks.
     pub(crate) fn ask(&mut self, command: &str) -> Result<Reply, String> {
-        let words: Vec<&str> = command.split_whitespace().collect();
+        let words = arguments(command)?;
         let reply = self.connection.call(&words).map_err(|error| format!("{command}: {error}"))?;
         if reply != Reply::Closed {
             return Ok(reply);
@@ -88,10 +90,13 @@ impl Node {
         self.connection.call(args).map_err(|error| format!("{args:?}: {error}"))
     }
 
-    /// Asks a command, the answer to which must be this.
+    /// Asks a command, the answer to which must be this, in the notation of scripts.
     pub(crate) fn expect(&mut self, command: &str, answer: &str) -> Result<(), String> {
-        let reply = self.ask(command)?.to_string();
-        if reply == answer { Ok(()) } else { Err(format!("{command}: {reply}, not {answer}")) }
+        let reply = self.ask(command)?;
+        let fits = reply.to_string() == answer
+            || Expect::parse(answer)
+                .is_ok_and(|wanted| wanted.matches(&reply, Dialect::Resp(Protocol::Resp2)));
+        if fits { Ok(()) } else { Err(format!("{command}: {reply}, not {answer}")) }
     }
 
     /// A field of INFO; empty when there is none.

@@ -17,6 +17,7 @@ mod cores;
 mod cpu;
 mod fill;
 mod hand_over;
+mod limits;
 mod load;
 mod memory;
 mod report;
@@ -63,6 +64,9 @@ pub(crate) struct Options {
     /// Measure only the REST door: one GET a request, pipelines, and the latest answers
     #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions", "hand_over"])]
     rest: bool,
+    /// Measure only rate limits: each form of a take beside INCR, over HTTP, ten million of them
+    #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions", "hand_over", "rest"])]
+    limits: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
     write: bool,
@@ -114,6 +118,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.rest {
         return over_http(options, &cores, &pair, &progress);
+    }
+    if options.limits {
+        return limit(options, &cores, &pair, &progress);
     }
     let mut text = String::new();
     if !options.memory {
@@ -205,6 +212,24 @@ fn over_http(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures rate limits, prints it, and writes that part of BENCHMARKS.md.
+fn limit(
+    options: &Options,
+    cores: &Cores,
+    pair: &Pair,
+    progress: &ProgressBar,
+) -> Result<ExitCode> {
+    let measured = limits::measure(options, cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", limits::table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("limits", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The two that are compared.
 struct Pair {
     eave: Subject,
@@ -236,6 +261,8 @@ fn bar(options: &Options) -> ProgressBar {
         options.rounds() as usize * 2
     } else if options.rest {
         rest::count(options.rounds())
+    } else if options.limits {
+        limits::count(options.rounds())
     } else {
         speed + memory
     };

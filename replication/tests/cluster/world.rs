@@ -158,11 +158,12 @@ impl<'a> World<'a> {
                 (link.id, link.replica, link.leader)
             };
             let now = self.now;
-            if !self.links[at].replica_left && !self.frozen(replica) {
-                if let Some(up) = &mut self.nodes[replica].upstream {
-                    let sent = self.links[at].send_up(&up.out, now, &mut self.rng);
-                    up.out.drain(..sent);
-                }
+            if !self.links[at].replica_left
+                && !self.frozen(replica)
+                && let Some(up) = &mut self.nodes[replica].upstream
+            {
+                let sent = self.links[at].send_up(&up.out, now, &mut self.rng);
+                up.out.drain(..sent);
             }
             if !self.links[at].leader_left && !self.frozen(leader) {
                 while let Some(bytes) = self.links[at].receive_up(now, &mut self.rng) {

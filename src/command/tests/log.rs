@@ -55,6 +55,15 @@ fn the_log_has_results_and_absolute_times() {
         (1005, "EXPIRE x 0", &[]),
         (1005, "DEL x y", &[]),
         (1005, "RL.RESET a", &[]),
+        // The moment that a limit came to, and not the question.
+        (1000, "CL.THROTTLE c 1 1 10", &["SET c 11000000000 PXAT 11000"]),
+        (2000, "CL.THROTTLE c 1 1 10", &["SET c 21000000000 PXAT 21000"]),
+        (2000, "CL.THROTTLE c 1 1 10", &[]),
+        (2000, "CL.THROTTLE c 1 1 10 0", &[]),
+        (2000, "CL.THROTTLE c 1 1 10 -1", &["SET c 11000000000 PXAT 11000"]),
+        (11000, "RL.THROTTLE c 1 1 10", &["DEL c", "SET c 21000000000 PXAT 21000"]),
+        (11000, "RL.THROTTLE c 1 1 10 -2", &["DEL c"]),
+        (1000, "GCRA g 1 1 10", &["SET g 11000000 PXAT 11000"]),
     ] {
         assert_eq!(bench.effects(now, line), logged, "{line}");
     }

@@ -127,6 +127,12 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         (key(), number()).prop_map(|(k, n)| format!("RL.TAKE {k} 9/30ms:gcra COST {}", n.abs())),
         (key(), number()).prop_map(|(k, n)| format!("RL.GIVE {k} 20/15ms {}", n.abs())),
         (key(), key()).prop_map(|(k, l)| format!("RL.RESET {k} {l}")),
+        (key(), number()).prop_map(|(k, n)| format!("RL.TAKE {k} 9/30ms:log COST {}", n.abs())),
+        (key(), key(), number()).prop_map(|(k, l, n)| {
+            format!("RL.MTAKE 2 {k} 20/15ms {l} 9/30ms:gcra COST {} 1", n.abs())
+        }),
+        (key(), number()).prop_map(|(k, n)| format!("RL.HOLD {k} 20/15ms {} TTL 20 ID a", n.abs())),
+        (key(), number()).prop_map(|(k, n)| format!("RL.SETTLE a@{k} {}", n.abs())),
     ];
     let line = prop_oneof![
         3 => line,

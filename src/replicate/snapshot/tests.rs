@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::keyspace::usage::Scale;
-use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
+use crate::keyspace::{Access, Keyspace, LockSet, Place, Staging, StrRef, Value, Wanted};
 use crate::rdb::{Item, JsonText, LimiterState, Limits, Reader};
 use crate::replicate::load::Loader;
 use crate::value::hash::{Hash, HashLimits, Lifetime};

@@ -99,6 +99,9 @@ pub(super) struct Limit<'b> {
     amount: i64,
 }
 
+/// The words of a limit: its key, its rule, an amount.
+type Words<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
 /// A request, read.
 #[derive(Debug)]
 pub(super) struct Commands<'b> {
@@ -238,9 +241,7 @@ impl<'b> Commands<'b> {
             let rule = limit.rule.as_deref().unwrap_or_default();
             (limit.key.as_bytes(), rule.as_bytes(), amount.as_bytes())
         });
-        let each = |form: fn((&'a [u8], &'a [u8], &'a [u8])) -> Vec<&'a [u8]>| {
-            all.clone().map(form).collect()
-        };
+        let each = |form: fn(Words<'a>) -> Vec<&'a [u8]>| all.clone().map(form).collect();
         match self.verb {
             Verb::Take | Verb::Gate => {
                 let mut argv: Vec<&[u8]> = vec![&b"RL.MTAKE"[..], count.as_bytes()];

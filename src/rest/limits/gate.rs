@@ -37,7 +37,7 @@ pub(super) async fn answer(
     head: &Parts,
     asked: &Asked<'_>,
 ) -> Result<Answer, Refusal> {
-    let rule = rule(head.uri.path())?;
+    let rule = rule(asked.path)?;
     let parameter = |name| path::parameter(asked.query, name);
     let key = parameter("key").ok_or_else(|| Refusal::bad_request("ERR key is missing"))?;
     let key = filled(&key, &head.headers)?;

@@ -9,7 +9,7 @@
 mod demand;
 mod gate;
 pub mod headers;
-pub(super) mod status;
+pub(crate) mod status;
 
 use std::io::Write as _;
 

@@ -70,7 +70,7 @@ impl Collected {
     ///
     /// # Errors
     /// What the limiter has refused.
-    pub(crate) fn statuses(
+    pub(in crate::rest) fn statuses(
         &self,
         before: usize,
         count: usize,
@@ -91,6 +91,29 @@ impl Collected {
             Status { allowed, limit, remaining, retry_after, reset_after }
         };
         Ok(statuses.iter().map(status).collect())
+    }
+
+    /// The first statuses.
+    ///
+    /// # Errors
+    /// What the limiter has refused.
+    pub(crate) fn first(&self, count: usize) -> Result<Vec<Status>, String> {
+        self.some(0, count)
+    }
+
+    /// So many statuses behind other numbers.
+    ///
+    /// # Errors
+    /// What the limiter has refused.
+    pub(crate) fn behind(&self, before: usize, count: usize) -> Result<Vec<Status>, String> {
+        self.some(before, count)
+    }
+
+    fn some(&self, before: usize, count: usize) -> Result<Vec<Status>, String> {
+        let mut part = Collected { error: self.error.clone(), ..Collected::default() };
+        let numbers = self.numbers.iter().skip(before).take(NUMBERS * count);
+        part.numbers.extend(numbers.copied());
+        part.statuses(0, count).map(|all| all.to_vec()).map_err(|refusal| refusal.text.into_owned())
     }
 
     /// The one number of an answer.

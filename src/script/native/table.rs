@@ -58,7 +58,7 @@ const fn bucket(dynamic: Dynamic, refuses: Refuses) -> bucket::Form {
     bucket::Form { fields: bucket::JS, dynamic, refuses, careful: true }
 }
 
-const TABLE: &[Native] = &[
+static TABLE: &[Native] = &[
     // Single region, from 2.1.0 on.
     limit("b2efc02798c8e9b471a10f9b1d5745db89923ff3", fixed::LIMIT, |work, ground, reply| {
         fixed::limit(Dynamic::Optional, work, ground, reply)

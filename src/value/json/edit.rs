@@ -50,6 +50,42 @@ pub struct Edit<'a> {
     pub change: Change<'a>,
 }
 
+/// Edits that are gathered; what they bring is bounded as a document is.
+#[derive(Debug, Default)]
+pub struct Edits<'a> {
+    edits: Vec<Edit<'a>>,
+    bytes: usize,
+}
+
+impl<'a> Edits<'a> {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// When no document could hold what they bring.
+    pub fn push(&mut self, at: usize, change: Change<'a>) -> Result<(), JsonError> {
+        if let Change::Replace(value) = &change {
+            self.bytes = self.bytes.saturating_add(value.len());
+        }
+        self.edits.push(Edit { at, change });
+        if self.bytes > DOCUMENT_BYTES { Err(JsonError::Size) } else { Ok(()) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// All of them.
+    pub fn into_vec(self) -> Vec<Edit<'a>> {
+        self.edits
+    }
+}
+
 /// Those of the places that lie in no other of them, in the order of the document.
 pub fn outermost(document: &[u8], mut places: Vec<usize>) -> Vec<usize> {
     places.sort_unstable();
@@ -64,13 +100,15 @@ pub fn outermost(document: &[u8], mut places: Vec<usize>) -> Vec<usize> {
     places
 }
 
-/// The document with all edits made, of which no two are about the same value. The root is not
+/// The document with all edits made; of several about the same value, the first. The root is not
 /// removed: that is the key's own end.
 ///
 /// # Errors
 /// When it gets too deep or too large.
 pub fn apply(document: &[u8], mut edits: Vec<Edit<'_>>) -> Result<Vec<u8>, JsonError> {
     edits.sort_by_key(|edit| edit.at);
+    // A path may name a value twice.
+    edits.dedup_by_key(|edit| edit.at);
     let mut writer = Writer { document, edits: &edits, builder: Builder::new(), open: Vec::new() };
     writer.value(Node::root(document))?;
     while let Some(frame) = writer.open.pop() {

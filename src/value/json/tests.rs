@@ -214,6 +214,20 @@ fn a_path_looks_at_no_more_than_some_passes() {
     assert_eq!(path.find(&document), Err(JsonError::Matches));
 }
 
+#[test]
+fn patterns_that_take_long_are_refused() {
+    let text = format!("[\"{}\"]", "a".repeat(1_000_000));
+    let document = parse(text.as_bytes()).unwrap();
+    let matches = |pattern: &str| {
+        let path = Path::parse(format!("$[?(@ =~ '{pattern}')]").as_bytes())?;
+        path.find(&document).map(|found| found.len())
+    };
+    assert_eq!(matches("^a+$"), Ok(1));
+    assert_eq!(matches("(?i)B"), Ok(0));
+    assert_eq!(matches("(a{0,50}){0,4}b"), Err(JsonError::Matches));
+    assert!(matches!(matches("((a{0,99}){0,99}){0,99}b"), Err(JsonError::Path(..))));
+}
+
 /// Removes, or replaces by 0, what lies at the places that `path` matches, in the tree.
 fn model(tree: &mut Tree, name: &str, replace: bool) {
     match tree {

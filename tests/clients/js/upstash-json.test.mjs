@@ -118,6 +118,6 @@ test("in pipelines and transactions", async () => {
 
 test("what is not there yet says so", async () => {
   for (const command of [["ARSET", "k", "0", "v"], ["VECTOR.INFO", "i"], ["SEARCH.QUERY", "i", "{}"]]) {
-    await assert.rejects(redis.exec(command), /Command is not available: '.*not available yet/);
+    await assert.rejects(redis.exec(command), /Command is not available yet: '/);
   }
 });

@@ -40,6 +40,8 @@ enum What {
     Take,
     /// The script of a sliding window, as @upstash/ratelimit sends it, by its digest.
     Script,
+    /// The script of @upstash/ratelimit itself, which Eave knows by its digest.
+    Known,
 }
 
 /// A sliding window over two counters: reads both, and counts if there is room. Without the first
@@ -60,6 +62,9 @@ return {tokens - (count + previous), tokens}
 /// The SHA-1 of that text; if it is not, the servers say so.
 const WINDOW_SHA: &str = "5c21922ddb49bcac8648a076fe12a505639409a5";
 
+/// The SHA-1 of the text of @upstash/ratelimit's own sliding window, from 2.1.0 on.
+const KNOWN_SHA: &str = "74740bb3d7792848093cdef586b6b6037c455fd6";
+
 const fn scenario(name: &'static str, pipeline: u32, what: What) -> Scenario {
     Scenario { name, pipeline, what }
 }
@@ -77,6 +82,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("RL.TAKE", 16, What::Take),
     scenario("EVALSHA", 1, What::Script),
     scenario("EVALSHA", 16, What::Script),
+    scenario("EVALSHA native", 1, What::Known),
+    scenario("EVALSHA native", 16, What::Known),
 ];
 
 impl Scenario {
@@ -95,6 +102,11 @@ impl Scenario {
                 let words = ["SCRIPT", "LOAD", WINDOW].map(str::to_owned);
                 Ok(!fill::reply(server, &words)?.starts_with('-'))
             }
+            What::Known => {
+                let words = ["EVALSHA", KNOWN_SHA, "2", "window:probe:2", "window:probe:1"];
+                let words = words.into_iter().chain(WINDOW_ARGUMENTS).map(str::to_owned);
+                Ok(!fill::reply(server, &words.collect::<Vec<_>>())?.starts_with('-'))
+            }
         }
     }
 
@@ -104,19 +116,18 @@ impl Scenario {
         match self.what {
             What::Own(test) => command.args(["-t", test]),
             What::Take => command.args(["RL.TAKE", "limit:__rand_int__", RULE]),
-            What::Script => command.args([
-                "EVALSHA",
-                WINDOW_SHA,
-                "2",
-                "window:__rand_int__:2",
-                "window:__rand_int__:1",
-                "1000000000",
-                "1795210140547",
-                "60000",
-                "1",
-            ]),
+            What::Script => add_window(command, WINDOW_SHA),
+            What::Known => add_window(command, KNOWN_SHA),
         };
     }
+}
+
+/// Limit, now, window, rate: never refused.
+const WINDOW_ARGUMENTS: [&str; 4] = ["1000000000", "1795210140547", "60000", "1"];
+
+fn add_window<'c>(command: &'c mut Command, sha: &str) -> &'c mut Command {
+    command.args(["EVALSHA", sha, "2", "window:__rand_int__:2", "window:__rand_int__:1"]);
+    command.args(WINDOW_ARGUMENTS)
 }
 
 /// One measurement.

@@ -42,9 +42,9 @@ const A_ROUND: u32 = 6;
 
 /// Requests in a second, and the CPU of one, in microseconds.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+pub(super) struct Rate {
     per_second: f64,
-    cpu_us: f64,
+    pub(super) cpu_us: f64,
 }
 
 /// Two that are compared, round by round.
@@ -126,13 +126,13 @@ pub(super) fn measure(
 }
 
 /// Eave with its REST door open.
-struct Door {
-    server: Running,
+pub(super) struct Door {
+    pub(super) server: Running,
     rest: u16,
 }
 
 impl Door {
-    fn open(subject: &Subject, cores: &Cores) -> Result<Door> {
+    pub(super) fn open(subject: &Subject, cores: &Cores) -> Result<Door> {
         let rest = process::free_port()?;
         let port = rest.to_string();
         let server = subject.start_with(cores, &["--rest-port", &port, "--rest-token", TOKEN])?;
@@ -148,8 +148,8 @@ impl Door {
         head.into_bytes()
     }
 
-    /// Has wrk ask for the key, or for a pipeline of it; the rate is that of commands.
-    fn wrk(&self, cores: &Cores, seconds: u32, what: &str) -> Result<Rate> {
+    /// Has wrk ask for the key, for a pipeline of it, or take from a limit; the rate is that of commands.
+    pub(super) fn wrk(&self, cores: &Cores, seconds: u32, what: &str) -> Result<Rate> {
         let mut commands = 1;
         let script = process::scratch()?.join("pipeline.lua");
         let mut command = wrk(cores, seconds);
@@ -159,6 +159,10 @@ impl Door {
             let body = vec![format!("[\"GET\",\"{KEY}\"]"); COMMANDS as usize].join(",");
             std::fs::write(&script, format!("wrk.method = 'POST'\nwrk.body = '[{body}]'\n"))?;
             command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{}/pipeline", self.rest));
+        } else if what == "TAKE" {
+            let body = r#"{"key":"limit:1","rule":"1000000000/60s"}"#;
+            std::fs::write(&script, format!("wrk.method = 'POST'\nwrk.body = '{body}'\n"))?;
+            command.arg("-s").arg(&script).arg(format!("http://127.0.0.1:{}/v1/take", self.rest));
         } else {
             command.arg(format!("http://127.0.0.1:{}/get/{KEY}", self.rest));
         }

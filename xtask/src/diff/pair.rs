@@ -101,7 +101,7 @@ impl Side {
     /// connections or refuse them, but does not answer.
     fn renew(&mut self, resp3: bool) -> Result<()> {
         let version = if resp3 { "3" } else { "2" };
-        for _ in 0..100 {
+        for _ in 0..600 {
             if self.server.child.try_wait()?.is_some() {
                 self.server = Server::start(&self.binary, &self.log)?;
             }
@@ -119,9 +119,10 @@ impl Side {
         bail!("{} does not answer", self.name())
     }
 
-    /// Whether the server has ended, or does so within some seconds.
+    /// Whether the server has ended, or does so within a minute: on a busy machine a report of a
+    /// crash takes its time.
     pub(super) fn has_crashed(&mut self) -> Result<bool> {
-        for _ in 0..50 {
+        for _ in 0..600 {
             if self.server.child.try_wait()?.is_some() {
                 return Ok(true);
             }

@@ -49,7 +49,15 @@ pub(super) enum Operand {
     /// A value, as a document.
     Literal(Vec<u8>),
     /// What `=~` looks for.
-    Pattern(Regex),
+    Pattern(Pattern),
+}
+
+/// What `=~` looks for.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    /// Steps of the budget for each byte of a text.
+    pub(super) cost: usize,
 }
 
 impl Filter {
@@ -172,11 +180,10 @@ fn float(value: Value<'_>) -> Option<f64> {
 /// Whether a string has something that fits a pattern.
 fn matches(
     node: Option<Node<'_>>,
-    pattern: &Regex,
+    pattern: &Pattern,
     budget: &mut Budget,
 ) -> Result<bool, JsonError> {
     let Some(text) = node.and_then(Node::as_string) else { return Ok(false) };
-    // Each character may cost as many steps as the pattern has characters.
-    budget.spend(text.len().saturating_mul(pattern.as_str().len().max(1)) / 8)?;
-    Ok(std::str::from_utf8(text).is_ok_and(|text| pattern.is_match(text)))
+    budget.spend(text.len().saturating_mul(pattern.cost))?;
+    Ok(std::str::from_utf8(text).is_ok_and(|text| pattern.regex.is_match(text)))
 }

@@ -15,6 +15,9 @@ pub(super) struct Budget(usize);
 /// Steps that any path may take.
 const LEAST_STEPS: usize = 1_000_000;
 
+/// Steps that a match costs: it takes memory.
+const MATCH: usize = 4;
+
 /// Passes over a document that a path may take.
 const PASSES: usize = 8;
 
@@ -134,7 +137,10 @@ fn select(
     for selector in selectors {
         match selector {
             Selector::Name(_) | Selector::Index(_) => {
-                found.extend(one(node, selector, budget)?.map(Node::offset));
+                if let Some(child) = one(node, selector, budget)? {
+                    budget.spend(MATCH)?;
+                    found.push(child.offset());
+                }
             }
             Selector::Slice(slice) => {
                 if let Some(content) = node.as_array() {
@@ -144,7 +150,7 @@ fn select(
             Selector::All => {
                 let Some(mut open) = Open::of(node) else { continue };
                 while let Some(child) = open.next() {
-                    budget.spend(1)?;
+                    budget.spend(MATCH)?;
                     found.push(child.offset());
                 }
             }
@@ -153,6 +159,7 @@ fn select(
                 while let Some(child) = open.next() {
                     budget.spend(1)?;
                     if filter.holds(child, budget)? {
+                        budget.spend(MATCH)?;
                         found.push(child.offset());
                     }
                 }
@@ -211,6 +218,7 @@ fn slice_of(
     let before = found.len();
     for (place, value) in (0..).zip(content.values()) {
         if taken(place) {
+            budget.spend(MATCH)?;
             found.push(value.offset());
         }
     }

@@ -1,6 +1,6 @@
 //! Reads paths.
 
-use super::filter::{Comparison, Filter, Op, Operand};
+use super::filter::{Comparison, Filter, Op, Operand, Pattern};
 use super::{JsonError, PATH_BYTES, Path, Selector, Slice, Step};
 use crate::value::json::build::Builder;
 use crate::value::json::parse;
@@ -8,8 +8,10 @@ use crate::value::json::parse;
 /// Filters within filters.
 const NESTED_FILTERS: usize = 8;
 
-/// Bytes that a compiled pattern of `=~` may take.
-const PATTERN_BYTES: usize = 256 * 1024;
+/// Bytes that a compiled pattern of `=~` may take, and what each byte of a text then costs: looking
+/// for it takes at most as many steps for each as the pattern has parts, and a repetition of a
+/// few characters may be thousands of those.
+const PATTERNS: [(usize, usize); 3] = [(4 * 1024, 8), (16 * 1024, 32), (64 * 1024, 128)];
 
 /// Reads a path of either form.
 pub(super) fn path(text: &[u8]) -> Result<Path, JsonError> {
@@ -347,8 +349,11 @@ impl Reader<'_> {
 }
 
 /// Reads a pattern of `=~`; nothing if it does not read, or takes too much.
-pub(super) fn compile(pattern: &str) -> Option<regex_lite::Regex> {
-    regex_lite::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).build().ok()
+pub(super) fn compile(pattern: &str) -> Option<Pattern> {
+    PATTERNS.iter().find_map(|(bytes, cost)| {
+        let regex = regex_lite::RegexBuilder::new(pattern).size_limit(*bytes).build().ok()?;
+        Some(Pattern { regex, cost: *cost })
+    })
 }
 
 /// What waits for its second side, the weakest last.
