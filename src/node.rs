@@ -31,7 +31,7 @@ use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
-use crate::replicate::{Acknowledgements, Alone, Outlets, Term};
+use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
@@ -123,6 +123,8 @@ pub struct Replication {
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
+    /// How far the full copy is that goes out.
+    pub copying: Copying,
     /// What is handed on to the leader.
     pub forwarding: Forwarding,
     /// How old this node's data is.
@@ -208,6 +210,7 @@ impl Node {
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
+            copying: Copying::default(),
             forwarding: Forwarding::default(),
             lag: Lag::default(),
             status: Mutex::new(None),

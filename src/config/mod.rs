@@ -150,6 +150,8 @@ pub struct Config {
     pub replica_serve_stale_data: bool,
     /// Whether a replica refuses writes of clients.
     pub replica_read_only: bool,
+    /// Bytes of a full copy that may be held back for replicas that take it slowly.
+    pub repl_snapshot_memory: u64,
     /// Replicas without which writes are refused; 0 = none.
     pub min_replicas_to_write: u32,
     /// Seconds since the last sign of life of a replica that counts for that.
@@ -317,6 +319,8 @@ impl Default for Config {
             masterauth: Secret::default(),
             replica_serve_stale_data: true,
             replica_read_only: true,
+            // What one slow replica may cost in the stream as well.
+            repl_snapshot_memory: 256 * MIB,
             min_replicas_to_write: 0,
             min_replicas_max_lag: 10,
             replica_writes: Writes::Forward,

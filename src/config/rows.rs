@@ -343,6 +343,12 @@ pub const TABLE: &[Directive] = &[
             |c| c.repl_ping_replica_period.into(),
             |c, v| put(&mut c.repl_ping_replica_period, v),
         ),
+    row(
+        Replication,
+        "repl-snapshot-memory",
+        "Bytes of a full copy that may be held back while replicas take it",
+    )
+    .bytes(1, BYTES, |c| c.repl_snapshot_memory, |c, v| put(&mut c.repl_snapshot_memory, v)),
     row(Replication, "repl-timeout", "Seconds of silence after which a link is given up").number(
         1,
         INT,

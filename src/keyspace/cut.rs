@@ -3,11 +3,12 @@
 //!
 //! A cut locks every shard for an instant, in which the caller notes the log's offset. After
 //! that each shard is serialized as it was at that instant, by whoever comes first: the task
-//! that makes the copy, or a writer that is about to change the shard. Left out for now: a
-//! bound on the bytes that writers put aside before the task has taken them.
+//! that makes the copy, or a writer that is about to change the shard. What has been serialized
+//! and not been passed on has a bound: at it, writers of shards that are still to be copied find
+//! them busy, until some of it has gone. The task itself goes on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -33,6 +34,15 @@ pub struct Cut {
     epoch: u64,
     serialize: Serialize,
     parts: Mutex<Vec<Vec<u8>>>,
+    /// Bytes that have been serialized and not been passed on, and the most there were.
+    held: AtomicU64,
+    peak: AtomicU64,
+    /// Bytes from which writers wait.
+    most: u64,
+    /// Writers that have found a shard busy for that.
+    refused: AtomicU64,
+    /// The place that the task wants next: to it the bound does not apply. Counts from one.
+    turn: AtomicUsize,
     /// The databases that had been used.
     databases: Vec<usize>,
 }
@@ -50,35 +60,59 @@ impl CutState {
 
     /// Called with every exclusive lock: copies the shard if the present cut wants it.
     #[inline]
-    pub(super) fn before_write(&self, db: usize, shard: &mut Shard) {
+    pub(super) fn before_write(
+        &self,
+        db: usize,
+        number: usize,
+        shard: &mut Shard,
+    ) -> Result<(), Contended> {
         let epoch = self.epoch.load(Ordering::Acquire);
         if shard.cut != epoch {
-            self.copy(epoch, db, shard);
+            return self.copy(epoch, db, number, shard);
         }
+        Ok(())
     }
 
     #[cold]
-    fn copy(&self, epoch: u64, db: usize, shard: &mut Shard) {
-        shard.cut = epoch;
+    fn copy(
+        &self,
+        epoch: u64,
+        db: usize,
+        number: usize,
+        shard: &mut Shard,
+    ) -> Result<(), Contended> {
         let current = self.current.lock().clone();
         if let Some(cut) = current
             && !shard.is_empty()
         {
+            if cut.is_full() && cut.turn.load(Ordering::Relaxed) != place(db, number) {
+                cut.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(Contended);
+            }
             let mut bytes = Vec::new();
             (cut.serialize)(db, shard, &mut bytes);
-            cut.parts.lock().push(bytes);
+            cut.keep(bytes);
         }
+        shard.cut = epoch;
+        Ok(())
     }
 }
 
+/// A shard's place among all, from one.
+fn place(db: usize, shard: usize) -> usize {
+    db * SHARDS + shard + 1
+}
+
 impl Keyspace {
-    /// Makes a cut; `at` runs in the instant in which every shard is locked.
+    /// Makes a cut; `at` runs in the instant in which every shard is locked. Writers may put
+    /// `most` bytes aside for it, and what the shards have that are written to at that moment.
     ///
     /// # Errors
     /// When somebody holds a shard for longer than a moment, or another cut is in the making.
     pub fn begin_cut<T>(
         &self,
         serialize: impl Fn(usize, &Shard, &mut Vec<u8>) + Send + Sync + 'static,
+        most: u64,
         at: impl FnOnce() -> T,
     ) -> Result<(Arc<Cut>, T), Contended> {
         let _creation = self.creation.try_lock().ok_or(Contended)?;
@@ -89,7 +123,17 @@ impl Keyspace {
         let _locks = self.lock_all(&databases)?;
         let epoch = self.cut.epoch() + 1;
         let serialize = Box::new(serialize);
-        let cut = Arc::new(Cut { epoch, serialize, parts: Mutex::default(), databases });
+        let cut = Arc::new(Cut {
+            epoch,
+            serialize,
+            parts: Mutex::default(),
+            held: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            most,
+            refused: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+            databases,
+        });
         *self.cut.current.lock() = Some(Arc::clone(&cut));
         self.cut.epoch.store(epoch, Ordering::Release);
         Ok((cut, at()))
@@ -121,6 +165,7 @@ impl Keyspace {
     pub fn copy_step(&self, cut: &Cut, step: usize) -> Result<bool, Contended> {
         let Some(db) = cut.databases.get(step / SHARDS) else { return Ok(false) };
         let wanted = Wanted { db: *db, shard: step % SHARDS, access: Access::Exclusive };
+        cut.turn.store(place(*db, step % SHARDS), Ordering::Relaxed);
         // Taking the lock makes the copy.
         LockSet::one(self, wanted).map(|_| true)
     }
@@ -135,8 +180,41 @@ impl Keyspace {
 }
 
 impl Cut {
-    /// Takes what has been serialized so far, in no order.
+    /// Takes what has been serialized so far, in no order. It counts until it is [`released`].
+    ///
+    /// [`released`]: Cut::release
     pub fn take_parts(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.parts.lock())
+    }
+
+    fn keep(&self, bytes: Vec<u8>) {
+        let held = self.held.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        self.parts.lock().push(bytes);
+    }
+
+    /// Says that so many bytes of the parts have been passed on.
+    pub fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether writers have to wait.
+    pub fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) >= self.most
+    }
+
+    /// Bytes that have been serialized and not been passed on: now, and at most so far.
+    pub fn held(&self) -> (u64, u64) {
+        (self.held.load(Ordering::Relaxed), self.peak.load(Ordering::Relaxed))
+    }
+
+    /// How often a writer has found a shard busy, because this cut holds as much as it may.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many shards there are to be copied.
+    pub fn steps(&self) -> usize {
+        self.databases.len() * SHARDS
     }
 }

@@ -365,9 +365,9 @@ fn take(keyspace: &Keyspace, wanted: Wanted) -> Result<Held<'_>, Contended> {
     let guard = match access {
         Access::Shared => Guard::Shared(spin(lock, RwLock::try_read)?),
         Access::Exclusive => {
-            let mut shard = spin(lock, RwLock::try_write)?;
-            keyspace.cut.before_write(db, &mut shard);
-            Guard::Exclusive(Writer { database, before: shard.count(), shard })
+            let mut guard = spin(lock, RwLock::try_write)?;
+            keyspace.cut.before_write(db, shard, &mut guard)?;
+            Guard::Exclusive(Writer { database, before: guard.count(), shard: guard })
         }
     };
     Ok(Held { db, shard, guard })

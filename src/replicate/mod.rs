@@ -23,6 +23,7 @@
 pub mod acknowledgements;
 mod alone;
 mod apply;
+mod copying;
 pub(crate) mod enough;
 pub mod epochs;
 pub mod failover;
@@ -47,6 +48,7 @@ use crate::node::Node;
 use crate::waiter::Ending;
 pub use acknowledgements::Acknowledgements;
 pub use alone::Alone;
+pub use copying::Copying;
 pub use outlet::Outlets;
 
 /// Time between two looks at the clocks of the protocol.

@@ -36,6 +36,7 @@ pub(super) enum Order {
 /// Where a snapshot's parts go, and in which form.
 #[derive(Debug)]
 pub(super) struct Receiver {
+    pub(super) follower: FollowerId,
     pub(super) form: Form,
     pub(super) parts: mpsc::Sender<Part>,
 }
@@ -89,7 +90,7 @@ impl Outlets {
         }
     }
 
-    fn close(&self, id: FollowerId, reason: CloseReason) {
+    pub(super) fn close(&self, id: FollowerId, reason: CloseReason) {
         if let Some(outlet) = self.all.lock().remove(&id) {
             // Its task may have ended already.
             let _ = outlet.cut.send(reason);
@@ -99,7 +100,7 @@ impl Outlets {
     fn send_snapshot(&self, id: FollowerId, transfer: Transfer, to: Capabilities) -> Receiver {
         let (parts, receiver) = mpsc::channel(PARTS);
         self.order(id, Order::Snapshot(transfer, receiver));
-        Receiver { form: Form::of(to), parts }
+        Receiver { follower: id, form: Form::of(to), parts }
     }
 }
 

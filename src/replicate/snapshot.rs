@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eave_replication::Position;
-use eave_replication::leader::{Event, SnapshotId};
+use eave_replication::leader::{CloseReason, Event, SnapshotId};
 use eave_replication::payload::EofMark;
 use eave_replication::wire::Capabilities;
 
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::keyspace::cut::Cut;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{Entry, Keyspace, Kind, NEVER, Shard};
+use crate::keyspace::{Entry, Kind, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
@@ -95,7 +95,7 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     let start = clock::monotonic_ms();
     let (cut, instant) = begin(&node).await;
     let position = instant.position;
-    let cut = OpenCut { keyspace: &node.keyspace, cut };
+    let cut = OpenCut { node: &node, cut };
     let mut random = [0; 20];
     clock::secret_bytes(&mut random);
     let mark = EofMark::from_random(random);
@@ -108,9 +108,13 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
     );
     sender.begin(&preamble(&node, &instant));
     copy(&node, &cut.cut, &mut sender).await;
-    sender.end().await;
+    sender.end(&node, &cut.cut).await;
+    let (_, peak) = cut.cut.held();
     let took = clock::monotonic_ms().saturating_sub(start);
-    tracing::info!("full copy made: {} bytes in {took} ms", sender.bytes);
+    tracing::info!(
+        "full copy made: {} bytes in {took} ms, at most {peak} bytes of it were held back",
+        sender.bytes
+    );
 }
 
 /// What belongs to the instant of a cut.
@@ -126,12 +130,13 @@ struct Instant {
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
 async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
     loop {
-        let serialize = serialize_for(&node.config.load());
+        let config = node.config.load();
+        let (serialize, most) = (serialize_for(&config), config.repl_snapshot_memory);
         let cut = {
             // What comes from a leader changes the keyspace first and the log behind that, both
             // with this locked.
             let term = node.replication.term.lock();
-            node.keyspace.begin_cut(serialize, || {
+            node.keyspace.begin_cut(serialize, most, || {
                 node.log.activate();
                 Instant {
                     position: node.log.lock().backlog().position(),
@@ -150,13 +155,14 @@ async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
 
 /// Ends its cut however its task ends.
 struct OpenCut<'a> {
-    keyspace: &'a Keyspace,
+    node: &'a Node,
     cut: Arc<Cut>,
 }
 
 impl Drop for OpenCut<'_> {
     fn drop(&mut self) {
-        self.keyspace.end_cut(&self.cut);
+        self.node.keyspace.end_cut(&self.cut);
+        self.node.replication.copying.ended();
     }
 }
 
@@ -167,14 +173,20 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
         match node.keyspace.copy_step(cut, step) {
             Ok(true) => step += 1,
             Ok(false) => break,
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => {
+                // Who holds it may wait for what is held back.
+                sender.take(node, cut).await;
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         if step % STEPS == 0 {
-            sender.take(cut).await;
+            node.replication.copying.now(cut, step, sender.bytes);
+            sender.take(node, cut).await;
             tokio::task::yield_now().await;
         }
     }
-    sender.take(cut).await;
+    sender.take(node, cut).await;
+    node.replication.copying.now(cut, step, sender.bytes);
 }
 
 fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
@@ -222,6 +234,7 @@ struct Sender {
     streams: Vec<Stream>,
     /// Bytes sent, of all forms.
     bytes: u64,
+    patience: Patience,
 }
 
 impl Sender {
@@ -231,7 +244,7 @@ impl Sender {
         let streams = streams
             .map(|form| Stream { form, checksum: Checksum::new(), pending: Vec::new() })
             .collect();
-        Sender { receivers, streams, bytes: 0 }
+        Sender { receivers, streams, bytes: 0, patience: Patience::default() }
     }
 
     fn begin(&mut self, preamble: &[u8]) {
@@ -241,26 +254,27 @@ impl Sender {
     }
 
     /// Takes what has been serialized, and sends it on when it is enough.
-    async fn take(&mut self, cut: &Cut) {
+    async fn take(&mut self, node: &Node, cut: &Cut) {
         for part in cut.take_parts() {
             let (common, plain, eave) = sections(&part);
             for stream in &mut self.streams {
                 stream.add(common);
                 stream.add(if stream.form == Form::Eave { eave } else { plain });
             }
-            self.flush(PART_BYTES).await;
+            self.flush(PART_BYTES, node, cut).await;
+            cut.release(part.len());
         }
     }
 
     /// Ends the streams.
-    async fn end(&mut self) {
+    async fn end(&mut self, node: &Node, cut: &Cut) {
         for stream in &mut self.streams {
             let mut end = Vec::new();
             Writer::new(&mut end, Compression::None).eof();
             stream.add(&end);
             stream.pending.extend_from_slice(&stream.checksum.trailer());
         }
-        self.flush(1).await;
+        self.flush(1, node, cut).await;
         for receiver in std::mem::take(&mut self.receivers) {
             let _ = receiver.parts.send(Part::End).await;
         }
@@ -268,7 +282,8 @@ impl Sender {
 
     /// Sends what has gathered, where it is `enough` bytes. Who does not take it any longer is
     /// sent nothing more.
-    async fn flush(&mut self, enough: usize) {
+    async fn flush(&mut self, enough: usize, node: &Node, cut: &Cut) {
+        let patience = &mut self.patience;
         for stream in &mut self.streams {
             if stream.pending.len() < enough {
                 continue;
@@ -278,7 +293,7 @@ impl Sender {
             let mut gone = Vec::new();
             for (index, receiver) in self.receivers.iter().enumerate() {
                 let part = Part::Bytes(Arc::clone(&bytes));
-                if receiver.form == stream.form && receiver.parts.send(part).await.is_err() {
+                if receiver.form == stream.form && !patience.send(node, cut, receiver, part).await {
                     gone.push(index);
                 }
             }
@@ -286,6 +301,54 @@ impl Sender {
                 self.receivers.swap_remove(index);
             }
         }
+    }
+}
+
+/// How long writers may be held up by those who take a copy slowly, in looks of `LOOK`: a second
+/// of a copy altogether, and another for the next one that is slow.
+const LOOKS: u32 = 20;
+
+/// Time between two looks at who waits for whom.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Cuts those off that hold up writers: while the copy holds as much as it may, nobody can write to
+/// what is still to be copied.
+#[derive(Debug, Default)]
+struct Patience {
+    looks: u32,
+    refused: u64,
+}
+
+impl Patience {
+    /// Sends a part; answers whether the receiver has taken it.
+    async fn send(&mut self, node: &Node, cut: &Cut, receiver: &Receiver, part: Part) -> bool {
+        let mut sent = std::pin::pin!(receiver.parts.send(part));
+        loop {
+            match tokio::time::timeout(LOOK, &mut sent).await {
+                Ok(sent) => return sent.is_ok(),
+                Err(_) if self.is_over(cut) => {
+                    tracing::warn!(
+                        "a replica is cut off: it takes its full copy so slowly that writers have \
+                         to wait; repl-snapshot-memory says how much may be held back for it"
+                    );
+                    self.looks = 0;
+                    node.replication.copying.too_slow();
+                    node.replication.outlets.close(receiver.follower, CloseReason::TooSlow);
+                    return false;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Whether writers have been held up for long enough.
+    fn is_over(&mut self, cut: &Cut) -> bool {
+        let refused = cut.refused();
+        if cut.is_full() && refused > self.refused {
+            self.looks += 1;
+        }
+        self.refused = refused;
+        self.looks >= LOOKS
     }
 }
 

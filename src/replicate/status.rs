@@ -22,6 +22,8 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     }
     leader_lines(node, &leader_status(node), &mut lines);
     // What Redis does not have stands behind what it has.
+    let copying = node.replication.copying.lines().into_iter();
+    copying.for_each(|(name, value)| lines.put(name, value));
     if node.replication.is_replica() {
         let own = super::forward::info_lines(node).into_iter();
         own.for_each(|(name, value)| lines.put(name, value));

@@ -156,3 +156,33 @@ fn passwords_are_asked_for_and_given() -> Outcome {
     assert_eq!(assert_same(&mut leader, &mut replica)?.len(), 1);
     Ok(())
 }
+
+/// A follower that asks for a copy and does not take it has writers wait for a second, not longer,
+/// and memory stays within its bound.
+#[test]
+fn a_copy_that_nobody_takes_holds_up_nobody_for_long() -> Outcome {
+    let mut leader = Node::start(Program::Eave, "--repl-snapshot-memory 1mb")?;
+    let value = "v".repeat(50_000);
+    for n in 0..600 {
+        leader.expect(&format!("SET key{n} {value}"), "OK")?;
+    }
+    let mut follower = leader.connect()?;
+    let hello = [encode(&["REPLCONF", "capa", "eof"]), encode(&["PSYNC", "?", "-1"])].concat();
+    follower.send_raw(&hello).map_err(|error| error.to_string())?;
+    leader.wait_for("repl_snapshot_in_progress", "1")?;
+    for n in 0..600 {
+        leader.expect(&format!("APPEND key{n} x"), "50001")?;
+    }
+    leader.wait_for("connected_slaves", "0")?;
+    assert_eq!(leader.info("repl_snapshot_too_slow_replicas")?, "1");
+    let peak: u64 = leader.info("repl_snapshot_peak_held_bytes")?.parse().unwrap_or(u64::MAX);
+    assert!((1..4_000_000).contains(&peak), "{peak} bytes were held back");
+    // One that takes it gets it, within the same bound.
+    let writer = Stream::start(&leader, 5000)?;
+    let mut replica = Node::following(leader.address())?;
+    replica.wait_for("master_link_status", "up")?;
+    writer.stop()?;
+    assert!(assert_same(&mut leader, &mut replica)?.len() > 600);
+    leader.wait_for("repl_snapshot_in_progress", "0")?;
+    Ok(())
+}

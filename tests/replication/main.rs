@@ -12,6 +12,7 @@ mod support;
 
 mod big;
 mod chain;
+mod cli;
 mod copy;
 mod epochs;
 mod failover;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::keyspace::usage::Scale;
-use crate::keyspace::{Access, LockSet, Place, Staging, StrRef, Value, Wanted};
+use crate::keyspace::{Access, Keyspace, LockSet, Place, Staging, StrRef, Value, Wanted};
 use crate::rdb::{Item, JsonText, LimiterState, Limits, Reader};
 use crate::replicate::load::Loader;
 use crate::value::hash::{Hash, HashLimits, Lifetime};
@@ -71,7 +71,7 @@ fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
 }
 
 fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
-    let (cut, ()) = keyspace.begin_cut(serialize_for(config), || {}).unwrap();
+    let (cut, ()) = keyspace.begin_cut(serialize_for(config), u64::MAX, || {}).unwrap();
     let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
     let mut sender = Sender::new(vec![Receiver { form, parts }]);
     let mut preamble = Vec::new();
@@ -243,4 +243,38 @@ fn a_damaged_copy_is_refused() {
     assert!(loader.finish().is_err());
     let mut loader = Loader::new(2, Encodings::default());
     assert!(loader.feed(&bytes).is_err(), "database 2 is not there");
+}
+
+/// What is put aside has a bound: beyond it writers find a shard busy, and the copy goes on.
+#[test]
+fn writers_wait_where_enough_is_held_back() {
+    let keyspace = Keyspace::new(1);
+    let mut staged = Staging::new(1);
+    let keys: Vec<String> = (0..200).map(|n| format!("key {n}")).collect();
+    for key in &keys {
+        let entry = Entry::string(key.as_bytes(), &[b'v'; 1000], NEVER);
+        staged.insert(0, entry, Usage::default()).unwrap();
+    }
+    keyspace.replace(&mut staged, || {}).unwrap();
+    let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), 5_000, || {}).unwrap();
+    let write = |key: &String| {
+        LockSet::one(&keyspace, Wanted::key(0, key.as_bytes(), Access::Exclusive)).is_ok()
+    };
+    let written = keys.iter().filter(|key| write(key)).count();
+    assert!(written < keys.len() && cut.is_full() && cut.refused() > 0);
+    assert!(cut.held().0 < 5_000 + 50_000, "{:?}", cut.held());
+    // What is copied already is written to all the same, and reads never wait.
+    assert!(write(&keys[0]));
+    let read = Wanted::key(0, keys[199].as_bytes(), Access::Shared);
+    assert!(LockSet::one(&keyspace, read).is_ok());
+    let (mut step, mut bytes) = (0, 0);
+    while keyspace.copy_step(&cut, step).unwrap() {
+        step += 1;
+        for part in cut.take_parts() {
+            bytes += part.len();
+            cut.release(part.len());
+        }
+    }
+    assert_eq!((cut.held().0, step), (0, cut.steps()));
+    assert!(bytes > 200_000 && keys.iter().all(write));
 }
