@@ -1,6 +1,6 @@
 //! What the server was told to do: one table of directives behind every way of telling it.
 //!
-//! A directive is one row of [`TABLE`]. The same row reads redis.conf lines, options
+//! A directive is one row of the table in `rows`. The same row reads redis.conf lines, options
 //! (`--port 7000`), variables (`EAVE_PORT=7000`) and CONFIG SET, prints CONFIG GET, and is explained
 //! by `--help`. To add one: a field of [`Config`], its default, a row.
 //!
@@ -38,7 +38,6 @@ pub use error::{ConfigError, Origin};
 pub use kind::parse_bytes as bytes;
 pub use kind::{Kind, Reason, Stage};
 pub use replicas::{StaleReads, Writes};
-pub use rows::TABLE;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use tls::{ClientAuth, TlsSettings};

@@ -5,7 +5,7 @@
 
 use super::Config;
 use super::kind::{Kind, Reason, Stage};
-use super::rows::{INERT, TABLE, TLS};
+use super::rows::{INERT, TABLE};
 use super::source::split_words;
 
 /// One directive.
@@ -121,7 +121,7 @@ pub fn find(name: &str) -> Option<&'static Directive> {
 
 /// The directives that act.
 pub(super) fn acting() -> impl Iterator<Item = &'static Directive> {
-    TABLE.iter().chain(TLS)
+    TABLE.iter().copied().flatten()
 }
 
 /// Every directive.

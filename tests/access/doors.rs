@@ -202,7 +202,7 @@ impl Stage {
 
     /// Whether a command can come in by this door at all.
     fn admits(&self, door: Door, row: &Row) -> bool {
-        let steers = ["multi", "exec", "discard", "watch", "reset", "quit"];
+        let steers = ["multi", "exec", "discard", "watch", "reset", "quit", "forward"];
         match door {
             Door::Resp => true,
             Door::Queued | Door::AtExec => {

@@ -108,6 +108,9 @@ fn a_reader_on_a_replica_is_served() {
     for program in [Program::Eave, Program::Redis] {
         let (leader, mut control) = start(program);
         let (replica, mut other) = following(program, &leader, &mut control);
+        if program == Program::Eave {
+            call(&mut other, "CONFIG SET replica-writes reject");
+        }
         let mut reader = connect(&replica);
         send(&mut reader, "XREAD BLOCK 0 STREAMS s $");
         until_blocked(&mut other, 1);

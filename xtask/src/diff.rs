@@ -267,11 +267,21 @@ fn report(
         script::command(&first.line)
     );
     let steps = epoch.steps[..first.steps.min(epoch.steps.len())].to_vec();
-    let text = match shrink::shrink(pair, trial, steps)? {
-        Some((steps, difference)) => script::script(pair, epoch.resp3, &steps, &difference)?,
-        None => {
+    let shortened = shrink::shrink(pair, trial, steps).and_then(|found| match found {
+        Some((steps, difference)) => {
+            script::script(pair, epoch.resp3, &steps, &difference).map(Some)
+        }
+        None => Ok(None),
+    });
+    let text = match shortened {
+        Ok(Some(text)) => text,
+        Ok(None) => {
             "# it did not show again when the same commands were sent again\n".to_owned()
                 + &script::difference(first)
+        }
+        // redis-server may die of the same commands.
+        Err(error) => {
+            format!("# it could not be shortened: {error}\n") + &script::difference(first)
         }
     };
     let file = process::scratch()?.join(format!("diff-{name}-{seed}.txt"));

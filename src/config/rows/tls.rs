@@ -5,7 +5,7 @@ use crate::config::table::{Directive, Group::Tls};
 use crate::config::tls::ClientAuth;
 
 /// Those that act, sorted by name.
-pub(in crate::config) const TLS: &[Directive] = &[
+pub(in crate::config) const ROWS: &[Directive] = &[
     row(Tls, "rest-tls-auth-clients", "Certificates of clients of rest-tls-port").choice(
         &ClientAuth::NAMES,
         |c| c.tls.rest_auth_clients as usize,
