@@ -22,7 +22,6 @@ const GROUPS: [(Group, &str); 17] = [
     (Group::Stream, "Streams"),
     (Group::Json, "JSON documents"),
     (Group::Generic, "Keys"),
-    (Group::Json, "JSON documents"),
     (Group::RateLimit, "Rate limits"),
     (Group::PubSub, "Publish and subscribe"),
     (Group::Scripting, "Scripts"),
