@@ -1,5 +1,7 @@
 //! Copies while keys change, and what is in them.
 
+use eave_replication::leader::FollowerId;
+
 use super::*;
 use crate::keyspace::usage::Scale;
 use crate::keyspace::{Access, Keyspace, LockSet, Place, Staging, StrRef, Value, Wanted};
@@ -73,7 +75,8 @@ fn stream(keyspace: &Keyspace, form: Form) -> Vec<u8> {
 fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
     let (cut, ()) = keyspace.begin_cut(serialize_for(config), u64::MAX, || {}).unwrap();
     let (parts, mut receiver) = tokio::sync::mpsc::channel(1000);
-    let mut sender = Sender::new(vec![Receiver { form, parts }]);
+    let node = Node::new(Config::default());
+    let mut sender = Sender::new(vec![Receiver { follower: FollowerId(1), form, parts }]);
     let mut preamble = Vec::new();
     Writer::new(&mut preamble, Compression::None).header();
     sender.begin(&preamble);
@@ -84,8 +87,8 @@ fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
     keyspace.end_cut(&cut);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        sender.take(&cut).await;
-        sender.end().await;
+        sender.take(&node, &cut).await;
+        sender.end(&node, &cut).await;
     });
     let mut bytes = Vec::new();
     while let Ok(Part::Bytes(part)) = receiver.try_recv() {
