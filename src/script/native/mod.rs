@@ -6,7 +6,7 @@
 //! numbers of moderate size, keys of the right type or none. Everything else (a text where a
 //! number belongs, a fraction, another type) is left to Lua, whose errors name its lines.
 //!
-//! The arithmetic is Lua's: doubles. Whole numbers up to [`PLAIN`] are exact in them, and so are
+//! The arithmetic is Lua's: doubles. Whole numbers up to `PLAIN` are exact in them, and so are
 //! their sums, quotients rounded down and remainders, so most of it is done in integers here; a
 //! share of a window is a fraction, and computed in doubles, in the order in which the script
 //! does.
@@ -138,7 +138,7 @@ pub trait Ground {
     /// When the key holds something else.
     fn set_fields(&mut self, key: usize, pairs: &[&[u8]]) -> Result<(), Unsure>;
 
-    /// Has a key expire after a time that [`Work::window`] has let pass, or a few of them
+    /// Has a key expire after a time that `Work::window` has let pass, or a few of them
     /// (PEXPIRE).
     fn expire(&mut self, key: usize, ms: i64);
 
