@@ -38,8 +38,8 @@ fn a_replica_has_rules_lists_and_holds() -> Outcome {
         "[* * \"rule\" \"5/1h\" \"deny\" \"bad\" * * * * * 1..1000000 * 1]",
     )?;
     // Which came in the stream.
-    replica.expect("RL.PEEK k @behind FOR bob", "[1 4 4 0 0]")?;
-    replica.expect("RL.PEEK k @behind FOR carol", "[1 3 3 0 0]")?;
+    replica.expect("RL.PEEK fresh @behind FOR bob", "[1 4 4 0 0]")?;
+    replica.expect("RL.PEEK fresh @behind FOR carol", "[1 3 3 0 0]")?;
     replica.expect("RL.LIST CHECK good ALLOW carol dave", "[1 0]")?;
     begins(&mut replica, "RL.PEEK k 2/conc", "[1 2 1 0 ")?;
     begins(&mut replica, "RL.PEEK x 5/1h COST 0", "[1 5 3 0 ")?;

@@ -85,7 +85,7 @@ fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
         step += 1;
     }
     keyspace.end_cut(&cut);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         sender.take(&node, &cut).await;
         sender.end(&node, &cut).await;
