@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use super::grammar::{How, Line, Step};
-use super::pair::Pair;
+use super::pair::{Pair, Side};
 use super::play::{Difference, Tally, play};
 use super::reply::{self, Reply};
 
@@ -158,4 +158,25 @@ fn shown(reply: &Reply) -> Vec<u8> {
         Reply::Error(text) => [b"-", text.as_slice(), b"\r\n"].concat(),
         other => format!("+{other:?}\r\n").into_bytes(),
     }
+}
+
+/// Whether a server has a stream that it counts another number of entries in than it tells.
+///
+/// # Errors
+/// When the server sends no RESP.
+pub(super) fn is_damaged(side: &mut Side) -> Result<bool> {
+    // What the difference has left unread belongs to the connection.
+    side.renew(false)?;
+    let Reply::Array(keys) = side.ask(&["KEYS", "*"])? else { return Ok(false) };
+    for key in keys {
+        let Reply::Text(key) = key else { continue };
+        let told = side.ask(&[&b"XRANGE"[..], &key, b"-", b"+"])?;
+        let counted = side.ask(&[&b"XLEN"[..], &key])?;
+        if let (Reply::Array(told), Reply::Integer(counted)) = (told, counted)
+            && i64::try_from(told.len()) != Ok(counted)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

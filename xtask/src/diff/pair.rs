@@ -99,7 +99,7 @@ impl Side {
     /// A new connection of this protocol, and a new server where the old one has ended. One
     /// that has crashed takes its time to write a report: until it has ended, it may accept
     /// connections or refuse them, but does not answer.
-    fn renew(&mut self, resp3: bool) -> Result<()> {
+    pub(super) fn renew(&mut self, resp3: bool) -> Result<()> {
         let version = if resp3 { "3" } else { "2" };
         for _ in 0..600 {
             if self.server.child.try_wait()?.is_some() {
