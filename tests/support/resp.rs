@@ -171,7 +171,10 @@ fn number(text: &str) -> Result<i64, String> {
 pub(crate) fn is_closed(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
     )
 }
 
