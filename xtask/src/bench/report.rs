@@ -80,10 +80,12 @@ pub(super) fn speed_table(all: &[Measured]) -> String {
     text + "\n"
 }
 
-/// RL.TAKE held against INCR, both on Eave; nothing when it does not know RL.TAKE.
+/// RL.TAKE, and a script that Eave knows, held against INCR, all on Eave, and the script against
+/// one of its kind on redis-server; nothing when Eave does not know them.
 pub(super) fn limiter_table(all: &[Measured]) -> String {
     let mut text = String::new();
-    for take in all.iter().filter(|m| m.scenario.name == "RL.TAKE" && !m.eave.is_empty()) {
+    let limits = ["RL.TAKE", "EVALSHA native"];
+    for take in all.iter().filter(|m| limits.contains(&m.scenario.name) && !m.eave.is_empty()) {
         let same = |m: &&Measured| {
             m.scenario.name == "INCR" && m.scenario.pipeline == take.scenario.pipeline
         };
@@ -93,7 +95,17 @@ pub(super) fn limiter_table(all: &[Measured]) -> String {
         };
         let (pipeline, ratio) = (take.scenario.pipeline, ratio(&take.eave, &incr.eave));
         text.push_str(&format!("| INCR | {pipeline} {}| 1 |\n", columns(&incremented)));
-        text.push_str(&format!("| RL.TAKE | {pipeline} {}| **{ratio:.2}** |\n", columns(&taken)));
+        let name = take.scenario.name;
+        text.push_str(&format!("| {name} | {pipeline} {}| **{ratio:.2}** |\n", columns(&taken)));
+        let script =
+            all.iter().find(|m| m.scenario.name == "EVALSHA" && m.scenario.pipeline == pipeline);
+        if let Some(script) = script.filter(|script| name != "RL.TAKE" && !script.redis.is_empty())
+        {
+            let ratio = self::ratio(&take.eave, &script.redis);
+            text.push_str(&format!(
+                "| {name}, to EVALSHA on redis-server | {pipeline} | | | | | **{ratio:.2}** |\n"
+            ));
+        }
     }
     if text.is_empty() {
         return text;
