@@ -17,6 +17,7 @@
 mod history;
 mod network;
 mod node;
+#[path = "../simulation/rng.rs"]
 mod rng;
 mod world;
 
