@@ -12,10 +12,12 @@ use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::Content;
 use super::caller::Caller;
@@ -26,6 +28,9 @@ use crate::clients::Client;
 use crate::limits::REST_HEAD_BYTES;
 use crate::net::stream::Stream;
 use crate::node::Node;
+
+/// How long what a client still sends is read after the last answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a client until it goes, falls silent, or the node stops.
 pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
@@ -101,7 +106,7 @@ impl Driver {
             .serve_connection(TokioIo::new(wire), service);
         let (client, node, pulse) = (&self.client, &self.node, &self.pulse);
         let watch = &mut self.watch;
-        let mut leaving = Leaving::No;
+        let (mut leaving, mut ended) = (Leaving::No, false);
         let end = std::future::poll_fn(|context| {
             client.register(context.waker());
             let closing = client.is_closing() || node.shutdown.is_cancelled();
@@ -113,6 +118,7 @@ impl Driver {
                 if let Err(error) = end {
                     tracing::debug!("client {}: {error}", client.id);
                 }
+                ended = true;
                 return Poll::Ready(Verdict::Cut);
             }
             // What is neither asking nor being answered has nothing to wait for.
@@ -122,14 +128,35 @@ impl Driver {
             watch.poll(pulse, closing, context)
         })
         .await;
-        if end == Verdict::Cut {
+        if end == Verdict::Cut && !ended {
             return None;
         }
         let parts = connection.into_parts();
         let mut wire = parts.io.into_inner();
+        if ended {
+            tokio::select! {
+                () = linger(wire) => {}
+                () = self.node.shutdown.cancelled() => {}
+            }
+            return None;
+        }
         wire.unread(&parts.read_buf);
         Some(wire)
     }
+}
+
+/// Ends a connection after its last answer, which may have been given before all of the request
+/// was read: a socket that is closed with bytes unread is reset, and its client, still writing,
+/// would see that instead of the answer.
+async fn linger(mut wire: Wire) {
+    let mut unread = [0; 1024];
+    let drain = async {
+        if wire.shutdown().await.is_ok() {
+            while wire.read(&mut unread).await.is_ok_and(|bytes| bytes > 0) {}
+        }
+    };
+    // Who keeps on sending has had its time.
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }
 
 /// Whether hyper knows that the connection is to end.

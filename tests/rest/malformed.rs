@@ -289,3 +289,28 @@ fn heads_that_are_none_are_refused_in_json() {
     assert!(said.contains("{\"result\":\"x\"}HTTP/1.1 400 Bad Request"), "{said}");
     assert!(said.ends_with("{\"error\":\"ERR the head of the request cannot be read\"}"), "{said}");
 }
+
+/// A client that is still writing when it is refused reads why: it is not cut off in mid-sentence.
+#[test]
+fn a_refusal_reaches_who_is_still_writing() {
+    let server = start(&[]);
+    for begin in [
+        "GET / HTTP/1.1\r\nX: ".to_owned(),
+        format!("GET /{}", "x".repeat(70_000)),
+        "POST /set/key HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n".to_owned(),
+        "POST /set/key HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = TcpStream::connect(server.rest.unwrap()).unwrap();
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+        stream.write_all(begin.as_bytes()).unwrap();
+        for _ in 0..20 {
+            stream.write_all(&[b'x'; 4000]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        assert_eq!(check(&said), Ok(()), "{}", said.escape_ascii());
+        assert!(said.starts_with(b"HTTP/1.1 4"), "{}", said.escape_ascii());
+    }
+}
