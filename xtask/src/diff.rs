@@ -77,6 +77,10 @@ pub(crate) struct Options {
     /// loads what the other has dumped
     #[arg(long, value_delimiter = ',', value_name = "COMMAND")]
     without: Vec<String>,
+    /// Start redis-server anew for each epoch: what random streams damage in its memory then
+    /// shows in no other
+    #[arg(long)]
+    fresh: bool,
     /// Print how often each command was sent, and how often it was answered with an error
     #[arg(long)]
     tally: bool,
@@ -119,6 +123,7 @@ pub(crate) fn short(binary: &Path) -> Counts {
                 peer: None,
                 differences: 1,
                 without: Vec::new(),
+                fresh: false,
                 tally: false,
             };
             match one_type(family, &options, binary)? {
@@ -180,11 +185,14 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     let epochs = ahead(drawer, options.seed);
     for epoch in epochs {
         let trial = Trial { resp3: epoch.resp3, batch, swap: true };
+        if options.fresh {
+            pair.redis.end();
+        }
         match one_epoch(&mut pair, &epoch, trial, &mut tally) {
             Ok(None) => {}
             // What redis-server dies of is its own mistake: the rest of the epoch has no oracle.
             Ok(Some(Difference { redis: None, eave: Some(_), .. })) | Err(_)
-                if pair.redis.has_crashed()? =>
+                if pair.redis.is_lost()? =>
             {
                 crashes += 1;
             }
@@ -192,6 +200,7 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
             Ok(Some(Difference { redis: Some(_), .. }))
                 if keyspace::is_damaged(&mut pair.redis)? =>
             {
+                pair.redis.end();
                 damaged += 1;
             }
             Ok(Some(difference)) => {
@@ -209,7 +218,7 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     let seconds = started.elapsed().as_secs_f64();
     println!("{}", summary(family, options.seed, &tally, seconds, found));
     if crashes > 0 {
-        println!("redis-server crashed in {crashes} epochs, whose rest was left out");
+        println!("redis-server crashed, hung or talked rubbish in {crashes} epochs, whose rest was left out");
     }
     if damaged > 0 {
         println!("redis-server counted its own entries wrongly in {damaged} epochs: left out");

@@ -86,6 +86,8 @@ pub(super) struct Side {
     stream: TcpStream,
     /// What was read beyond the last reply.
     read: Vec<u8>,
+    /// Whether something has come that is no RESP.
+    garbled: bool,
 }
 
 impl Side {
@@ -93,7 +95,7 @@ impl Side {
         let log = process::scratch()?.join(format!("diff.{}.{role}.log", std::process::id()));
         let server = Server::start(binary, &log)?;
         let stream = connect(server.port)?;
-        Ok(Self { binary: binary.to_path_buf(), log, server, stream, read: Vec::new() })
+        Ok(Self { binary: binary.to_path_buf(), log, server, stream, read: Vec::new(), garbled: false })
     }
 
     /// A new connection of this protocol, and a new server where the old one has ended. One
@@ -119,16 +121,44 @@ impl Side {
         bail!("{} does not answer", self.name())
     }
 
-    /// Whether the server has ended, or does so within a minute: on a busy machine a report of a
-    /// crash takes its time.
-    pub(super) fn has_crashed(&mut self) -> Result<bool> {
-        for _ in 0..600 {
+    /// Whether the server is of no use any more: it has ended, or does so within a minute (on a
+    /// busy machine a report of a crash takes its time), or answers nobody until then, or has
+    /// sent what is no RESP. It is made to end, so that the next one starts anew.
+    pub(super) fn is_lost(&mut self) -> Result<bool> {
+        for _ in 0..60 {
             if self.server.child.try_wait()?.is_some() {
                 return Ok(true);
             }
+            if self.garbled {
+                break;
+            }
+            if self.answers() {
+                return Ok(false);
+            }
             process::pause(Duration::from_millis(100));
         }
-        Ok(false)
+        self.end();
+        Ok(true)
+    }
+
+    /// Whether a new client is answered within a second.
+    fn answers(&self) -> bool {
+        let ping = || -> Result<bool> {
+            let mut stream = connect(self.server.port)?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut pong = [0; 7];
+            stream.read_exact(&mut pong)?;
+            Ok(&pong == b"+PONG\r\n")
+        };
+        ping().unwrap_or(false)
+    }
+
+    /// Ends the server; [`Side::renew`] starts another.
+    pub(super) fn end(&mut self) {
+        let _ = self.server.child.kill();
+        let _ = self.server.child.wait();
+        self.garbled = false;
     }
 
     /// Sends bytes; a server that has gone is noticed when its reply is read.
@@ -143,8 +173,10 @@ impl Side {
     pub(super) fn receive(&mut self) -> Result<Answer> {
         let mut chunk = [0; 64 * 1024];
         loop {
-            let length = reply::length(&self.read);
-            let length = length.map_err(|error| anyhow::anyhow!("{}: {error}", self.name()))?;
+            let length = reply::length(&self.read).map_err(|error| {
+                self.garbled = true;
+                anyhow::anyhow!("{}: {error}", self.name())
+            })?;
             if let Some(length) = length {
                 let rest = self.read.split_off(length);
                 return Ok(Some(std::mem::replace(&mut self.read, rest)));
