@@ -17,7 +17,7 @@ const CHANGES: &[(&str, &[&str], &str)] = &[
     ("2.8.12", &["client|kill"], "Takes filters by name."),
     ("2.8.12", &["client|kill"], "`ID` came."),
     ("2.8.12", &["client|list"], "Tells `id`."),
-    ("3.0.0", &["restore", "restore-asking"], "`REPLACE` came."),
+    ("3.0.0", &["restore"], "`REPLACE` came."),
     ("3.0.2", &["zadd"], "`XX`, `NX`, `CH` and `INCR` came."),
     ("3.0.3", &["exists"], "Takes several keys."),
     ("3.2.0", &["client|kill"], "`master` is a `TYPE`."),
@@ -29,8 +29,8 @@ const CHANGES: &[(&str, &[&str], &str)] = &[
     ("4.0.0", &["slowlog|get"], "Tells the client's address and name."),
     ("5.0.0", &["client|kill"], "`replica` is a `TYPE`; `slave` means the same."),
     ("5.0.0", &["client|list"], "`TYPE` came."),
-    ("5.0.0", &["restore", "restore-asking"], "`ABSTTL` came."),
-    ("5.0.0", &["restore", "restore-asking"], "`IDLETIME` and `FREQ` came."),
+    ("5.0.0", &["restore"], "`ABSTTL` came."),
+    ("5.0.0", &["restore"], "`IDLETIME` and `FREQ` came."),
     ("6.0.0", &["auth"], "Takes the name of a user."),
     (
         "6.0.0",
@@ -118,7 +118,7 @@ const OLD: &[(&str, &str, &str)] = &[
 ];
 
 /// Commands for those who work on the server, or for servers among themselves.
-const OF_THE_SYSTEM: &[&str] = &["debug", "pfdebug", "pfselftest", "replconf", "restore-asking"];
+const OF_THE_SYSTEM: &[&str] = &["debug", "pfdebug", "pfselftest", "replconf"];
 
 /// What has changed in a command, oldest first: a version, and what it brought.
 pub fn changes(full_name: &str) -> impl ExactSizeIterator<Item = (&'static str, &'static str)> {
