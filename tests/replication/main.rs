@@ -19,6 +19,8 @@ mod failover;
 mod fields;
 mod forward;
 mod histories;
+mod import;
+mod import_refused;
 mod limiter;
 mod link;
 mod pair;
