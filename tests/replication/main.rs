@@ -22,6 +22,8 @@ mod failover;
 mod fields;
 mod forward;
 mod histories;
+mod import;
+mod import_refused;
 mod limiter;
 mod link;
 mod pair;
