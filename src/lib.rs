@@ -47,6 +47,9 @@ pub mod archive;
 pub mod rdb;
 pub mod replicate;
 
+// Moving in: a client, not the server.
+pub mod import;
+
 // The process.
 pub mod banner;
 pub mod config;

@@ -273,3 +273,21 @@ pub const RLS_BODY_BYTES: usize = 256 * 1024;
 
 /// Limits that one request takes from at once.
 pub const LIMITS_AT_ONCE: usize = 128;
+
+/// Bytes that an import gathers before it sends them to its target, and reads of a file at once.
+pub const IMPORT_BATCH_BYTES: usize = 256 * 1024;
+
+/// Requests of an import that are sent and not answered.
+pub const IMPORT_PIPELINE: usize = 1024;
+
+/// Bytes of a reply that an import takes: a payload of the largest value, and its frame.
+pub const IMPORT_REPLY_BYTES: usize = 600 << 20;
+
+/// Bytes of a transaction that an import holds until its end has come.
+pub const IMPORT_UNIT_BYTES: usize = 1 << 30;
+
+/// Bytes of a source's stream that an import takes before it waits for the target.
+pub const IMPORT_STREAM_BYTES: usize = 1 << 20;
+
+/// What was refused that an import names; the rest is counted.
+pub const IMPORT_EXAMPLES: usize = 10;

@@ -10,6 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../doors/authority.rs"]
+#[allow(dead_code, reason = "the tests of doors use all of it")]
+mod authority;
 mod big;
 mod chain;
 mod cli;
@@ -19,6 +22,8 @@ mod failover;
 mod fields;
 mod forward;
 mod histories;
+mod import;
+mod import_refused;
 mod limiter;
 mod link;
 mod pair;
@@ -29,6 +34,7 @@ mod role;
 mod script;
 mod sentinel;
 mod session;
+mod tls;
 mod writer;
 
 use std::fmt;
