@@ -308,7 +308,11 @@ mod tests {
     }
 
     fn tell(from: &Counts, to: &mut Counts, me: Node, span: Span, now_ms: u64) -> bool {
-        from.all().fold(false, |news, count| to.hear(me, span, count, now_ms) || news)
+        let mut news = false;
+        for count in from.all() {
+            news |= to.hear(me, span, count, now_ms);
+        }
+        news
     }
 
     #[test]

@@ -192,7 +192,8 @@ fn all_together_admit_no_more_than_they_say() -> Outcome {
     for node in &mut nodes {
         node.wait_for("region_nodes", "3")?;
         let line = node.info("region_rule0")?;
-        let bound = line.rsplit('=').next().and_then(|bound| bound.parse::<u64>().ok());
+        let bound = line.split(',').find_map(|field| field.strip_prefix("bound="));
+        let bound = bound.and_then(|bound| bound.parse::<u64>().ok());
         let bound = bound.ok_or_else(|| format!("no bound in '{line}'"))?;
         assert!((LIMIT..=3 * LIMIT).contains(&bound), "{line}");
         most = most.max(bound);
