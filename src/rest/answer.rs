@@ -143,9 +143,11 @@ pub(super) async fn bytes_of(body: &mut Full<Bytes>) -> Bytes {
 }
 
 /// Lets the page at `origin` read an answer.
-pub(super) fn allow_origin(answer: &mut Answer, origin: &HeaderValue) {
+pub(super) fn allow_origin(answer: &mut Answer, origin: &[u8]) {
+    // It was one of a header.
+    let Ok(origin) = HeaderValue::from_bytes(origin) else { return };
     let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(VARY, HeaderValue::from_static("origin"));

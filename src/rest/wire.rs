@@ -52,6 +52,44 @@ impl Wire {
         self.early.splice(0..0, bytes.iter().copied());
     }
 
+    /// Reads what is there, and does not count it: see `took`.
+    pub(super) fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(room);
+        if self.early.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        } else {
+            let bytes = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..bytes]);
+            self.early.drain(..bytes);
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Counts bytes of requests that were taken and not given back.
+    pub(super) fn took(&self, bytes: usize) {
+        stats::add(&self.node.stats.input_bytes, bytes as u64);
+    }
+
+    /// Writes answers, as they are.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        match result {
+            Poll::Ready(Ok(written)) if written == bytes.len() && !self.partly => {
+                stats::add(&self.node.stats.output_bytes, written as u64);
+            }
+            _ => self.wrote(&result, bytes.len()),
+        }
+        result
+    }
+
     fn read(&self, bytes: usize) {
         if bytes > 0 {
             stats::add(&self.node.stats.input_bytes, bytes as u64);
