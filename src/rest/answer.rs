@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Collected, Full};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -136,8 +136,11 @@ pub(super) fn refuse(refusal: &Refusal) -> Answer {
 /// The bytes of a body that is whole; it stays as it is.
 pub(super) async fn bytes_of(body: &mut Full<Bytes>) -> Bytes {
     // It cannot fail, and has one frame.
-    let bytes =
-        std::mem::take(body).collect().await.map_or_else(|no| match no {}, Collected::to_bytes);
+    let frame = std::mem::take(body).frame().await.map(|frame| frame.map(Frame::into_data));
+    let bytes = match frame {
+        Some(Ok(Ok(bytes))) => bytes,
+        _ => Bytes::new(),
+    };
     *body = Full::new(bytes.clone());
     bytes
 }

@@ -50,7 +50,7 @@ pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
         // In a place of its own, which a silent connection does not have: gone before the wait.
         let silent = match Box::pin(driver.plain(&mut wire)).await {
             Behind::End => None,
-            Behind::Last => driver.end(wire).await,
+            Behind::Last => Box::pin(driver.end(wire)).await,
             Behind::Silence => Some(wire),
             Behind::Other => Box::pin(driver.drive(wire)).await,
         };

@@ -42,7 +42,6 @@ impl Caller {
             answer.headers_mut().insert(STALENESS, HeaderValue::from(staleness_ms));
         }
     }
-
 }
 
 impl Desk {

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pulse::{HEAD, IDLE, Pulse};
+use super::refusal::LARGE_HEAD;
 use super::reply::write_error;
 use crate::net::stream::Stream;
 use crate::node::Node;
@@ -136,7 +137,7 @@ fn in_json(bytes: &[u8]) -> Option<Vec<u8>> {
     let first = lines.next()?;
     let why = match first.get(9..12)? {
         "414" => "ERR the path of the request is too long",
-        "431" => "ERR the head of the request is too large, or has too many headers",
+        "431" => LARGE_HEAD,
         code if code.starts_with('4') => "ERR the head of the request cannot be read",
         _ => return None,
     };

@@ -1,7 +1,6 @@
 //! Answers to plain requests. What a request means, and who may ask it, is the caller's to say, as
 //! it is for hyper's.
 
-
 use smallvec::SmallVec;
 
 use super::super::access::{self, Sender};

@@ -111,9 +111,9 @@ fn head<'b>(lines: &mut Lines<'b>) -> Result<(Asked<'b>, usize), Stop> {
     for _ in 0..=HEADERS {
         let line = lines.next()?;
         if line.is_empty() {
-            // A GET with a body, be it an empty one, is not what clients send.
-            let fits = posts || length.is_none();
-            return if fits { Ok((asked, length.unwrap_or(0))) } else { Err(Stop::Other) };
+            let length = length.unwrap_or(0);
+            // A GET with a body is not what clients send.
+            return if posts || length == 0 { Ok((asked, length)) } else { Err(Stop::Other) };
         }
         header(line, &mut asked, &mut length)?;
     }
@@ -292,7 +292,8 @@ mod tests {
             assert_eq!(kind(&format!("{line}\r\nHost: x\r\n\r\n")), "other", "{line:?}");
         }
         assert_eq!(kind("GET / HTTP/1.1\nHost: x\r\n\r\n"), "other");
-        assert_eq!(kind("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), "other");
+        assert_eq!(kind("GET / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"), "other");
+        assert_eq!(kind("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), "plain");
         let many = "X: 1\r\n".repeat(HEADERS + 1);
         assert_eq!(kind(&format!("GET / HTTP/1.1\r\n{many}\r\n")), "other");
     }
