@@ -218,7 +218,9 @@ fn one_type(family: &'static Family, options: &Options, binary: &Path) -> Result
     let seconds = started.elapsed().as_secs_f64();
     println!("{}", summary(family, options.seed, &tally, seconds, found));
     if crashes > 0 {
-        println!("redis-server crashed, hung or talked rubbish in {crashes} epochs, whose rest was left out");
+        println!(
+            "redis-server crashed, hung or talked rubbish in {crashes} epochs, whose rest was left out"
+        );
     }
     if damaged > 0 {
         println!("redis-server counted its own entries wrongly in {damaged} epochs: left out");

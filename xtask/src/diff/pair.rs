@@ -95,7 +95,14 @@ impl Side {
         let log = process::scratch()?.join(format!("diff.{}.{role}.log", std::process::id()));
         let server = Server::start(binary, &log)?;
         let stream = connect(server.port)?;
-        Ok(Self { binary: binary.to_path_buf(), log, server, stream, read: Vec::new(), garbled: false })
+        Ok(Self {
+            binary: binary.to_path_buf(),
+            log,
+            server,
+            stream,
+            read: Vec::new(),
+            garbled: false,
+        })
     }
 
     /// A new connection of this protocol, and a new server where the old one has ended. One
