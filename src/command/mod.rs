@@ -31,6 +31,7 @@ pub mod hash;
 pub mod hash_expire;
 pub mod hash_extended;
 pub mod hash_random;
+pub mod history;
 pub mod hyperloglog;
 pub mod introspect;
 pub mod json;

@@ -10,6 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../doors/authority.rs"]
+#[allow(dead_code, reason = "the tests of doors use all of it")]
+mod authority;
 mod big;
 mod chain;
 mod cli;
@@ -30,6 +33,7 @@ mod role;
 mod script;
 mod sentinel;
 mod session;
+mod tls;
 mod writer;
 
 use std::fmt;
