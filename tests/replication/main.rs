@@ -29,6 +29,7 @@ mod link;
 mod pair;
 mod proxy;
 mod redis;
+mod regions;
 mod role;
 mod script;
 mod sentinel;
