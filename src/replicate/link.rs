@@ -110,6 +110,8 @@ pub(super) fn replica_config(config: &Config) -> ReplicaConfig {
     ReplicaConfig {
         introduction: Introduction {
             listening_port: match config.replica_announce_port {
+                // Where a leader dials that becomes a replica, as it does here.
+                0 if config.tls.replication && config.tls.port != 0 => config.tls.port,
                 0 => config.port,
                 port => port,
             },
@@ -136,6 +138,8 @@ struct Link<'a> {
     applier: &'a mut Applier,
     stream: Option<Stream>,
     loader: Option<Loading>,
+    /// What the system or TLS said when the connection failed last.
+    cause: Option<io::Error>,
 }
 
 /// A full copy on its way in.
@@ -154,7 +158,7 @@ impl<'a> Link<'a> {
         replica: Replica,
         applier: &'a mut Applier,
     ) -> Self {
-        Link { node, leader, number, replica, applier, stream: None, loader: None }
+        Link { node, leader, number, replica, applier, stream: None, loader: None, cause: None }
     }
 
     /// Follows until the term is over.
@@ -168,7 +172,11 @@ impl<'a> Link<'a> {
                 read = read(self.stream.as_mut(), &mut buffer) => match read {
                     Ok(1..) if self.stream.is_none() => Ok(()),
                     Ok(length @ 1..) => self.receive(&buffer[..length]).await,
-                    Ok(0) | Err(_) => self.tell(Event::Closed).await,
+                    Ok(0) => self.tell(Event::Closed).await,
+                    Err(error) => {
+                        self.cause = Some(error);
+                        self.tell(Event::Closed).await
+                    }
                 },
             };
             if let Err(superseded) = done.and_then(|()| self.publish()) {
@@ -268,7 +276,7 @@ impl<'a> Link<'a> {
                 Event::Connected
             }
             Ok(Err(error)) => {
-                tracing::debug!("cannot connect to the leader {}: {error}", self.leader);
+                self.cause = Some(error);
                 Event::ConnectFailed
             }
             Err(_) => Event::ConnectFailed,
@@ -453,7 +461,11 @@ impl<'a> Link<'a> {
         self.applier.forget();
         let status = self.replica.status(clock::monotonic_ms());
         let retry_ms = status.retry_in_ms.unwrap_or(0);
-        tracing::warn!("no link to the leader {}: {error}; next try in {retry_ms} ms", self.leader);
+        let cause = self.cause.take().map(|cause| format!(" ({cause})")).unwrap_or_default();
+        tracing::warn!(
+            "no link to the leader {}: {error}{cause}; next try in {retry_ms} ms",
+            self.leader
+        );
         let refused = matches!(error, LinkError::Refused(_) | LinkError::Denied(_));
         if refused && failover::state(self.node) == State::InProgress {
             failover::abort(self.node, "Failover target rejected psync request");

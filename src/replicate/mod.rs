@@ -32,6 +32,7 @@ pub mod forward;
 mod link;
 mod load;
 mod outlet;
+pub mod regions;
 mod snapshot;
 pub mod status;
 
@@ -79,6 +80,8 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(link::run(Arc::clone(node)));
     tasks.spawn(forward::run(Arc::clone(node)));
     tasks.spawn(epochs::run(Arc::clone(node)));
+    tasks.spawn(regions::keep(Arc::clone(node)));
+    tasks.spawn(regions::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.

@@ -10,6 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../doors/authority.rs"]
+#[allow(dead_code, reason = "the tests of doors use all of it")]
+mod authority;
 mod big;
 mod chain;
 mod cli;
@@ -19,15 +22,19 @@ mod failover;
 mod fields;
 mod forward;
 mod histories;
+mod import;
+mod import_refused;
 mod limiter;
 mod link;
 mod pair;
 mod proxy;
 mod redis;
+mod regions;
 mod role;
 mod script;
 mod sentinel;
 mod session;
+mod tls;
 mod writer;
 
 use std::fmt;

@@ -20,6 +20,7 @@ mod hand_over;
 mod limits;
 mod load;
 mod memory;
+mod replication;
 mod report;
 mod rest;
 mod sessions;
@@ -67,6 +68,12 @@ pub(crate) struct Options {
     /// Measure only rate limits: each form of a take beside INCR, over HTTP, ten million of them
     #[arg(long, conflicts_with_all = ["memory", "complexity", "sessions", "hand_over", "rest"])]
     limits: bool,
+    /// Measure only links between nodes: stream, applying, a full copy, lag
+    #[arg(
+        long,
+        conflicts_with_all = ["memory", "complexity", "sessions", "hand_over", "rest", "limits"]
+    )]
+    replication: bool,
     /// Write the figures into BENCHMARKS.md
     #[arg(long, requires = "date")]
     write: bool,
@@ -121,6 +128,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.limits {
         return limit(options, &cores, &pair, &progress);
+    }
+    if options.replication {
+        return link(options, &cores, &pair, &progress);
     }
     let mut text = String::new();
     if !options.memory {
@@ -230,6 +240,19 @@ fn limit(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures links between nodes, prints it, and writes that part of BENCHMARKS.md.
+fn link(options: &Options, cores: &Cores, pair: &Pair, progress: &ProgressBar) -> Result<ExitCode> {
+    let measured = replication::measure(options, cores, pair, progress)?;
+    progress.finish_and_clear();
+    let heading = report::heading(options.date.as_deref(), cores, pair)?;
+    let text = format!("{heading}{}", replication::table(&measured));
+    print!("{text}");
+    if options.write {
+        report::write("replication", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The two that are compared.
 struct Pair {
     eave: Subject,
@@ -263,6 +286,8 @@ fn bar(options: &Options) -> ProgressBar {
         rest::count(options.rounds())
     } else if options.limits {
         limits::count(options.rounds())
+    } else if options.replication {
+        replication::count(options.rounds())
     } else {
         speed + memory
     };

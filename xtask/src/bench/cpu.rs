@@ -25,13 +25,48 @@ pub(super) fn nanoseconds(pid: u32) -> Result<u64> {
 /// # Errors
 /// When the process is gone.
 pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// The most resident memory of a process since it began, or since [`forget_peak`].
+///
+/// # Errors
+/// When the process is gone.
+pub(super) fn peak_bytes(pid: u32) -> Result<u64> {
+    status(pid, "VmHWM:")
+}
+
+/// Has the kernel count a process's most memory anew.
+///
+/// # Errors
+/// When the process is gone, or somebody else's.
+pub(super) fn forget_peak(pid: u32) -> Result<()> {
+    // "5" is the peak: proc(5).
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("clear_refs")
+}
+
+fn status(pid: u32, field: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kilobytes = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|rest| rest.split_whitespace().next())
-        .context("no VmRSS")?;
+        .with_context(|| format!("no {field}"))?;
     Ok(kilobytes.parse::<u64>()? * 1024)
+}
+
+/// CPU time of the children that a process has waited for, in seconds.
+///
+/// # Errors
+/// When the process is gone.
+pub(super) fn children_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The fields behind the name, which may hold blanks: cutime and cstime are the 16th and 17th
+    // of all, in hundredths of a second on Linux.
+    let (_, fields) = stat.rsplit_once(')').context("stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let field = |at: usize| fields.get(at).context("stat")?.parse::<f64>().context("stat");
+    Ok((field(13)? + field(14)?) / 100.0)
 }
 
 #[cfg(test)]

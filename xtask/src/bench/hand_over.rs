@@ -66,7 +66,10 @@ pub(super) fn measure(
 }
 
 /// Has this process run on `cores` only.
-fn pin(cores: &str) -> Result<()> {
+///
+/// # Errors
+/// When `taskset` fails.
+pub(super) fn pin(cores: &str) -> Result<()> {
     let id = std::process::id().to_string();
     let mut command = Command::new("taskset");
     command.args(["-a", "-c", "-p", cores, &id]).stdout(Stdio::null());

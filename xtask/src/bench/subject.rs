@@ -67,8 +67,16 @@ impl Subject {
     /// # Errors
     /// When it cannot be started or does not listen.
     pub(super) fn start_with(&self, cores: &Cores, options: &[&str]) -> Result<Running> {
+        self.start_on(cores.server, options)
+    }
+
+    /// Likewise, on the core of this number.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not listen.
+    pub(super) fn start_on(&self, core: u32, options: &[&str]) -> Result<Running> {
         let port = process::free_port()?;
-        let child = Cores::pinned(cores.server, &self.binary)
+        let child = Cores::pinned(core, &self.binary)
             .args(self.arguments(port))
             .args(options)
             .stdin(Stdio::null())
