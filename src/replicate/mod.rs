@@ -32,6 +32,7 @@ pub mod forward;
 mod link;
 mod load;
 mod outlet;
+mod packing;
 mod snapshot;
 pub mod status;
 
@@ -50,6 +51,7 @@ pub use acknowledgements::Acknowledgements;
 pub use alone::Alone;
 pub use copying::Copying;
 pub use outlet::Outlets;
+pub use packing::Packed;
 
 /// Time between two looks at the clocks of the protocol.
 const TICK: Duration = Duration::from_millis(100);

@@ -22,9 +22,15 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     }
     leader_lines(node, &leader_status(node), &mut lines);
     // What Redis does not have stands behind what it has.
+    let packed = node.replication.packed.lines().into_iter();
+    packed.for_each(|(name, value)| lines.put(name, value));
     let copying = node.replication.copying.lines().into_iter();
     copying.for_each(|(name, value)| lines.put(name, value));
     if node.replication.is_replica() {
+        let status = node.replication.status.lock();
+        let packing = status.as_ref().and_then(|status| status.greeting.as_ref()?.packing);
+        drop(status);
+        lines.put("master_link_compression", packing.map_or("no", |packing| packing.name()));
         let own = super::forward::info_lines(node).into_iter();
         own.for_each(|(name, value)| lines.put(name, value));
     }

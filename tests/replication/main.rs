@@ -24,6 +24,7 @@ mod forward;
 mod histories;
 mod limiter;
 mod link;
+mod packing;
 mod pair;
 mod proxy;
 mod redis;

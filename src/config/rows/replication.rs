@@ -1,5 +1,7 @@
 //! Leaders and replicas.
 
+use eave_replication::greeting::Packing;
+
 use super::{BYTES, INT, put, row, wide};
 use crate::config::DISKLESS_LOADS;
 use crate::config::replicas::{StaleReads, Writes};
@@ -42,6 +44,16 @@ pub(in crate::config) const ROWS: &[Directive] = &[
         BYTES,
         |c| c.repl_backlog_size,
         |c, v| put(&mut c.repl_backlog_size, v),
+    ),
+    row(
+        Replication,
+        "repl-compression",
+        "How a leader that is an Eave node is asked to compress what it sends to this one",
+    )
+    .choice(
+        &["no", "lz4"],
+        |c| usize::from(c.repl_compression.is_some()),
+        |c, index| c.repl_compression = (index == 1).then_some(Packing::Lz4),
     ),
     row(
         Replication,
