@@ -228,6 +228,6 @@ fn limits_their_rules_and_documents_are_moved() -> Outcome {
         let reply = target.ask(command)?.to_string();
         assert!(reply.starts_with(left), "{command}: {reply}");
     }
-    assert!(target.ask("RL.RULE GET login")?.to_string().contains("5/60s"));
+    assert!(target.ask("RL.RULE GET login")?.to_string().contains("5/1m"));
     Ok(())
 }
