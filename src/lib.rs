@@ -8,6 +8,8 @@ pub mod fault;
 
 pub mod keyspace;
 pub mod rules;
+// Limits that nodes share.
+pub mod regions;
 
 pub mod table;
 

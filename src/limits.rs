@@ -157,6 +157,10 @@ pub const METRICS_CONNECTIONS: usize = 16;
 /// Bytes of the head of a request for metrics.
 pub const METRICS_HEAD_BYTES: usize = 8 * 1024;
 
+/// Bytes in which a plain REST request has to find room, head and body: those of SDKs take a few
+/// hundred. hyper reads what is larger.
+pub const REST_PLAIN_BYTES: usize = 8 * 1024;
+
 /// Bytes of an answer's buffer that a REST connection keeps for its next one.
 pub const REST_KEPT_BYTES: usize = 16 * 1024;
 
@@ -222,6 +226,24 @@ pub const FORWARD_OWN_LINKS: usize = 256;
 
 /// Such links that are kept for the next one.
 pub const FORWARD_IDLE: usize = 8;
+
+/// Bytes of a key that is counted for a limit which regions share; longer ones are the leader's.
+pub const REGION_KEY_BYTES: usize = 1024;
+
+/// Windows of different lengths that one key is counted in at one time.
+pub const REGION_SPANS: usize = 4;
+
+/// Limits that one report to another node tells of; the next follows at once.
+pub const REGION_REPORT_LIMITS: usize = 4096;
+
+/// Bytes of one from which no more are added: a limit takes a hundred to some 40,000.
+pub const REGION_REPORT_BYTES: usize = 256 * 1024;
+
+/// Bytes of one that is taken.
+pub const REGION_REPORT_MOST: usize = 1024 * 1024;
+
+/// Milliseconds after which a node that nobody has heard of does not count any longer.
+pub const REGION_FORGOTTEN_MS: u64 = 3_600_000;
 
 /// Named rules of a node: each has statistics of up to some 120 KB once it is used.
 pub const NAMED_RULES: usize = 4096;

@@ -31,7 +31,8 @@ use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
-use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Term};
+use crate::replicate::regions::Exchanges;
+use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
@@ -123,12 +124,16 @@ pub struct Replication {
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
+    /// What links have packed.
+    pub packed: Packed,
     /// How far the full copy is that goes out.
     pub copying: Copying,
     /// What is handed on to the leader.
     pub forwarding: Forwarding,
     /// How old this node's data is.
     pub lag: Lag,
+    /// What was told of limits that nodes share.
+    pub exchanges: Exchanges,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
     /// Why this node takes no writes of clients: [`FOLLOWS`], [`FENCED`].
@@ -210,9 +215,11 @@ impl Node {
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
+            packed: Packed::default(),
             copying: Copying::default(),
             forwarding: Forwarding::default(),
             lag: Lag::default(),
+            exchanges: Exchanges::default(),
             status: Mutex::new(None),
             reign: Mutex::default(),
             owed: watch::channel(None).0,

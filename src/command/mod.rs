@@ -47,6 +47,7 @@ pub mod limiter;
 pub mod limiter_hold;
 pub mod limiter_list;
 pub mod limiter_many;
+pub mod limiter_region;
 pub mod limiter_rule;
 pub mod list;
 pub mod list_change;
@@ -519,6 +520,7 @@ pub const FAMILIES: &[&[Command]] = &[
     json::COMMANDS,
     limiter_hold::COMMANDS,
     limiter_rule::COMMANDS,
+    limiter_region::COMMANDS,
     limiter_list::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,

@@ -32,6 +32,8 @@ pub mod forward;
 mod link;
 mod load;
 mod outlet;
+mod packing;
+pub mod regions;
 mod snapshot;
 pub mod status;
 
@@ -50,6 +52,7 @@ pub use acknowledgements::Acknowledgements;
 pub use alone::Alone;
 pub use copying::Copying;
 pub use outlet::Outlets;
+pub use packing::Packed;
 
 /// Time between two looks at the clocks of the protocol.
 const TICK: Duration = Duration::from_millis(100);
@@ -79,6 +82,8 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(link::run(Arc::clone(node)));
     tasks.spawn(forward::run(Arc::clone(node)));
     tasks.spawn(epochs::run(Arc::clone(node)));
+    tasks.spawn(regions::keep(Arc::clone(node)));
+    tasks.spawn(regions::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.
