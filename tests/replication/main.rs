@@ -26,6 +26,7 @@ mod import;
 mod import_refused;
 mod limiter;
 mod link;
+mod packing;
 mod pair;
 mod proxy;
 mod redis;
