@@ -8,6 +8,8 @@ pub mod fault;
 
 pub mod keyspace;
 pub mod rules;
+// Limits that nodes share.
+pub mod regions;
 
 pub mod table;
 
@@ -44,6 +46,9 @@ pub mod envoy;
 pub mod archive;
 pub mod rdb;
 pub mod replicate;
+
+// Moving in: a client, not the server.
+pub mod import;
 
 // The process.
 pub mod banner;

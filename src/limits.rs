@@ -223,6 +223,24 @@ pub const FORWARD_OWN_LINKS: usize = 256;
 /// Such links that are kept for the next one.
 pub const FORWARD_IDLE: usize = 8;
 
+/// Bytes of a key that is counted for a limit which regions share; longer ones are the leader's.
+pub const REGION_KEY_BYTES: usize = 1024;
+
+/// Windows of different lengths that one key is counted in at one time.
+pub const REGION_SPANS: usize = 4;
+
+/// Limits that one report to another node tells of; the next follows at once.
+pub const REGION_REPORT_LIMITS: usize = 4096;
+
+/// Bytes of one from which no more are added: a limit takes a hundred to some 40,000.
+pub const REGION_REPORT_BYTES: usize = 256 * 1024;
+
+/// Bytes of one that is taken.
+pub const REGION_REPORT_MOST: usize = 1024 * 1024;
+
+/// Milliseconds after which a node that nobody has heard of does not count any longer.
+pub const REGION_FORGOTTEN_MS: u64 = 3_600_000;
+
 /// Named rules of a node: each has statistics of up to some 120 KB once it is used.
 pub const NAMED_RULES: usize = 4096;
 
@@ -255,3 +273,21 @@ pub const RLS_BODY_BYTES: usize = 256 * 1024;
 
 /// Limits that one request takes from at once.
 pub const LIMITS_AT_ONCE: usize = 128;
+
+/// Bytes that an import gathers before it sends them to its target, and reads of a file at once.
+pub const IMPORT_BATCH_BYTES: usize = 256 * 1024;
+
+/// Requests of an import that are sent and not answered.
+pub const IMPORT_PIPELINE: usize = 1024;
+
+/// Bytes of a reply that an import takes: a payload of the largest value, and its frame.
+pub const IMPORT_REPLY_BYTES: usize = 600 << 20;
+
+/// Bytes of a transaction that an import holds until its end has come.
+pub const IMPORT_UNIT_BYTES: usize = 1 << 30;
+
+/// Bytes of a source's stream that an import takes before it waits for the target.
+pub const IMPORT_STREAM_BYTES: usize = 1 << 20;
+
+/// What was refused that an import names; the rest is counted.
+pub const IMPORT_EXAMPLES: usize = 10;

@@ -21,6 +21,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut args: Vec<_> = std::env::args_os().collect();
+    // A configuration file of that name is `./import`.
+    if args.get(1).is_some_and(|first| first == "import") {
+        return eave::import::main(args.into_iter().skip(2));
+    }
     // `eave --health [options]` asks the server that those options would start.
     let health = args.get(1).is_some_and(|first| first == "--health");
     if health {

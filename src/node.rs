@@ -31,6 +31,7 @@ use crate::pause::Pause;
 use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
+use crate::replicate::regions::Exchanges;
 use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
@@ -131,6 +132,8 @@ pub struct Replication {
     pub forwarding: Forwarding,
     /// How old this node's data is.
     pub lag: Lag,
+    /// What was told of limits that nodes share.
+    pub exchanges: Exchanges,
     /// What that task says of itself.
     pub status: Mutex<Option<ReplicaStatus>>,
     /// Why this node takes no writes of clients: [`FOLLOWS`], [`FENCED`].
@@ -216,6 +219,7 @@ impl Node {
             copying: Copying::default(),
             forwarding: Forwarding::default(),
             lag: Lag::default(),
+            exchanges: Exchanges::default(),
             status: Mutex::new(None),
             reign: Mutex::default(),
             owed: watch::channel(None).0,

@@ -1,131 +1,300 @@
 //! Counts that regions share: each decides at once, by what it has admitted and what it last heard
 //! of the others.
 //!
-//! A limit has a grow-only counter a region and window. A region adds to its own, tells the
-//! others what it knows, and takes the larger of two numbers where it hears of one (the CRDT crate's
-//! vector clock, which is such a set of counters). Reports may be lost, repeated and come in any
-//! order.
+//! A limit has two grow-only counters a node and bucket of time: what that node has taken, and
+//! what was given back of it (the CRDT crate's vector clock, which is such a set of counters). A
+//! node adds to its own, tells the others what it knows, and takes the larger of two numbers where
+//! it hears of one. Reports may be lost, repeated and come in any order. Two that give the same
+//! back at once have given it back once, so nothing is ever handed out that was not taken.
 //!
-//! *Bound*: with R regions, a limit of L, and reports that are at most d old, one window admits at
-//! most `L + (R - 1) * min(L, A(d))`, where A(d) is what one region admits within d. The region
+//! Who counts is a node and not a place: two nodes of one region would otherwise write the same
+//! counter, and the smaller of the two would be lost. Its number is new with every start, since
+//! after one it does not know what it has told before.
+//!
+//! A window is cut into buckets that begin at multiples of their length: `fixed` has one, the
+//! window itself; `sliding` has ten and counts the oldest in full, so it may wait a tenth of
+//! a window too long and never lets a window have more than the limit. The others keep what does
+//! not add up: `gcra` a moment, `log` each admission, `conc` holds.
+//!
+//! *Bound*: with R nodes, a limit of L, and reports that are at most d old, one window admits at
+//! most `L + (R - 1) * min(L, A(d))`, where A(d) is what one node admits within d. The one
 //! that admits last has, by then, counted all that the others had admitted d before; what they
-//! have admitted since is A(d) each, and no region goes beyond L on its own. Cut off from each
+//! have admitted since is A(d) each, and no node goes beyond L on its own. Cut off from each
 //! other, all of them together admit R * L. `tests/regions.rs` holds it in a simulated network.
+//! Clocks are taken to agree: what one is ahead by counts as if reports were as late.
 //!
 //! Left out on purpose: sending, clocks, and shares that are leased, which would admit no more
 //! than L.
 
 use std::collections::BTreeMap;
 
-use crdts::{CmRDT, CvRDT, Dot, VClock};
+use crdts::{CmRDT, Dot, VClock};
 
-/// A region, by a number that is its own.
-pub type Region = u16;
+use crate::decision::Decision;
+use crate::rule::{Algorithm, MAX_WINDOW_MS, Rule};
 
-/// Regions that a limit hears of.
-pub const MAX_REGIONS: usize = 64;
+/// One that decides, by a number that is its own for as long as it runs.
+pub type Node = u64;
 
-/// What a region tells the others of a limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Who says so.
-    pub from: Region,
-    /// When, in its unix milliseconds.
-    pub at_ms: u64,
-    /// What it knows, window by window.
-    pub windows: BTreeMap<u64, VClock<Region>>,
+/// Nodes that one bucket has counters of.
+pub const MAX_NODES: usize = 64;
+
+/// Buckets that a window of `sliding` is cut into.
+const PARTS: u64 = 10;
+
+/// How a window is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    bucket_ms: u64,
+    /// Buckets that count at one time, the present one among them.
+    buckets: u64,
 }
 
-/// What one region knows of a limit.
-#[derive(Clone, Debug)]
-pub struct Regional {
-    me: Region,
-    limit: u64,
-    window_ms: u64,
-    /// By the number of the window; those that are over are dropped.
-    windows: BTreeMap<u64, VClock<Region>>,
-    /// What others have said last, by when they said it.
-    heard: BTreeMap<Region, u64>,
-}
-
-impl Regional {
-    /// Nothing admitted and nothing heard. Windows begin at multiples of `window_ms`, 1 or more.
-    pub fn new(me: Region, limit: u64, window_ms: u64) -> Regional {
-        let window_ms = window_ms.max(1);
-        Regional { me, limit, window_ms, windows: BTreeMap::new(), heard: BTreeMap::new() }
-    }
-
-    /// Admits `cost`, if that is within the limit by what is known here.
-    pub fn take(&mut self, cost: u64, now_ms: u64) -> bool {
-        self.forget(now_ms);
-        let used = self.used(now_ms);
-        let fits = used.checked_add(cost).is_some_and(|sum| sum <= self.limit);
-        if fits && cost > 0 {
-            let counts = self.windows.entry(now_ms / self.window_ms).or_default();
-            let own = counts.get(&self.me).saturating_add(cost);
-            counts.apply(Dot::new(self.me, own));
+impl Span {
+    /// How the window of a rule is cut; `None` where there is nothing to share counts by.
+    pub fn of(rule: &Rule) -> Option<Span> {
+        let window_ms = rule.window_ms();
+        match rule.algorithm() {
+            Algorithm::Fixed => Some(Span { bucket_ms: window_ms, buckets: 1 }),
+            Algorithm::Sliding => {
+                let bucket_ms = window_ms.div_ceil(PARTS).max(1);
+                Some(Span { bucket_ms, buckets: window_ms.div_ceil(bucket_ms) + 1 })
+            }
+            _ => None,
         }
-        fits
     }
 
-    /// What all regions have admitted in the present window, as far as it is known here.
-    pub fn used(&self, now_ms: u64) -> u64 {
-        let counts = self.windows.get(&(now_ms / self.window_ms));
-        let each = counts.into_iter().flat_map(|counts| counts.dots.values());
-        each.fold(0, |sum, count| sum.saturating_add(*count))
+    /// A span from its parts, as another node says them; `None` if there is no such one.
+    pub fn new(bucket_ms: u64, buckets: u64) -> Option<Span> {
+        let fits = (1..=MAX_WINDOW_MS).contains(&bucket_ms) && (1..=PARTS + 1).contains(&buckets);
+        fits.then_some(Span { bucket_ms, buckets })
     }
 
-    /// What to tell the others.
-    pub fn report(&self, now_ms: u64) -> Report {
-        Report { from: self.me, at_ms: now_ms, windows: self.windows.clone() }
+    /// Milliseconds of one bucket, and how many count.
+    pub fn parts(&self) -> (u64, u64) {
+        (self.bucket_ms, self.buckets)
     }
 
-    /// Takes what another has told. Windows other than the present one and its neighbours are not
-    /// kept, nor regions beyond [`MAX_REGIONS`], so no report makes this grow without bound.
-    pub fn hear(&mut self, report: &Report, now_ms: u64) {
-        self.forget(now_ms);
-        let present = now_ms / self.window_ms;
-        for (number, counts) in &report.windows {
-            if number.abs_diff(present) <= 1 && counts.dots.len() <= MAX_REGIONS {
-                self.merge(*number, counts);
+    fn bucket(&self, now_ms: u64) -> u64 {
+        now_ms / self.bucket_ms
+    }
+
+    /// When a bucket does not count any longer.
+    fn end(&self, number: u64) -> u64 {
+        number.saturating_add(self.buckets).saturating_mul(self.bucket_ms)
+    }
+}
+
+/// What is known of one bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Bucket {
+    taken: VClock<Node>,
+    /// At most what was taken, node by node.
+    returned: VClock<Node>,
+}
+
+impl Bucket {
+    fn used_by(&self, node: Node) -> u64 {
+        self.taken.get(&node).saturating_sub(self.returned.get(&node))
+    }
+
+    fn used(&self) -> u64 {
+        let each = self.taken.dots.keys().map(|node| self.used_by(*node));
+        each.fold(0, u64::saturating_add)
+    }
+
+    /// Gives back up to `amount` of what a node has taken; answers how much that was.
+    fn give(&mut self, node: Node, amount: u64) -> u64 {
+        let given = self.used_by(node).min(amount);
+        if given > 0 {
+            let returned = self.returned.get(&node).saturating_add(given);
+            self.returned.apply(Dot::new(node, returned));
+        }
+        given
+    }
+
+    /// Takes the larger of two numbers; answers whether that changed one.
+    fn raise(clock: &mut VClock<Node>, node: Node, count: u64) -> bool {
+        let known = clock.dots.contains_key(&node);
+        let higher = count > clock.get(&node) && (known || clock.dots.len() < MAX_NODES);
+        if higher {
+            clock.apply(Dot::new(node, count));
+        }
+        higher
+    }
+}
+
+/// One number that a node tells of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Which bucket: its beginning by its length.
+    pub bucket: u64,
+    /// Whose it is.
+    pub node: Node,
+    /// What that node has taken.
+    pub taken: u64,
+    /// What was given back of it.
+    pub returned: u64,
+}
+
+/// What is known of one limit, bucket by bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    buckets: BTreeMap<u64, Bucket>,
+    /// The last bucket that was decided in: time does not go back behind it.
+    latest: u64,
+}
+
+impl Counts {
+    /// Takes `cost` as `me`, if that is within the limit by what is known.
+    pub fn take(
+        &mut self,
+        me: Node,
+        (rule, span): (&Rule, Span),
+        cost: u64,
+        now_ms: u64,
+    ) -> Decision {
+        self.forget(span, now_ms);
+        let decision = self.peek((rule, span), cost, now_ms);
+        if !decision.allowed || cost == 0 {
+            return decision;
+        }
+        self.latest = self.present(span, now_ms);
+        let bucket = self.buckets.entry(self.latest).or_default();
+        let own = bucket.taken.get(&me).saturating_add(cost);
+        // The own counter has a place whoever else was heard of.
+        bucket.taken.apply(Dot::new(me, own));
+        self.peek((rule, span), 0, now_ms)
+    }
+
+    /// What a take would answer.
+    pub fn peek(&self, (rule, span): (&Rule, Span), cost: u64, now_ms: u64) -> Decision {
+        let used = self.used(span, now_ms);
+        let remaining = rule.limit().saturating_sub(used);
+        let reset_after = self.reset_after(span, now_ms);
+        if cost == 0 || cost <= remaining {
+            return Decision::allowed(rule, remaining, reset_after);
+        }
+        let retry_after = (cost <= rule.limit()).then(|| {
+            let mut left = used;
+            let mut ends = self.counting(span, now_ms).map(|(number, bucket)| {
+                left = left.saturating_sub(bucket.used());
+                (left, span.end(number).saturating_sub(now_ms))
+            });
+            let room = rule.limit() - cost;
+            ends.find(|(left, _)| *left <= room).map_or(reset_after, |(_, after)| after)
+        });
+        Decision::refused(rule, remaining, retry_after, reset_after)
+    }
+
+    /// Gives back up to `amount`: what `me` has taken first, the latest first.
+    pub fn give(
+        &mut self,
+        me: Node,
+        (rule, span): (&Rule, Span),
+        amount: u64,
+        now_ms: u64,
+    ) -> Decision {
+        self.forget(span, now_ms);
+        let mut left = amount;
+        for bucket in self.buckets.values_mut().rev() {
+            left -= bucket.give(me, left);
+        }
+        for bucket in self.buckets.values_mut().rev() {
+            let others: Vec<Node> = bucket.taken.dots.keys().copied().collect();
+            for node in others {
+                left -= bucket.give(node, left);
             }
         }
-        if self.heard.contains_key(&report.from) || self.heard.len() < MAX_REGIONS {
-            let last = self.heard.entry(report.from).or_default();
-            *last = report.at_ms.max(*last);
+        self.peek((rule, span), 0, now_ms)
+    }
+
+    /// Gives all back that is known to have been taken; answers whether there was something.
+    pub fn reset(&mut self) -> bool {
+        let mut given = 0u64;
+        for bucket in self.buckets.values_mut() {
+            let nodes: Vec<Node> = bucket.taken.dots.keys().copied().collect();
+            for node in nodes {
+                given = given.saturating_add(bucket.give(node, u64::MAX));
+            }
+        }
+        given > 0
+    }
+
+    /// What all have admitted that counts now, as far as it is known here.
+    pub fn used(&self, span: Span, now_ms: u64) -> u64 {
+        let counting = self.counting(span, now_ms);
+        counting.fold(0, |sum, (_, bucket)| sum.saturating_add(bucket.used()))
+    }
+
+    /// All that is known.
+    pub fn all(&self) -> impl Iterator<Item = Count> + '_ {
+        self.buckets.iter().flat_map(|(number, bucket)| {
+            bucket.taken.dots.iter().map(|(node, taken)| Count {
+                bucket: *number,
+                node: *node,
+                taken: *taken,
+                returned: bucket.returned.get(node),
+            })
+        })
+    }
+
+    /// Takes what another node has told, which may be anything; answers whether it was news.
+    ///
+    /// Buckets that are over, or further ahead than a window, are not kept, nor nodes beyond
+    /// [`MAX_NODES`], so nothing that is told makes this grow without bound. What `me` has taken
+    /// nobody else knows better.
+    pub fn hear(&mut self, me: Node, span: Span, told: Count, now_ms: u64) -> bool {
+        let present = self.present(span, now_ms);
+        let first = (present + 1).saturating_sub(span.buckets);
+        if !(first..=present.saturating_add(span.buckets)).contains(&told.bucket) {
+            return false;
+        }
+        if told.taken == 0 || (told.node == me && !self.buckets.contains_key(&told.bucket)) {
+            return false;
+        }
+        let bucket = self.buckets.entry(told.bucket).or_default();
+        let taken = told.node != me && Bucket::raise(&mut bucket.taken, told.node, told.taken);
+        let most = bucket.taken.get(&told.node);
+        let returned = told.returned.min(most);
+        Bucket::raise(&mut bucket.returned, told.node, returned) || taken
+    }
+
+    /// Drops the buckets that are over.
+    pub fn forget(&mut self, span: Span, now_ms: u64) {
+        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
+        while self.buckets.first_key_value().is_some_and(|(number, _)| *number < first) {
+            self.buckets.pop_first();
         }
     }
 
-    fn merge(&mut self, window: u64, counts: &VClock<Region>) {
-        let mine = self.windows.entry(window).or_default();
-        let known = mine.dots.len();
-        let new = counts.dots.keys().filter(|region| !mine.dots.contains_key(region)).count();
-        if known + new <= MAX_REGIONS {
-            mine.merge(counts.clone());
-        }
+    /// Whether nothing of it counts any longer.
+    pub fn is_over(&self, span: Span, now_ms: u64) -> bool {
+        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
+        self.buckets.last_key_value().is_none_or(|(number, _)| *number < first)
     }
 
-    /// How old the oldest of what `others` have said last is, in milliseconds; `None` if one of
-    /// them has said nothing yet.
-    pub fn staleness_ms(&self, others: &[Region], now_ms: u64) -> Option<u64> {
-        let mut ages =
-            others.iter().map(|other| Some(now_ms.saturating_sub(*self.heard.get(other)?)));
-        ages.try_fold(0, |oldest, age| Some(oldest.max(age?)))
+    /// The bucket of the present: never before one that was decided in.
+    fn present(&self, span: Span, now_ms: u64) -> u64 {
+        span.bucket(now_ms).max(self.latest)
     }
 
-    /// Drops the windows that are over, but for the last one: reports of it may still be under way.
-    fn forget(&mut self, now_ms: u64) {
-        let present = now_ms / self.window_ms;
-        while self.windows.first_key_value().is_some_and(|(number, _)| *number + 1 < present) {
-            self.windows.pop_first();
-        }
+    /// The buckets that count, and those of clocks that are ahead.
+    fn counting(&self, span: Span, now_ms: u64) -> impl Iterator<Item = (u64, &Bucket)> {
+        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
+        self.buckets.range(first..).map(|(number, bucket)| (*number, bucket))
+    }
+
+    fn reset_after(&self, span: Span, now_ms: u64) -> u64 {
+        let used = self.counting(span, now_ms).filter(|(_, bucket)| bucket.used() > 0);
+        used.last().map_or(0, |(number, _)| span.end(number).saturating_sub(now_ms))
     }
 }
 
-/// The most that `regions` admit in one window of `limit`, where one of them admits `within` in
+/// The most that `nodes` admit in one window of `limit`, where one of them admits `within` in
 /// the time that reports are late.
-pub fn bound(limit: u64, regions: u64, within: u64) -> u64 {
-    let beyond = regions.saturating_sub(1).saturating_mul(within.min(limit));
+pub fn bound(limit: u64, nodes: u64, within: u64) -> u64 {
+    let beyond = nodes.saturating_sub(1).saturating_mul(within.min(limit));
     limit.saturating_add(beyond)
 }
 
@@ -133,66 +302,128 @@ pub fn bound(limit: u64, regions: u64, within: u64) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_heard_counts_once_however_often_it_is_told() {
-        let (mut one, mut other) = (Regional::new(1, 10, 1000), Regional::new(2, 10, 1000));
-        assert!(one.take(6, 0) && other.take(3, 0));
-        let report = other.report(5);
-        for _ in 0..3 {
-            one.hear(&report, 10);
-        }
-        assert_eq!((one.used(10), other.used(10)), (9, 3));
-        assert!(!one.take(2, 10) && one.take(1, 10) && one.take(0, 10));
-        // An older report takes nothing back.
-        other.take(1, 11);
-        one.hear(&other.report(12), 13);
-        one.hear(&report, 14);
-        assert_eq!(one.used(14), 11);
-        assert_eq!(one.staleness_ms(&[2], 20), Some(8));
-        assert_eq!(one.staleness_ms(&[2, 3], 20), None);
+    fn shared(token: &str) -> (Rule, Span) {
+        let rule = Rule::parse(token.as_bytes()).expect("a rule");
+        (rule, Span::of(&rule).expect("that can be shared"))
+    }
+
+    fn tell(from: &Counts, to: &mut Counts, me: Node, span: Span, now_ms: u64) -> bool {
+        from.all().fold(false, |news, count| to.hear(me, span, count, now_ms) || news)
     }
 
     #[test]
-    fn what_a_third_has_heard_is_passed_on() {
-        let mut regions = [1, 2, 3].map(|me| Regional::new(me, 10, 1000));
-        regions[0].take(4, 0);
-        let report = regions[0].report(0);
-        regions[1].hear(&report, 1);
-        let report = regions[1].report(1);
-        regions[2].hear(&report, 2);
-        assert_eq!(regions[2].used(2), 4);
+    fn what_was_heard_counts_once_however_often_it_is_told() {
+        let (rule, span) = shared("10/1s:fixed");
+        let rule = (&rule, span);
+        let (mut one, mut other) = (Counts::default(), Counts::default());
+        assert!(one.take(1, rule, 6, 0).allowed && other.take(2, rule, 3, 0).allowed);
+        let report = other.clone();
+        assert!(tell(&report, &mut one, 1, span, 10));
+        assert!(!tell(&report, &mut one, 1, span, 10));
+        assert_eq!((one.used(span, 10), other.used(span, 10)), (9, 3));
+        assert!(!one.take(1, rule, 2, 10).allowed && one.take(1, rule, 1, 10).allowed);
+        // An older report takes nothing back.
+        other.take(2, rule, 1, 11);
+        tell(&other, &mut one, 1, span, 13);
+        tell(&report, &mut one, 1, span, 14);
+        assert_eq!(one.used(span, 14), 11);
+        // What a third has heard is passed on.
+        let mut third = Counts::default();
+        tell(&one, &mut third, 3, span, 20);
+        assert_eq!(third.used(span, 20), 11);
+    }
+
+    #[test]
+    fn it_says_when_to_come_back() {
+        let (rule, span) = shared("10/1s:fixed");
+        let mut counts = Counts::default();
+        assert_eq!(counts.take(1, (&rule, span), 10, 1_200).status(), [1, 10, 0, 0, 800]);
+        assert_eq!(counts.take(1, (&rule, span), 1, 1_999).status(), [0, 10, 0, 1, 1]);
+        assert_eq!(counts.take(1, (&rule, span), 11, 1_999).status(), [0, 10, 0, -1, 1]);
+        assert_eq!(counts.take(1, (&rule, span), 1, 2_000).status(), [1, 10, 9, 0, 1000]);
+        // Time that goes back hands nothing out twice.
+        assert_eq!(counts.take(1, (&rule, span), 10, 1_000).status(), [0, 10, 9, 2000, 2000]);
+        let (rule, span) = shared("10/1s");
+        let mut counts = Counts::default();
+        for (cost, now_ms) in [(4, 1_050), (4, 1_250), (2, 1_950)] {
+            assert!(counts.take(1, (&rule, span), cost, now_ms).allowed);
+        }
+        let refused = counts.take(1, (&rule, span), 5, 1_960);
+        assert_eq!(refused.status(), [0, 10, 0, 2_300 - 1_960, 3_000 - 1_960]);
+        let peeked = counts.peek((&rule, span), 5, 2_299);
+        assert_eq!(peeked.retry_after_ms, 1);
+        assert!(counts.take(1, (&rule, span), 5, 2_300).allowed);
+    }
+
+    #[test]
+    fn what_is_given_back_is_given_back_once() {
+        let (rule, span) = shared("10/1s");
+        let rule = (&rule, span);
+        let (mut one, mut other) = (Counts::default(), Counts::default());
+        one.take(1, rule, 4, 0);
+        other.take(2, rule, 4, 0);
+        tell(&one.clone(), &mut other, 2, span, 1);
+        tell(&other.clone(), &mut one, 1, span, 1);
+        // Each gives back what the other has taken too.
+        assert_eq!(one.give(1, rule, 5, 2).remaining, 7);
+        assert_eq!(other.give(2, rule, 5, 2).remaining, 7);
+        tell(&one.clone(), &mut other, 2, span, 3);
+        tell(&other.clone(), &mut one, 1, span, 3);
+        assert_eq!((one.used(span, 3), other.used(span, 3)), (0, 0));
+        assert_eq!(one.give(1, rule, u64::MAX, 3).remaining, 10);
+        one.take(1, rule, 10, 4);
+        assert!(one.reset() && !one.reset());
+        tell(&other.clone(), &mut one, 1, span, 5);
+        assert_eq!(one.used(span, 5), 0);
+        assert!(tell(&one.clone(), &mut other, 2, span, 5));
+        assert_eq!(other.used(span, 5), 0);
     }
 
     #[test]
     fn a_window_that_is_over_is_forgotten() {
-        let mut one = Regional::new(1, 1, 1000);
-        assert!(one.take(1, 999) && !one.take(1, 999) && one.take(1, 1000));
-        assert!(one.take(1, 2000));
-        assert_eq!(one.report(2000).windows.len(), 2);
-        assert!(one.take(1, 1_000_000));
-        assert_eq!(one.report(1_000_000).windows.len(), 1);
+        for (token, ends) in [("1/1s:fixed", 2_000), ("1/1s", 3_000)] {
+            let (rule, span) = shared(token);
+            let mut one = Counts::default();
+            assert!(one.take(1, (&rule, span), 1, 1_999).allowed);
+            assert!(!one.take(1, (&rule, span), 1, ends - 1).allowed);
+            assert!(!one.is_over(span, ends - 1) && one.is_over(span, ends));
+            assert!(one.take(1, (&rule, span), 1, ends).allowed);
+            assert_eq!(one.buckets.len(), 1);
+        }
+        for token in ["5/1s:gcra", "5/1s:log", "5/conc"] {
+            assert_eq!(Span::of(&Rule::parse(token.as_bytes()).expect("a rule")), None);
+        }
+        assert_eq!(shared("5/3ms").1.parts(), (1, 4));
+        assert_eq!(shared("5/1s").1.parts(), (100, 11));
     }
 
     #[test]
     fn strange_reports_do_not_grow_it_or_overflow() {
-        let mut one = Regional::new(1, u64::MAX, 1);
-        assert!(one.take(u64::MAX, 5) && !one.take(1, 5));
-        let mut counts = VClock::<Region>::new();
-        for region in 0..1000 {
-            counts.apply(Dot::new(region, u64::MAX));
+        let (rule, span) = shared("100/1s");
+        let rule = (&rule, span);
+        let mut one = Counts::default();
+        one.take(1, rule, 7, 5_000);
+        for node in 0..1000 {
+            for bucket in [0, 39, 40, 45, 50, 51, 61, 62, u64::MAX] {
+                let told = Count { bucket, node, taken: u64::MAX, returned: u64::MAX - 1 };
+                one.hear(1, span, told, 5_000);
+            }
         }
-        let windows =
-            BTreeMap::from([(5, counts.clone()), (0, counts.clone()), (u64::MAX, counts)]);
-        for from in 0..1000 {
-            one.hear(&Report { from, at_ms: u64::MAX, windows: windows.clone() }, 5);
+        assert_eq!(one.buckets.keys().copied().collect::<Vec<_>>(), [40, 45, 50, 51, 61]);
+        let most = one.buckets.values().map(|bucket| bucket.taken.dots.len()).max();
+        assert_eq!(most, Some(MAX_NODES));
+        // Its own counter is its own.
+        assert_eq!(one.buckets[&50].taken.get(&1), 7);
+        assert!(!one.take(1, rule, 1, 5_000).allowed);
+        let told = Count { bucket: 50, node: 2, taken: u64::MAX, returned: 0 };
+        let mut other = Counts::default();
+        other.hear(3, span, told, 5_000);
+        other.hear(3, span, Count { node: 4, ..told }, 5_000);
+        assert_eq!(other.used(span, 5_000), u64::MAX);
+        assert_eq!(other.peek(rule, 1, 5_000).retry_after_ms, 1_100);
+        for (bucket_ms, buckets) in [(0, 1), (1, 0), (1, 12), (u64::MAX, 1)] {
+            assert_eq!(Span::new(bucket_ms, buckets), None);
         }
-        let mut many = VClock::<Region>::new();
-        for region in 0..60 {
-            many.apply(Dot::new(region, u64::MAX));
-        }
-        one.hear(&Report { from: 1, at_ms: 0, windows: BTreeMap::from([(5, many)]) }, 5);
-        assert_eq!((one.used(5), one.windows.len(), one.heard.len()), (u64::MAX, 1, MAX_REGIONS));
-        assert_eq!(one.staleness_ms(&[2], 5), Some(0));
         assert_eq!(bound(u64::MAX, 5, u64::MAX), u64::MAX);
     }
 }

@@ -53,6 +53,17 @@ pub struct Greeting {
     /// From a replica, how it would like the leader's bytes packed; from a leader, in front of its
     /// answer to PSYNC, how it packs them from there on (`packing`).
     pub packing: Option<Packing>,
+    /// The name of the sender's region (`region`).
+    pub region: Option<String>,
+}
+
+/// Bytes that the name of a region has at most.
+pub const REGION_BYTES: usize = 32;
+
+/// Whether this may name a region: letters, digits, `-`, `_` and `.`, so that it stands in any line.
+pub fn is_region(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=REGION_BYTES).contains(&name.len()) && name.iter().all(fits)
 }
 
 impl Greeting {
@@ -69,6 +80,7 @@ impl Greeting {
                 b"fence" => greeting.fence = position(value),
                 b"fenced" => greeting.fenced = Some(value == b"yes"),
                 b"packing" => greeting.packing = Packing::parse(value),
+                b"region" => greeting.region = region(value),
                 _ => {}
             }
         }
@@ -85,6 +97,7 @@ impl Greeting {
             ("fence", self.fence.map(show)),
             ("fenced", self.fenced.map(|fenced| if fenced { "yes" } else { "no" }.to_owned())),
             ("packing", self.packing.map(|packing| packing.name().to_owned())),
+            ("region", self.region.clone()),
         ];
         let said = words.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
         said.collect::<Vec<_>>().join(" ")
@@ -107,6 +120,10 @@ impl Greeting {
     }
 }
 
+fn region(text: &[u8]) -> Option<String> {
+    is_region(text).then(|| String::from_utf8_lossy(text).into_owned())
+}
+
 fn position(text: &[u8]) -> Option<Position> {
     let at = text.iter().position(|byte| *byte == b':')?;
     let id = ReplicationId::parse(&text[..at])?;
@@ -127,6 +144,7 @@ mod tests {
             fence: Some(at(3, 5)),
             fenced: Some(false),
             packing: Some(Packing::Lz4),
+            region: Some("eu-west.1_b".to_owned()),
         };
         let words = format!("color=blue {} epoch  =", greeting.words());
         assert_eq!(Greeting::parse(words.as_bytes()), greeting);
@@ -136,7 +154,7 @@ mod tests {
         for other in ["OK", "EAVESDROP epoch=1", ""] {
             assert_eq!(Greeting::of_answer(other), None);
         }
-        let nonsense = "epoch=x epoch=-1 at=1:2 from=zz fence=: packing=rot13";
+        let nonsense = "epoch=x at=1:2 from=zz fence=: packing=rot13 region=a,b region=";
         assert_eq!(Greeting::parse(nonsense.as_bytes()), Greeting::default());
     }
 }

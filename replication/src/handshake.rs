@@ -133,7 +133,12 @@ impl Handshake {
                 (Step::Greet, Reply::Error(_)) => {}
                 // What it is by now, in front of what it answers.
                 (Step::Psync(from), Reply::Status(text)) if is_greeting(&text) => {
-                    self.greeting = Greeting::of_answer(&text);
+                    let before = self.greeting.take().and_then(|greeting| greeting.region);
+                    self.greeting = Greeting::of_answer(&text).map(|mut greeting| {
+                        // It does not say again what it is called.
+                        greeting.region = greeting.region.or(before);
+                        greeting
+                    });
                     self.awaited.push_front(Step::Psync(from));
                 }
                 (Step::Psync(_), Reply::FullResync(at)) => {

@@ -4,7 +4,7 @@
 //! Read from the text of the row, so that nothing has to be said twice: `[ ]` may be left out,
 //! `< >` and `|` are a choice (tight, as in `*|id`, of single words), what is in capitals is
 //! typed as it stands, and `[x ...]` repeats what stands before it. Left out on purpose: since
-//! when an argument is there, and the history of commands, which is that of Redis.
+//! when an argument is there, which `history` says of the command.
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

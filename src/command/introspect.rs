@@ -6,7 +6,8 @@ use super::args::is;
 use super::arguments::{self, Argument, Kind};
 use super::key_specs::{self, Begin, Find, Touched, Use};
 use super::server::row;
-use super::{Argv, Command, Flags, Group, Run, all as all_commands, full_name, help, lookup, tips};
+use super::{Argv, Command, Flags, Group, Run};
+use super::{all as all_commands, full_name, help, history, lookup, tips};
 use crate::fault::{Fault, Outcome};
 use crate::node::Node;
 use crate::resp::Reply;
@@ -275,10 +276,20 @@ fn docs(_: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Out
 }
 
 fn document(container: Option<&Command>, command: &Command, reply: &mut dyn Reply) {
-    reply.bulk(full_name(container, command).as_bytes());
+    let name = full_name(container, command);
+    reply.bulk(name.as_bytes());
     let is_container = !command.subcommands.is_empty();
-    let arguments = arguments::of(&full_name(container, command), command.syntax);
-    reply.map(4 + usize::from(is_container) + usize::from(!arguments.is_empty()));
+    let arguments = arguments::of(&name, command.syntax);
+    let (flag, old, changes) = (history::flag(&name), history::old(&name), history::changes(&name));
+    let more = [
+        flag.is_some(),
+        old.is_some(),
+        old.is_some(),
+        changes.len() > 0,
+        !arguments.is_empty(),
+        is_container,
+    ];
+    reply.map(4 + more.into_iter().filter(|is_there| *is_there).count());
     for (name, value) in [
         ("summary", command.summary),
         ("since", command.since),
@@ -288,8 +299,28 @@ fn document(container: Option<&Command>, command: &Command, reply: &mut dyn Repl
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }
+    if let Some(flag) = flag {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.status(flag);
+    }
+    if let Some((since, instead)) = old {
+        for (name, value) in [("deprecated_since", since), ("replaced_by", instead)] {
+            reply.bulk(name.as_bytes());
+            reply.bulk(value.as_bytes());
+        }
+    }
+    if changes.len() > 0 {
+        reply.bulk(b"history");
+        reply.set(changes.len());
+        for (since, what) in changes {
+            reply.array(2);
+            reply.bulk(since.as_bytes());
+            reply.bulk(what.as_bytes());
+        }
+    }
     if !arguments.is_empty() {
-        let specs = key_specs::of(&full_name(container, command)).len();
+        let specs = key_specs::of(&name).len();
         reply.bulk(b"arguments");
         describe_arguments(&arguments, &mut (0..specs), reply);
     }

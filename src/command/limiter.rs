@@ -12,7 +12,7 @@ use eave_ratelimit::{Algorithm, Change, Outcome as Verdict, Rule, StateError};
 use smallvec::SmallVec;
 
 use super::args::{integer, is};
-use super::{Argv, Command, Family, Flags, Group, Keys, Run, limiter_many};
+use super::{Argv, Command, Family, Flags, Group, Keys, Run, limiter_many, limiter_region};
 use crate::config::Classes;
 use crate::fault::{Fault, Outcome};
 use crate::keyspace::{Entry, ReadView, WriteView};
@@ -101,7 +101,7 @@ pub(super) fn amount(argument: &[u8]) -> Result<u64, Fault> {
 
 /// The options of a request: how much, and for whom if its key does not say.
 #[inline]
-fn options<'a>(options: Argv<'a>) -> Result<(u64, Argv<'a>), Fault> {
+pub(super) fn options<'a>(options: Argv<'a>) -> Result<(u64, Argv<'a>), Fault> {
     match options {
         [] => Ok((1, &[])),
         [word, value, rest @ ..] if is(word, "COST") => Ok((amount(value)?, ids(rest)?)),
@@ -185,7 +185,7 @@ pub(super) fn answer_with(
 pub(super) fn listed(judgement: Judgement) -> Option<(Status, &'static [u8])> {
     let limit = |rule: Rule| i64::try_from(rule.limit()).unwrap_or(i64::MAX);
     match judgement {
-        Judgement::Rule(_) => None,
+        Judgement::Rule(_) | Judgement::Shared(_) => None,
         Judgement::Pass(rule) => Some(([1, limit(rule), limit(rule), 0, 0], b"ALLOW")),
         Judgement::Deny(rule) => Some(([0, limit(rule), 0, -1, 0], b"DENY")),
     }
@@ -213,6 +213,16 @@ fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
                 };
                 (decide(view, key, take)?, None)
             }
+            Judgement::Shared(rule) => {
+                let asked = limiter_region::Question { db: view.db(), key, rule: &rule, now };
+                let take = |state: &[u8], next: &mut Vec<u8>| {
+                    eave_ratelimit::take(state, &rule, cost, now, next)
+                };
+                match asked.take(view.regions(), known, cost) {
+                    Some(status) => (status, None),
+                    None => (decide(view, key, take)?, None),
+                }
+            }
             judgement => {
                 let (status, list) = listed(judgement).unwrap_or_default();
                 (status, Some(("list", list)))
@@ -233,9 +243,16 @@ fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let amount = amount(argv[3])?;
     let (key, now, rules) = (argv[1], view.around.now, view.rules());
     rules.with(argv[2], now, |known| {
-        let (Judgement::Rule(rule) | Judgement::Pass(rule) | Judgement::Deny(rule)) =
-            known.judge(rules, key, &[], now);
+        let judgement = known.judge(rules, key, &[], now);
+        let rule = *judgement.rule();
         refuse_slots(&rule)?;
+        if let Judgement::Shared(rule) = judgement {
+            let asked = limiter_region::Question { db: view.db(), key, rule: &rule, now };
+            if let Some(status) = asked.give(view.regions(), amount) {
+                answer(&status, argv[2], reply);
+                return Ok(());
+            }
+        }
         let give = |state: &[u8], next: &mut Vec<u8>| {
             eave_ratelimit::give(state, &rule, amount, now, next)
         };
@@ -320,7 +337,14 @@ fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outco
             answer_with(&status, argv[2], Some(("list", list)), reply);
             return Ok(());
         }
-        let (Judgement::Rule(rule) | Judgement::Pass(rule) | Judgement::Deny(rule)) = judgement;
+        let rule = *judgement.rule();
+        if let Judgement::Shared(rule) = judgement {
+            let asked = limiter_region::Question { db: view.db(), key: argv[1], rule: &rule, now };
+            if let Some(status) = asked.peek(view.regions(), cost) {
+                answer(&status, argv[2], reply);
+                return Ok(());
+            }
+        }
         let decision = eave_ratelimit::peek(state, &rule, cost, now).map_err(corrupt)?;
         answer(&decision.status(), argv[2], reply);
         Ok(())
@@ -342,7 +366,8 @@ fn reset(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) ->
     if removed > 0 {
         view.reword(&removal);
     }
-    reply.integer(removed as i64);
+    let shared = argv[1..].iter().filter(|key| view.regions().reset(view.db(), key)).count();
+    reply.integer((removed + shared) as i64);
     Ok(())
 }
 

@@ -85,6 +85,11 @@ fn hold(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
                 })?;
                 (status, status[0] == 1)
             }
+            Judgement::Shared(_) => {
+                return Err(Fault::new(
+                    "ERR holds are the leader's to keep: a rule with REGIONS local has none",
+                ));
+            }
             judgement => (listed(judgement).unwrap_or_default().0, false),
         };
         known.count(counted(judgement, &status), key, ids, now);

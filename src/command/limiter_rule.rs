@@ -3,6 +3,7 @@
 //! The log carries a change as the command that made it, with an absolute time; a full copy carries the
 //! same commands (`rules::carry`).
 
+use eave_ratelimit::regions::Span;
 use eave_ratelimit::{MAX_TOKEN_BYTES, Rule};
 
 use super::args::{Moment, at_least, expiry_option, integer, is};
@@ -12,7 +13,7 @@ use crate::keyspace::{Access, LockSet, Wanted};
 use crate::limits::RULE_ID_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::rules::{self, Change, FOREVER, Named, Rules, Spec};
+use crate::rules::{self, Change, FOREVER, Named, Regions, Rules, Spec};
 use crate::session::Session;
 
 /// The rows of this family.
@@ -41,7 +42,7 @@ const SUBCOMMANDS: &[Command] = &[
         ..row(
             "set",
             "name rule [DENY list] [ALLOW list] [FOR id] [EX seconds | PX milliseconds | EXAT \
-             unix-time-seconds | PXAT unix-time-milliseconds] [REGIONS leader]",
+             unix-time-seconds | PXAT unix-time-milliseconds] [REGIONS leader | local]",
             "Says what a name means, or what it means for one identifier.",
             -4,
             set,
@@ -134,6 +135,7 @@ struct Setting<'a> {
     name: &'a [u8],
     spec: Spec,
     id: Option<&'a [u8]>,
+    says_regions: bool,
 }
 
 impl<'a> Setting<'a> {
@@ -141,8 +143,9 @@ impl<'a> Setting<'a> {
         let name = argv[2].strip_prefix(b"@").unwrap_or(argv[2]);
         rules::check_name(name)?;
         let rule = parse(argv[3])?;
-        let spec = Spec { rule, deny: None, allow: None, expires_at: FOREVER };
-        let mut setting = Setting { name, spec, id: None };
+        let regions = Regions::Leader;
+        let spec = Spec { rule, deny: None, allow: None, expires_at: FOREVER, regions };
+        let mut setting = Setting { name, spec, id: None, says_regions: false };
         let (options, rest) = argv[4..].as_chunks::<2>();
         if !rest.is_empty() {
             return Err(Fault::SYNTAX);
@@ -152,6 +155,15 @@ impl<'a> Setting<'a> {
         }
         if setting.id.is_some() && (setting.spec.deny.is_some() || setting.spec.allow.is_some()) {
             return Err(Fault::new("ERR lists belong to the rule, not to one of its identifiers"));
+        }
+        let local = setting.spec.regions == Regions::Local;
+        if setting.id.is_some() && local {
+            return Err(Fault::new(
+                "ERR REGIONS belongs to the rule, not to one of its identifiers",
+            ));
+        }
+        if local && Span::of(&setting.spec.rule).is_none() {
+            return Err(Fault::new(NOT_SHARED));
         }
         Ok(setting)
     }
@@ -175,9 +187,16 @@ impl<'a> Setting<'a> {
                 }
                 self.id = Some(value);
             }
-            () if is(word, "REGIONS") && is(value, "leader") => {}
-            () if is(word, "REGIONS") && is(value, "local") => {
-                return Err(Fault::new("ERR REGIONS local is not available yet"));
+            () if is(word, "REGIONS") && !self.says_regions => {
+                self.says_regions = true;
+                spec.regions = match () {
+                    () if is(value, "leader") => Regions::Leader,
+                    () if is(value, "local") => Regions::Local,
+                    () if is(value, "lease") => {
+                        return Err(Fault::new("ERR REGIONS lease is not available yet"));
+                    }
+                    () => return Err(Fault::SYNTAX),
+                };
             }
             () => match Moment::option(word) {
                 Some(moment) if spec.expires_at == FOREVER => {
@@ -196,6 +215,9 @@ impl<'a> Setting<'a> {
         }
     }
 }
+
+const NOT_SHARED: &str = "ERR REGIONS local is for sliding and fixed, whose counts add up over \
+                          regions; gcra, log and conc are the leader's to decide";
 
 /// A rule that is no name itself.
 fn parse(token: &[u8]) -> Result<Rule, Fault> {
@@ -277,7 +299,7 @@ fn describe(named: &Named, now: u64, reply: &mut dyn Reply) {
         }
     }
     reply.bulk(b"regions");
-    reply.bulk(b"leader");
+    reply.bulk(spec.regions.word().as_bytes());
     ttl(spec.expires_at, now, reply);
     reply.bulk(b"identifiers");
     reply.integer(i64::try_from(named.overrides.all(now).len()).unwrap_or(i64::MAX));
@@ -339,7 +361,7 @@ fn show_help(_: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> O
         "RL.RULE",
         &[
             (
-                "SET <name> <rule> [DENY <list>] [ALLOW <list>] [FOR <id>] [EX <seconds>]",
+                "SET <name> <rule> [DENY <list>] [ALLOW <list>] [FOR <id>] [EX <seconds>] [REGIONS local]",
                 "Say what a name means, or what it means for one identifier.",
             ),
             ("GET <name> [FOR <id>]", "Return what a name means."),

@@ -31,6 +31,7 @@ pub mod hash;
 pub mod hash_expire;
 pub mod hash_extended;
 pub mod hash_random;
+pub mod history;
 pub mod hyperloglog;
 pub mod introspect;
 pub mod json;
@@ -46,6 +47,7 @@ pub mod limiter;
 pub mod limiter_hold;
 pub mod limiter_list;
 pub mod limiter_many;
+pub mod limiter_region;
 pub mod limiter_rule;
 pub mod list;
 pub mod list_change;
@@ -518,6 +520,7 @@ pub const FAMILIES: &[&[Command]] = &[
     json::COMMANDS,
     limiter_hold::COMMANDS,
     limiter_rule::COMMANDS,
+    limiter_region::COMMANDS,
     limiter_list::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod documents;
+mod history;
 mod keys;
 mod lists;
 mod log;

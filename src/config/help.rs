@@ -17,6 +17,7 @@ Usage: eave [/path/to/eave.conf] [--directive value ...] [-]
        eave -                 (read the configuration from standard input)
        eave -v or --version
        eave -h or --help
+       eave import SOURCE     (moves the keys of a Redis in: see eave import --help)
 
 Examples:
        eave                   (Redis protocol on 127.0.0.1:6379, REST on 127.0.0.1:8079)

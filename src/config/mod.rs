@@ -164,6 +164,12 @@ pub struct Config {
     pub replica_stale_reads: StaleReads,
     /// Milliseconds that a read waits until what its client has seen is applied.
     pub sync_wait_ms: u64,
+    /// What this node's region is called; empty = it has no name.
+    pub region: String,
+    /// Milliseconds between two exchanges of what was taken from limits that regions share.
+    pub region_exchange_ms: u64,
+    /// Such limits that are counted at one time.
+    pub region_limits: u64,
     /// Bytes of recent writes kept for replicas that reconnect.
     pub repl_backlog_size: u64,
     /// Seconds without a sign of life after which a link is given up.
@@ -330,6 +336,9 @@ impl Default for Config {
             replica_stale_reads: StaleReads::Forward,
             // Longer than a round trip around the earth, shorter than a client's patience.
             sync_wait_ms: 1000,
+            region: String::new(),
+            region_exchange_ms: 100,
+            region_limits: 200_000,
             repl_backlog_size: MIB,
             repl_timeout: 60,
             repl_ping_replica_period: 10,

@@ -223,6 +223,8 @@ fn variables(
             Some((name, value.into_encoded_bytes()))
         })
         .filter(|(name, value)| !made_by_an_orchestrator(name, value))
+        // Those of `eave import`, which may be set in the same shell.
+        .filter(|(name, _)| !name.starts_with("IMPORT_"))
         .collect();
     ours.sort();
     for (name, value) in ours {

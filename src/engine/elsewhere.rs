@@ -12,12 +12,14 @@
 
 use super::gate;
 use crate::command::forward::may_be_forwarded;
+use crate::command::limiter_region;
 use crate::command::{Argv, Command, Control, Flags, Run, Script};
 use crate::config::{StaleReads, Writes};
 use crate::fault::{Fault, Outcome};
 use crate::node::Node;
 use crate::rare::Rare;
 use crate::replicate::forward::{self, Behalf, Carried, Errand, Route};
+use crate::resp::Reply;
 use crate::script::registry;
 use crate::session::{Door, Session};
 
@@ -51,6 +53,13 @@ pub(super) fn admit_write(node: &Node, session: &mut Session) -> Outcome {
         return Err(gate::READ_ONLY);
     }
     if session.queue.is_some() { Ok(()) } else { Err(Fault::Elsewhere) }
+}
+
+/// What a command is told that a replica refuses: what nodes share is decided here, by `leave`.
+#[cold]
+pub(super) fn or_here(node: &Node, session: &Session, command: &Command, fault: Fault) -> Fault {
+    let refused = fault == gate::READ_ONLY && session.queue.is_none();
+    if refused && limiter_region::is_shared(node, command) { Fault::Elsewhere } else { fault }
 }
 
 /// What becomes of a read on a replica whose data may be older than `replica-max-lag-ms`.
@@ -132,8 +141,26 @@ fn put(session: &mut Session, elsewhere: Elsewhere) {
 /// # Errors
 /// That it cannot be forwarded, or that it has to wait until what is under way is answered.
 #[cold]
-pub(super) fn leave(node: &Node, session: &mut Session, argv: Argv<'_>) -> Outcome {
+pub(super) fn leave(
+    node: &Node,
+    session: &mut Session,
+    argv: Argv<'_>,
+    reply: &mut dyn Reply,
+) -> Outcome {
     let Some((_, command)) = session.last else { return Err(gate::READ_ONLY) };
+    if limiter_region::is_shared(node, command) {
+        if session.elsewhere.is_some() {
+            // What came before is answered first.
+            return Err(super::watch::hold(session));
+        }
+        if limiter_region::here(node, session, command, argv, reply)? {
+            super::watch::ended(node, session, session.number, session.stamp, argv);
+            return Ok(());
+        }
+        if !forwards(node, session) {
+            return Err(gate::READ_ONLY);
+        }
+    }
     let route = route(session, command, argv);
     if let Some(elsewhere) = &session.elsewhere {
         let joins = matches!(&**elsewhere, Elsewhere::Errand(errand) if !errand.is_full());

@@ -55,7 +55,9 @@ pub(super) fn admit(
         if command.flags.contains(Flags::INTERNAL) {
             return Err(unknown(argv));
         }
-        admit_now(node, session, command)?;
+        if let Err(fault) = admit_now(node, session, command) {
+            return Err(elsewhere::or_here(node, session, command, fault));
+        }
     }
     Ok(command)
 }

@@ -56,7 +56,7 @@ pub fn execute(
     };
     let outcome = match outcome {
         Err(Fault::Wait(wait)) => waits::wait(node, session, argv, wait, reply),
-        Err(Fault::Elsewhere) => elsewhere::leave(node, session, argv),
+        Err(Fault::Elsewhere) => elsewhere::leave(node, session, argv, reply),
         outcome => outcome,
     };
     match outcome {

@@ -34,6 +34,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::hashing::hash_bytes;
 use crate::limits::SHARDS;
+use crate::regions::Board;
 use crate::rules::Rules;
 pub use effects::Effects;
 pub use entry::{Entry, Kind, Large, NEVER, StrRef, Value};
@@ -53,6 +54,8 @@ pub struct Keyspace {
     cut: cut::CutState,
     /// What names of rate limits mean: no keys, but as replicas have them too.
     pub rules: Rules,
+    /// What was taken of limits that nodes share.
+    pub regions: Board,
 }
 
 /// One numbered database.
@@ -92,6 +95,7 @@ impl Keyspace {
             creation: Mutex::new(()),
             cut: cut::CutState::default(),
             rules: Rules::default(),
+            regions: Board::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::{Count, Effects, Entry, Event, Large, LockSet, NEVER, Place, Shard};
 use crate::clock::random_below;
 use crate::config::{Classes, Config};
 use crate::fault::Fault;
+use crate::regions::Board;
 use crate::rules::Rules;
 use crate::table::Table;
 use crate::value::collection::{Collection, CollectionRef};
@@ -149,6 +150,11 @@ impl<'a, 'k> ReadView<'a, 'k> {
         (!shard.at(slot).is_expired(self.around.now)).then_some((shard, slot))
     }
 
+    /// The database that is seen.
+    pub fn db(&self) -> usize {
+        self.db
+    }
+
     /// Keys of the database.
     pub fn count(&self) -> Count {
         self.locks.count(self.db)
@@ -158,6 +164,11 @@ impl<'a, 'k> ReadView<'a, 'k> {
     #[inline]
     pub fn rules(&self) -> &'k Rules {
         &self.locks.keyspace().rules
+    }
+
+    /// What was taken of limits that nodes share.
+    pub fn regions(&self) -> &'k Board {
+        &self.locks.keyspace().regions
     }
 
     /// A whole shard, for the commands that look at all keys.
@@ -451,6 +462,11 @@ impl<'a, 'k> WriteView<'a, 'k> {
     #[inline]
     pub fn rules(&self) -> &'k Rules {
         &self.locks.keyspace().rules
+    }
+
+    /// What was taken of limits that nodes share.
+    pub fn regions(&self) -> &'k Board {
+        &self.locks.keyspace().regions
     }
 
     /// The databases there are.

@@ -492,8 +492,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.taken = from;
         self.session.begin(&self.node);
         loop {
-            // Read again every few requests, so that none sees an old time.
-            self.session.now = clock::unix_ms();
             let limits = self.request_limits();
             let most = self.unread_limit();
             let mut argv = Arguments::new();
@@ -508,7 +506,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match stop {
                 Some(stop) => return stop,
                 None if self.taken == input.len() => return Stop::Drained,
-                None => {}
+                // Read again every few requests, so that none sees an old time.
+                None => self.session.now = clock::unix_ms(),
             }
         }
     }

@@ -89,7 +89,15 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_write(context, bytes))
+        let stream = self.get_mut();
+        // Nearly always there is room: nobody has to be told of it first.
+        if let Stream::Tcp(tcp) = stream {
+            match tcp.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+        each!(stream, inner => Pin::new(inner).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(

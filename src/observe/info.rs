@@ -44,6 +44,7 @@ const SECTIONS: &[(&str, Shown, Section)] = &[
     ("Errorstats", Shown::Always, errorstats),
     ("Latencystats", Shown::Asked, latencystats),
     ("Cluster", Shown::Always, |_, lines| lines.put("cluster_enabled", 0)),
+    ("Regions", Shown::Always, regions),
     ("Keyspace", Shown::Always, keyspace),
 ];
 
@@ -262,6 +263,10 @@ fn replication(node: &Node, lines: &mut Lines) {
     for (name, value) in replicate::status::info_lines(node) {
         lines.put(&name, value);
     }
+}
+
+fn regions(node: &Node, lines: &mut Lines) {
+    replicate::regions::info_lines(node, |name, value| lines.put(name, value));
 }
 
 fn cpu(_: &Node, lines: &mut Lines) {

@@ -26,7 +26,9 @@ pub fn greeting(node: &Node) -> Greeting {
         let mut log = node.log.lock();
         (log.backlog().position(), log.backlog().second())
     };
-    node.replication.reign.lock().greeting(at, from)
+    let region = node.config.load().region.clone();
+    let region = (!region.is_empty()).then_some(region);
+    Greeting { region, ..node.replication.reign.lock().greeting(at, from) }
 }
 
 /// Answers another node's greeting. If it says that this leader has been superseded, it is from

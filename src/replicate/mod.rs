@@ -33,6 +33,7 @@ mod link;
 mod load;
 mod outlet;
 mod packing;
+pub mod regions;
 mod snapshot;
 pub mod status;
 
@@ -81,6 +82,8 @@ pub fn start(node: &Arc<Node>, tasks: &TaskTracker) {
     tasks.spawn(link::run(Arc::clone(node)));
     tasks.spawn(forward::run(Arc::clone(node)));
     tasks.spawn(epochs::run(Arc::clone(node)));
+    tasks.spawn(regions::keep(Arc::clone(node)));
+    tasks.spawn(regions::run(Arc::clone(node)));
 }
 
 /// Tells the leader's machine the time: pings, timeouts.

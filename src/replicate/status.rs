@@ -1,5 +1,6 @@
 //! What INFO and ROLE tell of replication, in Redis' names.
 
+use eave_replication::greeting::Greeting;
 use eave_replication::leader::FollowerState;
 use eave_replication::status::{FollowerStatus, LeaderStatus, LinkState, ReplicaStatus};
 
@@ -24,13 +25,16 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     // What Redis does not have stands behind what it has.
     let packed = node.replication.packed.lines().into_iter();
     packed.for_each(|(name, value)| lines.put(name, value));
+    lines.put("eave_region", &node.config.load().region);
     let copying = node.replication.copying.lines().into_iter();
     copying.for_each(|(name, value)| lines.put(name, value));
     if node.replication.is_replica() {
         let status = node.replication.status.lock();
-        let packing = status.as_ref().and_then(|status| status.greeting.as_ref()?.packing);
-        drop(status);
+        let greeting = status.as_ref().and_then(|status| status.greeting.as_ref());
+        let packing = greeting.and_then(|greeting| greeting.packing);
         lines.put("master_link_compression", packing.map_or("no", |packing| packing.name()));
+        lines.put("eave_leader_region", region(greeting).unwrap_or_default());
+        drop(status);
         let own = super::forward::info_lines(node).into_iter();
         own.for_each(|(name, value)| lines.put(name, value));
     }
@@ -100,9 +104,14 @@ fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
         lines.put("min_slaves_good_slaves", good);
     }
     for (index, follower) in status.followers.iter().enumerate() {
-        let FollowerStatus { address, port, state, acked, lag_ms, .. } = follower;
+        let FollowerStatus { address, port, state, acked, lag_ms, greeting, .. } = follower;
         let (state, lag) = (state.name(), lag_ms / 1000);
-        let value = format!("ip={address},port={port},state={state},offset={acked},lag={lag}");
+        let mut value = format!("ip={address},port={port},state={state},offset={acked},lag={lag}");
+        if let Some(region) = region(greeting.as_ref()) {
+            // Behind all that others look for: Redis itself adds fields there.
+            value.push_str(",region=");
+            value.push_str(region);
+        }
         lines.put(&format!("slave{index}"), value);
     }
     lines.put("master_failover_state", super::failover::state(node).name());
@@ -121,6 +130,11 @@ fn leader_lines(node: &Node, status: &LeaderStatus, lines: &mut Lines) {
     lines.put("repl_backlog_first_byte_offset", first);
     lines.put("repl_backlog_histlen", status.backlog_len());
     super::epochs::info_lines(node, |name, value| lines.put(name, value));
+}
+
+/// The region that another node says it is in.
+fn region(greeting: Option<&Greeting>) -> Option<&str> {
+    greeting?.region.as_deref()
 }
 
 fn or_minus_one(number: Option<u64>) -> String {

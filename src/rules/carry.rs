@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::list::Side;
-use super::{FOREVER, Named, Rules};
+use super::{FOREVER, Named, Regions, Rules};
 use crate::fault::Fault;
 
 /// The name of these facts.
@@ -52,6 +52,9 @@ fn set(named: &Named) -> Vec<Vec<u8>> {
         if let Some(list) = list {
             words.extend([word.as_bytes().to_vec(), list.to_vec()]);
         }
+    }
+    if spec.regions != Regions::Leader {
+        words.extend([b"REGIONS".to_vec(), spec.regions.word().as_bytes().to_vec()]);
     }
     if spec.expires_at != FOREVER {
         words.extend([b"PXAT".to_vec(), spec.expires_at.to_string().into_bytes()]);

@@ -10,7 +10,7 @@
 //! name and a colon in its key: under `@pro` both `pro:alice` and `alice` are Alice.
 //!
 //! Left out on purpose: keeping rules on a disk, which Eave does with nothing, and counts over
-//! regions, whose place is the option REGIONS.
+//! regions: a rule says only whether they are shared (`crate::regions`).
 
 pub mod carry;
 pub mod list;
@@ -22,16 +22,18 @@ mod tests;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use eave_ratelimit::Rule;
+use eave_ratelimit::regions::Span;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use self::list::{List, Side};
 use self::stats::RuleStats;
 use crate::fault::Fault;
 use crate::limits::{NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
+use crate::regions::Within;
 
 /// The time of what never ends.
 pub const FOREVER: u64 = u64::MAX;
@@ -47,6 +49,28 @@ pub struct Spec {
     pub allow: Option<Box<[u8]>>,
     /// When it is over, in unix milliseconds, or `FOREVER`.
     pub expires_at: u64,
+    /// Who decides.
+    pub regions: Regions,
+}
+
+/// How regions share a rule. A third way, shares that the leader lends, has its place here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Regions {
+    /// The leader decides.
+    #[default]
+    Leader,
+    /// Each node decides, by what it has taken and what it last heard of the others.
+    Local,
+}
+
+impl Regions {
+    /// The word behind REGIONS.
+    pub fn word(self) -> &'static str {
+        match self {
+            Regions::Leader => "leader",
+            Regions::Local => "local",
+        }
+    }
 }
 
 /// A rule with a name.
@@ -60,6 +84,8 @@ pub struct Named {
     pub overrides: Arc<Overrides>,
     /// What came of it.
     pub stats: Arc<RuleStats>,
+    /// What this node admits of one key while reports to other regions are late.
+    pub within: Arc<Within>,
 }
 
 /// The rule of an identifier, and when it is over.
@@ -86,6 +112,8 @@ pub struct Rules {
     table: ArcSwap<Table>,
     /// Changes whenever the table does; no two tables of a process have the same.
     generation: AtomicU64,
+    /// Whether some rule is shared by regions.
+    shared: AtomicBool,
     changing: Mutex<()>,
 }
 
@@ -100,6 +128,7 @@ impl Default for Rules {
         Rules {
             table: ArcSwap::default(),
             generation: AtomicU64::new(next_generation()),
+            shared: AtomicBool::new(false),
             changing: Mutex::default(),
         }
     }
@@ -110,6 +139,8 @@ impl Default for Rules {
 pub enum Judgement {
     /// This rule decides.
     Rule(Rule),
+    /// This rule decides, by counts that nodes share.
+    Shared(Rule),
     /// It passes, and is not counted.
     Pass(Rule),
     /// It is turned away.
@@ -220,7 +251,15 @@ impl Rules {
         self.publish(Table::clone(&other.table.load()));
     }
 
+    /// Whether there is a rule that nodes share.
+    #[inline]
+    pub fn are_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
     fn publish(&self, table: Table) {
+        let shared = table.rules.values().any(|named| named.spec.regions != Regions::Leader);
+        self.shared.store(shared, Ordering::Relaxed);
         self.table.store(Arc::new(table));
         self.generation.store(next_generation(), Ordering::Release);
     }
@@ -247,6 +286,19 @@ fn shown(token: &[u8]) -> String {
     format!("'{}{cut}'", token[..token.len().min(SHOWN_BYTES)].escape_ascii())
 }
 
+impl Judgement {
+    /// The rule that was asked, whoever has decided.
+    #[inline]
+    pub fn rule(&self) -> &Rule {
+        match self {
+            Judgement::Rule(rule)
+            | Judgement::Shared(rule)
+            | Judgement::Pass(rule)
+            | Judgement::Deny(rule) => rule,
+        }
+    }
+}
+
 impl Known {
     /// The rule, unless the identifier or a list says otherwise.
     pub fn rule(&self) -> &Rule {
@@ -259,6 +311,18 @@ impl Known {
         match &self.named {
             Some((named, _)) if named.is_particular() => named.judge(rules, key, ids, now),
             _ => Judgement::Rule(self.rule),
+        }
+    }
+
+    /// Whether nodes share it.
+    pub fn is_shared(&self) -> bool {
+        self.named.as_ref().is_some_and(|(named, _)| named.spec.regions != Regions::Leader)
+    }
+
+    /// Notes what one key admits while reports to other regions are late.
+    pub fn note_within(&self, within: u64) {
+        if let Some((named, _)) = &self.named {
+            named.within.note(within);
         }
     }
 
@@ -275,7 +339,8 @@ impl Known {
 impl Named {
     /// Whether more than the name decides.
     fn is_particular(&self) -> bool {
-        self.spec.deny.is_some()
+        self.spec.regions != Regions::Leader
+            || self.spec.deny.is_some()
             || self.spec.allow.is_some()
             || self.overrides.count.load(Ordering::Relaxed) > 0
     }
@@ -299,7 +364,11 @@ impl Named {
         } else if has(&self.spec.allow, Side::Allow) {
             Judgement::Pass(rule)
         } else {
-            Judgement::Rule(rule)
+            match self.spec.regions {
+                // What an identifier has may be of a kind whose counts do not add up.
+                Regions::Local if Span::of(&rule).is_some() => Judgement::Shared(rule),
+                Regions::Leader | Regions::Local => Judgement::Rule(rule),
+            }
         }
     }
 }
@@ -361,7 +430,8 @@ impl Change<'_> {
         let old = table.rules.remove(name);
         let (overrides, stats) =
             old.map(|old| (Arc::clone(&old.overrides), Arc::clone(&old.stats))).unwrap_or_default();
-        let named = Named { name: name.into(), spec, overrides, stats };
+        // What another rule has admitted says nothing of this one.
+        let named = Named { name: name.into(), spec, overrides, stats, within: Arc::default() };
         table.rules.insert(name.into(), Arc::new(named));
         self.rules.publish(table);
         Ok(())

@@ -8,7 +8,13 @@ fn rule(text: &str) -> Rule {
 }
 
 fn spec(text: &str) -> Spec {
-    Spec { rule: rule(text), deny: None, allow: None, expires_at: FOREVER }
+    Spec {
+        rule: rule(text),
+        deny: None,
+        allow: None,
+        expires_at: FOREVER,
+        regions: Regions::Leader,
+    }
 }
 
 fn judged(rules: &Rules, key: &str, ids: &[&[u8]], now: u64) -> Result<Judgement, Fault> {

@@ -214,6 +214,11 @@ fn who_resets_streams_is_not_worked_for() {
         assert_eq!(client.ask("GET", "/echo/x", "").await.status, StatusCode::OK);
         drop(begun);
         assert_eq!(client.ask("GET", "/echo/x", "").await.status, StatusCode::OK);
+        // The resets have come; the requests are dropped by tasks of their own.
+        wait_for("requests are dropped", || {
+            let info = operator.call(&["INFO", "stats"]).ok().and_then(|info| info.text());
+            info.is_some_and(|info| info.contains("rest_requests_waiting:0\r\n"))
+        });
         operator.call(&["CLIENT", "UNPAUSE"]).expect("the server answers");
         assert_eq!(client.ask("GET", "/get/n", "").await.text().await, "{\"result\":null}");
         let rude = door.connect(&h2::client::Builder::new()).await;

@@ -43,9 +43,10 @@ fn key(n: u64, random: &mut Random) -> Vec<String> {
     argv
 }
 
-fn fill(to: &mut Connection) -> Result<(), String> {
+/// Makes so many keys, in whole batches.
+pub(crate) fn fill(to: &mut Connection, keys: u64) -> Result<(), String> {
     let mut random = Random(99);
-    for batch in 0..keys() / BATCH {
+    for batch in 0..keys / BATCH {
         let mut bytes = Vec::new();
         for n in batch * BATCH..(batch + 1) * BATCH {
             bytes.extend(encode(&key(n, &mut random)));
@@ -62,7 +63,7 @@ fn fill(to: &mut Connection) -> Result<(), String> {
 }
 
 /// What a node holds, in forty digits. It takes its time.
-fn digest(node: &Node) -> Result<String, String> {
+pub(crate) fn digest(node: &Node) -> Result<String, String> {
     let mut connection = node.connect()?;
     connection.send_raw(&encode(&["DEBUG", "DIGEST"])).map_err(|error| error.to_string())?;
     let mut last = String::new();
@@ -78,7 +79,7 @@ fn digest(node: &Node) -> Result<String, String> {
 fn a_large_copy_is_the_same(leading: Program, following: Program) -> Outcome {
     let debug = "--enable-debug-command yes --repl-diskless-sync-delay 0";
     let mut leader = Node::start(leading, debug)?;
-    fill(&mut leader.connect()?)?;
+    fill(&mut leader.connect()?, keys())?;
     let writers = [Stream::start(&leader, 1_000)?, Stream::start(&leader, 2_000)?];
     let address = leader.address();
     let to = format!("{debug} --replicaof {} {}", address.ip(), address.port());

@@ -14,6 +14,7 @@ mod draw;
 mod install;
 mod process;
 mod readme;
+mod regions;
 mod server;
 mod test;
 mod tls;
@@ -40,6 +41,8 @@ enum Chore {
     Draw,
     /// Send random commands to Eave and redis-server, and compare every reply
     Diff(diff::Options),
+    /// Start a leader and two replicas as far apart as one says, and show how they do
+    Regions(regions::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Diff(options) => diff::run(&options),
+        Chore::Regions(options) => regions::run(&options),
         Chore::Draw => draw::run(),
     };
     match outcome {

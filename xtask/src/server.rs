@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -36,10 +37,24 @@ impl Server {
     /// When it cannot be started, ends at once, or does not listen in time; the error
     /// holds the end of its log.
     pub(crate) fn start(binary: &Path, name: &str, options: &[String]) -> Result<Self> {
+        Self::start_as(Command::new(binary), name, options)
+    }
+
+    /// Likewise, one that does not hear the Ctrl-C of its starter's terminal.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(crate) fn start_alone(binary: &Path, name: &str, options: &[String]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.process_group(0);
+        Self::start_as(command, name, options)
+    }
+
+    fn start_as(mut command: Command, name: &str, options: &[String]) -> Result<Self> {
         let (resp_port, rest_port) = (process::free_port()?, process::free_port()?);
         let log = process::scratch()?.join(format!("{name}.server.log"));
         let output = File::create(&log)?;
-        let child = Command::new(binary)
+        let child = command
             .args(["--bind", "127.0.0.1", "--rest-token", TOKEN])
             .args(["--port", &resp_port.to_string(), "--rest-port", &rest_port.to_string()])
             .args(options)
@@ -47,7 +62,7 @@ impl Server {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
+            .with_context(|| format!("starting {}", process::shown(&command)))?;
         let mut server = Self { child, log, resp_port, rest_port };
         server.wait_until_it_listens()?;
         Ok(server)

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::counts::{self, Counts};
 use crate::install::{self, Tools};
 use crate::process::{self, Stage};
-use crate::{clients, diff, readme};
+use crate::{clients, diff, readme, regions};
 
 /// What to run; everything when nothing is asked for.
 #[derive(Args)]
@@ -90,6 +90,9 @@ fn live(options: &Options, tools: &Tools) -> Counts {
         let _stage = Stage::begin("real clients");
         counts += clients::run(tools, &binary, options.client.as_deref())
             .unwrap_or_else(|error| clients::judge("real clients", Err(error)));
+        if options.client.as_deref().is_none_or(|wanted| "regions".contains(wanted)) {
+            counts += regions::short(&binary);
+        }
     }
     if options.wants(Part::Readme) {
         let _stage = Stage::begin("README snippets");

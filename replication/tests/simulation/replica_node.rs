@@ -19,7 +19,6 @@ fn config(packs: bool) -> ReplicaConfig {
         ack_period_ms: 300,
         retry_min_ms: 20,
         retry_max_ms: 500,
-        ..ReplicaConfig::default()
     }
 }
 

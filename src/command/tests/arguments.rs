@@ -41,17 +41,17 @@ const GROUPED: &str = "the same arguments, put together otherwise";
 const NAMED: &str = "another name for the same";
 
 /// The fields of a map, which RESP2 has as a list.
-fn fields(reply: &Reply) -> impl Iterator<Item = (String, &Reply)> {
+pub(super) fn fields(reply: &Reply) -> impl Iterator<Item = (String, &Reply)> {
     let Reply::Array(all) = reply else { panic!("a map") };
     all.chunks_exact(2).map(|pair| (text(&pair[0]), &pair[1]))
 }
 
-fn text(reply: &Reply) -> String {
+pub(super) fn text(reply: &Reply) -> String {
     let Reply::Text(text) = reply else { panic!("a text") };
     String::from_utf8_lossy(text).into_owned()
 }
 
-fn list(reply: &Reply) -> &[Reply] {
+pub(super) fn list(reply: &Reply) -> &[Reply] {
     let Reply::Array(all) = reply else { panic!("a list") };
     all
 }

@@ -35,6 +35,7 @@ const ONLY_EAVE: &[(&str, &str)] = &[
     ("xdelex", "of Redis 8.2"),
     ("xackdel", "of Redis 8.2"),
     ("forward", "Eave's own: a replica asks on behalf of a client"),
+    ("rl.exchange", "Eave's own: what was taken of limits that nodes share"),
     // The commands of `Group::RateLimit` are Eave's own, those of `Group::Json` a module's.
 ];
 

@@ -1,9 +1,10 @@
 //! Leaders and replicas.
 
-use eave_replication::greeting::Packing;
+use eave_replication::greeting::{Packing, is_region};
 
 use super::{BYTES, INT, put, row, wide};
 use crate::config::DISKLESS_LOADS;
+use crate::config::kind::Reason;
 use crate::config::replicas::{StaleReads, Writes};
 use crate::config::table::Directive;
 use crate::config::table::Group::Replication;
@@ -39,6 +40,35 @@ pub(in crate::config) const ROWS: &[Directive] = &[
         |c| c.min_replicas_to_write.into(),
         |c, v| put(&mut c.min_replicas_to_write, v),
     ),
+    row(Replication, "region", "Name of the region that this node is in").words(
+        "up to 32 letters, digits, - _ and .",
+        |c| c.region.clone(),
+        |c, words, _| {
+            let [name] = words else { return Err(Reason::Count(words.len())) };
+            if !name.is_empty() && !is_region(name.as_bytes()) {
+                return Err(Reason::Shape("up to 32 letters, digits, -, _ and ."));
+            }
+            c.region = (*name).to_owned();
+            Ok(())
+        },
+    ),
+    row(
+        Replication,
+        "region-exchange-ms",
+        "Milliseconds between two exchanges of what regions have taken of limits that they share",
+    )
+    .number(
+        5,
+        60_000,
+        |c| wide(c.region_exchange_ms, INT),
+        |c, v| put(&mut c.region_exchange_ms, v),
+    ),
+    row(
+        Replication,
+        "region-limits",
+        "Shared limits that are counted at one time; beyond that the leader decides",
+    )
+    .number(0, 10_000_000, |c| wide(c.region_limits, INT), |c, v| put(&mut c.region_limits, v)),
     row(Replication, "repl-backlog-size", "Recent writes kept for replicas that reconnect").bytes(
         1,
         BYTES,

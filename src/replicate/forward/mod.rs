@@ -15,6 +15,7 @@ mod errand;
 mod lag;
 mod link;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::config::Leader;
 use crate::limits::{
     FORWARD_IDLE, FORWARD_LINKS, FORWARD_OWN_LINKS, FORWARD_QUEUE, FORWARD_QUEUE_KIB,
 };
+use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -206,6 +208,14 @@ async fn keep(node: Arc<Node>, leader: Leader, number: usize) {
         }
         tokio::time::sleep(Duration::from_millis(retry_ms)).await;
     }
+}
+
+/// A link of another kind to a leader that takes what is forwarded.
+pub(super) async fn open(node: &Node, leader: &Leader) -> io::Result<Stream> {
+    link::open(node, leader).await.map_err(|why| match why {
+        NoLink::Lost(error) => error,
+        NoLink::NotOffered(why) => io::Error::other(why),
+    })
 }
 
 /// Has the leader do what a client asks, and answers what the client is told.
