@@ -157,6 +157,10 @@ pub const METRICS_CONNECTIONS: usize = 16;
 /// Bytes of the head of a request for metrics.
 pub const METRICS_HEAD_BYTES: usize = 8 * 1024;
 
+/// Bytes in which a plain REST request has to find room, head and body: those of SDKs take a few
+/// hundred. hyper reads what is larger.
+pub const REST_PLAIN_BYTES: usize = 8 * 1024;
+
 /// Bytes of an answer's buffer that a REST connection keeps for its next one.
 pub const REST_KEPT_BYTES: usize = 16 * 1024;
 

@@ -50,11 +50,11 @@ pub struct Greeting {
     pub fence: Option<Position>,
     /// The answer to that: whether the sender takes writes no longer (`fenced`).
     pub fenced: Option<bool>,
+    /// The name of the sender's region (`region`).
+    pub region: Option<String>,
     /// From a replica, how it would like the leader's bytes packed; from a leader, in front of its
     /// answer to PSYNC, how it packs them from there on (`packing`).
     pub packing: Option<Packing>,
-    /// The name of the sender's region (`region`).
-    pub region: Option<String>,
 }
 
 /// Bytes that the name of a region has at most.
@@ -79,8 +79,8 @@ impl Greeting {
                 b"from" => greeting.from = position(value),
                 b"fence" => greeting.fence = position(value),
                 b"fenced" => greeting.fenced = Some(value == b"yes"),
-                b"packing" => greeting.packing = Packing::parse(value),
                 b"region" => greeting.region = region(value),
+                b"packing" => greeting.packing = Packing::parse(value),
                 _ => {}
             }
         }
@@ -96,8 +96,8 @@ impl Greeting {
             ("from", self.from.map(show)),
             ("fence", self.fence.map(show)),
             ("fenced", self.fenced.map(|fenced| if fenced { "yes" } else { "no" }.to_owned())),
-            ("packing", self.packing.map(|packing| packing.name().to_owned())),
             ("region", self.region.clone()),
+            ("packing", self.packing.map(|packing| packing.name().to_owned())),
         ];
         let said = words.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
         said.collect::<Vec<_>>().join(" ")
@@ -143,8 +143,8 @@ mod tests {
             from: Some(at(2, 10)),
             fence: Some(at(3, 5)),
             fenced: Some(false),
-            packing: Some(Packing::Lz4),
             region: Some("eu-west.1_b".to_owned()),
+            packing: Some(Packing::Lz4),
         };
         let words = format!("color=blue {} epoch  =", greeting.words());
         assert_eq!(Greeting::parse(words.as_bytes()), greeting);
@@ -154,7 +154,7 @@ mod tests {
         for other in ["OK", "EAVESDROP epoch=1", ""] {
             assert_eq!(Greeting::of_answer(other), None);
         }
-        let nonsense = "epoch=x at=1:2 from=zz fence=: packing=rot13 region=a,b region=";
+        let nonsense = "epoch=x epoch=-1 at=1:2 from=zz fence=: region=a,b region= packing=rot13";
         assert_eq!(Greeting::parse(nonsense.as_bytes()), Greeting::default());
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Collected, Full};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -136,16 +136,21 @@ pub(super) fn refuse(refusal: &Refusal) -> Answer {
 /// The bytes of a body that is whole; it stays as it is.
 pub(super) async fn bytes_of(body: &mut Full<Bytes>) -> Bytes {
     // It cannot fail, and has one frame.
-    let bytes =
-        std::mem::take(body).collect().await.map_or_else(|no| match no {}, Collected::to_bytes);
+    let frame = std::mem::take(body).frame().await.map(|frame| frame.map(Frame::into_data));
+    let bytes = match frame {
+        Some(Ok(Ok(bytes))) => bytes,
+        _ => Bytes::new(),
+    };
     *body = Full::new(bytes.clone());
     bytes
 }
 
 /// Lets the page at `origin` read an answer.
-pub(super) fn allow_origin(answer: &mut Answer, origin: &HeaderValue) {
+pub(super) fn allow_origin(answer: &mut Answer, origin: &[u8]) {
+    // It was one of a header.
+    let Ok(origin) = HeaderValue::from_bytes(origin) else { return };
     let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(VARY, HeaderValue::from_static("origin"));

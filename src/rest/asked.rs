@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use hyper::header::HeaderValue;
+use hyper::Method;
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 
 use super::path;
@@ -14,8 +15,12 @@ use super::refusal::Refusal;
 use super::reply::Encoding;
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Asked<'r> {
+    /// The method.
+    pub(super) method: Method,
+    /// All headers; none of a plain request, whose other headers are not kept.
+    pub(super) headers: Option<&'r HeaderMap>,
     /// The path, without the prefix of the settings.
     pub(super) path: &'r str,
     /// Behind the path's `?`, without it.
@@ -27,11 +32,11 @@ pub(super) struct Asked<'r> {
     /// The value of `Authorization`.
     authorization: Option<&'r [u8]>,
     /// What the client has seen before, here or elsewhere.
-    pub(super) sync_token: Option<&'r HeaderValue>,
+    pub(super) sync_token: Option<&'r [u8]>,
     /// Names the request, so that it is run once.
     pub(super) idempotency_key: Option<&'r [u8]>,
     /// The page that a browser asks for.
-    pub(super) origin: Option<&'r HeaderValue>,
+    pub(super) origin: Option<&'r [u8]>,
 }
 
 /// What answers are made of.
@@ -47,21 +52,33 @@ impl<'r> Asked<'r> {
     /// Reads the head of a request.
     pub(super) fn of(head: &'r Parts) -> Asked<'r> {
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-        let mut asked = Asked { path, query, ..Asked::default() };
+        let mut asked = Asked::for_path(head.method.clone(), path, query);
+        asked.headers = Some(&head.headers);
         for (name, value) in &head.headers {
-            match name.as_str() {
-                "authorization" => asked.authorization = Some(value.as_bytes()),
-                "upstash-sync-token" => asked.sync_token = Some(value),
-                "origin" => asked.origin = Some(value),
-                "idempotency-key" => asked.idempotency_key = Some(value.as_bytes()),
-                "upstash-encoding" if value.as_bytes().eq_ignore_ascii_case(b"base64") => {
-                    asked.encoding = Encoding::Base64;
-                }
-                "upstash-response-format" => asked.format = Some(value.as_bytes()),
-                _ => {}
-            }
+            asked.note(name.as_str().as_bytes(), value.as_bytes());
         }
         asked
+    }
+
+    /// What a head says that has no headers.
+    pub(super) fn for_path(method: Method, path: &'r str, query: &'r str) -> Asked<'r> {
+        Asked { method, path, query, ..Asked::default() }
+    }
+
+    /// Notes what a header says, by its name in lower case. Of several with one name the last holds.
+    #[inline]
+    pub(super) fn note(&mut self, name: &[u8], value: &'r [u8]) {
+        match name {
+            b"authorization" => self.authorization = Some(value),
+            b"upstash-sync-token" => self.sync_token = Some(value),
+            b"origin" => self.origin = Some(value),
+            b"idempotency-key" => self.idempotency_key = Some(value),
+            b"upstash-encoding" if value.eq_ignore_ascii_case(b"base64") => {
+                self.encoding = Encoding::Base64;
+            }
+            b"upstash-response-format" => self.format = Some(value),
+            _ => {}
+        }
     }
 
     /// Leaves out what may stand before every path.

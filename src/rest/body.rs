@@ -58,9 +58,26 @@ pub(super) async fn read(
             return Err(refuse_large(body, limits, length).await);
         }
         busy.gather(piece.len())?;
+        grow(&mut whole, piece.len(), announced);
         whole.extend_from_slice(&piece);
     }
     Ok(whole.into())
+}
+
+/// Makes room for `more` bytes of a body. As soon as a quarter of what was announced has come,
+/// there is room for all of it: from then on nothing is copied again, and until then a promise
+/// has cost no more than was sent.
+fn grow(whole: &mut Vec<u8>, more: usize, announced: u64) {
+    let needed = whole.len() + more;
+    if needed <= whole.capacity() {
+        return;
+    }
+    match usize::try_from(announced) {
+        Ok(all) if all >= needed && all / 4 <= whole.len() => {
+            whole.reserve_exact(all - whole.len());
+        }
+        _ => whole.reserve(more),
+    }
 }
 
 /// Refuses a body, and lets its sender know: the rest is thrown away as it comes, up to the size
@@ -103,6 +120,29 @@ impl Pace {
                 self.deadline += Duration::from_micros(micros);
                 return Ok(Some(piece));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_is_believed_when_a_quarter_has_come() {
+        let mut whole = vec![0; 1000];
+        whole.shrink_to_fit();
+        grow(&mut whole, 10, 1_000_000);
+        assert!((1010..10_000).contains(&whole.capacity()), "{}", whole.capacity());
+        whole.resize(250_000, 0);
+        whole.shrink_to_fit();
+        grow(&mut whole, 10, 1_000_000);
+        assert_eq!(whole.capacity(), 1_000_000);
+        // More than was announced, or nothing was.
+        for announced in [0, 250_005] {
+            whole.shrink_to_fit();
+            grow(&mut whole, 10, announced);
+            assert!(whole.capacity() >= 250_010);
         }
     }
 }

@@ -44,11 +44,14 @@ use crate::session::{Door, Session};
 /// Time between two attempts of a command that is held.
 const HELD: Duration = Duration::from_millis(10);
 
+/// Bytes of a sync token at most.
+const SYNC_TOKEN_BYTES: usize = 22;
+
 /// The client at the other end of a connection.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) node: Arc<Node>,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     /// Whether the connection has other requests at the same time.
     shared: bool,
     /// Locked while a command runs, and never while something is waited for.
@@ -60,7 +63,7 @@ pub(super) struct Caller {
 pub(super) struct Desk {
     pub(super) session: Session,
     /// Where answers are written.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// The place that the last answer named, and its text.
     sync: (Option<SyncToken>, HeaderValue),
 }
@@ -86,7 +89,7 @@ impl Caller {
             && self.node.config.load().rest_cors
         {
             answer::allow_origin(&mut answer, origin);
-            if head.method == Method::OPTIONS {
+            if asked.method == Method::OPTIONS {
                 answer::allow_requests(&mut answer);
             }
         }
@@ -110,7 +113,7 @@ impl Caller {
         asked: &Asked<'_>,
         body: Incoming,
     ) -> Result<Answer, Refusal> {
-        match head.method {
+        match asked.method {
             Method::GET | Method::HEAD | Method::POST | Method::PUT => {}
             Method::OPTIONS => return Ok(answer::empty(StatusCode::OK)),
             _ => return Err(Refusal::METHOD),
@@ -126,14 +129,20 @@ impl Caller {
             Ok(answer) => answer,
             Err(refusal) => answer::refuse(&refusal),
         };
+        self.tell_state(asked, &mut answer);
+        Ok(answer)
+    }
+
+    /// Says with an answer what its client has seen by it.
+    pub(super) fn tell_state(&self, asked: &Asked<'_>, answer: &mut Answer) {
         answer.headers_mut().insert(SYNC_TOKEN, self.sync_token());
         if self.node.replication.is_replica() {
-            if let (Some(token), true) = (asked.sync_token, self.knows_less()) {
-                answer.headers_mut().insert(SYNC_TOKEN, token.clone());
+            let own = asked.sync_token.and_then(|token| HeaderValue::from_bytes(token).ok());
+            if let (Some(token), true) = (own, self.knows_less()) {
+                answer.headers_mut().insert(SYNC_TOKEN, token);
             }
-            self.tell_staleness(&mut answer);
+            self.tell_staleness(answer);
         }
-        Ok(answer)
     }
 
     /// Who asks may ask; now for what.
@@ -144,13 +153,12 @@ impl Caller {
         body: Incoming,
         sender: &Sender,
     ) -> Result<Answer, Refusal> {
-        let body = match head.method {
+        let body = match asked.method {
             Method::POST | Method::PUT => body::read(&self.node, body, self.body_limits()).await?,
             _ => Bytes::new(),
         };
-        if head.method != Method::HEAD {
-            let first = asked.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            if let Some(listened) = Listened::of(first) {
+        if asked.method != Method::HEAD {
+            if let Some(listened) = Listened::of(asked.path) {
                 return self.listen(sender, listened, asked.path);
             }
         }
@@ -158,40 +166,27 @@ impl Caller {
             Some(key) if self.node.config.load().rest_idempotency_window > 0 => {
                 self.once(head, asked, body, sender, key).await
             }
-            _ => self.run(head, asked, &body, sender).await,
+            _ => self.run(asked, &body, sender).await,
         }
     }
 
     /// Runs what a request asks for.
-    async fn run(
+    pub(super) async fn run(
         &self,
-        head: &Parts,
         asked: &Asked<'_>,
-        body: &Bytes,
+        body: &[u8],
         sender: &Sender,
     ) -> Result<Answer, Refusal> {
-        match asked.path {
-            "/" | "" => {
-                let arguments = json::command(body)?;
+        match Route::of(asked) {
+            Route::Command => {
+                let arguments = arguments(asked, body)?;
                 let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
                 Ok(self.command(sender, &argv, asked.format()?).await)
             }
-            "/pipeline" => self.pipeline(sender, body, asked.format()?).await,
-            "/multi-exec" => self.transaction(sender, body, asked.encoding).await,
-            "/metrics" if matches!(head.method, Method::GET | Method::HEAD) => self.metrics(sender),
-            path if let Some(verb) = limits::verb(path) => {
-                limits::answer(self, sender, verb, head, asked, body).await
-            }
-            path => {
-                let mut arguments: SmallVec<[json::Argument<'_>; 8]> =
-                    path::segments(path).collect();
-                if !body.is_empty() {
-                    arguments.push((&**body).into());
-                }
-                arguments.extend(path::arguments(asked.query));
-                let argv: SmallVec<[&[u8]; 8]> = arguments.iter().map(AsRef::as_ref).collect();
-                Ok(self.command(sender, &argv, asked.format()?).await)
-            }
+            Route::Pipeline => self.pipeline(sender, body, asked.format()?).await,
+            Route::Transaction => self.transaction(sender, body, asked.encoding).await,
+            Route::Metrics => self.metrics(sender),
+            Route::Limits(verb) => limits::answer(self, sender, verb, asked, body).await,
         }
     }
 
@@ -218,7 +213,7 @@ impl Caller {
                     let (caller, head, sender) = (Arc::clone(self), head.clone(), sender.clone());
                     let task = tokio::spawn(async move {
                         let asked = caller.asked(&head);
-                        let answer = caller.run(&head, &asked, &body, &sender).await?;
+                        let answer = caller.run(&asked, &body, &sender).await?;
                         Ok(first.answered(answer).await)
                     });
                     return task.await.unwrap_or(Err(Refusal::BUG));
@@ -312,20 +307,64 @@ impl Caller {
 
     /// Names the present state of the keyspace. The text is made anew when that has moved.
     fn sync_token(&self) -> HeaderValue {
-        let seen = self.seen();
         let mut desk = self.desk.lock();
+        let seen = desk.seen(&self.node);
         if desk.sync.0 != Some(seen) {
+            let mut text = Vec::with_capacity(SYNC_TOKEN_BYTES);
+            seen.write(&mut text);
             // Digits and letters make a header.
-            let value = HeaderValue::try_from(seen.text()).unwrap_or(HeaderValue::from_static("0"));
+            let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"));
             desk.sync = (Some(seen), value);
         }
         desk.sync.1.clone()
     }
 }
 
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// One command, in the path or in the body.
+    Command,
+    Pipeline,
+    Transaction,
+    Metrics,
+    Limits(limits::Verb),
+}
+
+impl Route {
+    /// By the path.
+    pub(super) fn of(asked: &Asked<'_>) -> Route {
+        match asked.path {
+            "/pipeline" => Route::Pipeline,
+            "/multi-exec" => Route::Transaction,
+            "/metrics" if matches!(asked.method, Method::GET | Method::HEAD) => Route::Metrics,
+            path => limits::verb(path).map_or(Route::Command, Route::Limits),
+        }
+    }
+}
+
+/// The arguments of the one command that a request is.
+///
+/// # Errors
+/// When its body had to be one and is none.
+pub(super) fn arguments<'r>(
+    asked: &Asked<'r>,
+    body: &'r [u8],
+) -> Result<SmallVec<[json::Argument<'r>; 8]>, Refusal> {
+    if matches!(asked.path, "/" | "") {
+        return Ok(json::command(body)?.into());
+    }
+    let mut arguments: SmallVec<[_; 8]> = path::segments(asked.path).collect();
+    if !body.is_empty() {
+        arguments.push(body.into());
+    }
+    arguments.extend(path::arguments(asked.query));
+    Ok(arguments)
+}
+
 /// What a path has its client listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listened {
+pub(super) enum Listened {
     Topic(Topic),
     /// Those that are run, all of them.
     Commands,
@@ -333,7 +372,8 @@ enum Listened {
 
 impl Listened {
     /// By the first segment of a path.
-    fn of(segment: &str) -> Option<Listened> {
+    pub(super) fn of(path: &str) -> Option<Listened> {
+        let segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let all = [Self::Topic(Topic::Channel), Self::Topic(Topic::Pattern), Self::Commands];
         all.into_iter().find(|listened| segment.eq_ignore_ascii_case(listened.command()))
     }
@@ -383,6 +423,21 @@ impl Desk {
         argv: Argv<'_>,
         format: Format,
     ) -> Result<Answer, Contended> {
+        let (status, kind) = self.run(node, sender, argv, format)?;
+        Ok(answer::with_body(status, kind, take_bytes(&mut self.out)))
+    }
+
+    /// Runs a command, and leaves its answer in `out`.
+    ///
+    /// # Errors
+    /// When it has to be tried again, or somebody else has to run it.
+    pub(super) fn run(
+        &mut self,
+        node: &Node,
+        sender: &Sender,
+        argv: Argv<'_>,
+        format: Format,
+    ) -> Result<(StatusCode, HeaderValue), Contended> {
         self.open(node, sender);
         let Desk { session, out, .. } = self;
         // An attempt that met a busy shard has left nothing worth keeping.
@@ -401,9 +456,8 @@ impl Desk {
         };
         stays(session, Ok(()))?;
         let status = if failed { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        let answer = answer::with_body(status, kind, take_bytes(out));
         self.close(node);
-        Ok(answer)
+        Ok((status, kind))
     }
 }
 
@@ -454,7 +508,7 @@ impl Bounds {
 
 /// The bytes of an answer. A small one is copied out, and its buffer serves the next; a large
 /// one leaves with its buffer.
-fn take_bytes(out: &mut Vec<u8>) -> Bytes {
+pub(super) fn take_bytes(out: &mut Vec<u8>) -> Bytes {
     if out.capacity() <= REST_KEPT_BYTES {
         Bytes::copy_from_slice(out)
     } else {

@@ -3,6 +3,8 @@
 //! By HTTP/1.1 here, and by HTTP/2 (`http2`) where that was agreed on during the handshake of
 //! TLS. There is no guessing by the first bytes: a client that sends none could not be timed.
 //!
+//! Over HTTP/1.1 most requests never come to hyper: see `plain`.
+//!
 //! hyper keeps some 16 KiB for each connection, and most connections are silent most of the
 //! time. So there is none of it before the first byte, and after a second of silence it is put
 //! away until there are bytes again.
@@ -22,6 +24,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::answer::Content;
 use super::caller::Caller;
 use super::http2;
+use super::plain::Behind;
 use super::pulse::{Patience, Pulse, Streaming, Verdict, Watch};
 use super::wire::Wire;
 use crate::clients::Client;
@@ -43,9 +46,14 @@ pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
     let watch = Watch::new(Patience::of(&node));
     let mut driver = Driver { node, client, caller, pulse, watch };
     let mut next = driver.wait(wire).await;
-    while let Some(wire) = next {
+    while let Some(mut wire) = next {
         // In a place of its own, which a silent connection does not have: gone before the wait.
-        let silent = Box::pin(driver.drive(wire)).await;
+        let silent = match Box::pin(driver.plain(&mut wire)).await {
+            Behind::End => None,
+            Behind::Last => Box::pin(driver.end(wire)).await,
+            Behind::Silence => Some(wire),
+            Behind::Other => Box::pin(driver.drive(wire)).await,
+        };
         next = match silent {
             Some(wire) => driver.wait(wire).await,
             None => None,
@@ -54,12 +62,12 @@ pub async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) {
 }
 
 /// What a connection has all the time.
-struct Driver {
-    node: Arc<Node>,
-    client: Arc<Client>,
-    caller: Arc<Caller>,
-    pulse: Arc<Pulse>,
-    watch: Watch,
+pub(super) struct Driver {
+    pub(super) node: Arc<Node>,
+    pub(super) client: Arc<Client>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) watch: Watch,
 }
 
 impl Driver {
@@ -134,14 +142,19 @@ impl Driver {
         let parts = connection.into_parts();
         let mut wire = parts.io.into_inner();
         if ended {
-            tokio::select! {
-                () = linger(wire) => {}
-                () = self.node.shutdown.cancelled() => {}
-            }
-            return None;
+            return self.end(wire).await;
         }
         wire.unread(&parts.read_buf);
         Some(wire)
+    }
+
+    /// Ends a connection after its last answer.
+    async fn end(&mut self, wire: Wire) -> Option<Wire> {
+        tokio::select! {
+            () = linger(wire) => {}
+            () = self.node.shutdown.cancelled() => {}
+        }
+        None
     }
 }
 

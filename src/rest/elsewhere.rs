@@ -6,11 +6,12 @@ use hyper::header::HeaderValue;
 
 use super::answer::{self, Answer, JSON, OCTETS, STALENESS};
 use super::asked::Format;
-use super::caller::Caller;
+use super::caller::{Caller, Desk};
 use super::refusal::Refusal;
 use super::reply::{Encoding, JsonReply};
 use crate::engine::elsewhere::{self, Elsewhere};
 use crate::limits::FORWARD_REPLY_BYTES;
+use crate::node::Node;
 use crate::rare::Rare;
 use crate::resp::answer::{error_text, relay};
 use crate::session::Session;
@@ -26,18 +27,8 @@ impl Caller {
     }
 
     /// Has the session see at least what the client has seen elsewhere, as its token says.
-    pub(super) fn catch_up(&self, token: Option<&HeaderValue>) {
-        let session = &mut self.desk.lock().session;
-        session.may_leave = true;
-        let Some(token) = token.filter(|_| self.node.replication.is_replica()) else { return };
-        match SyncToken::parse(token.as_bytes()) {
-            // What is no token asks for nothing.
-            None => {}
-            Some(token) if self.node.log.has_been_at(token.history, token.offset) => {
-                elsewhere::behind(session, token.offset);
-            }
-            Some(_) => elsewhere::only_leader_knows(session),
-        }
+    pub(super) fn catch_up(&self, token: Option<&[u8]>) {
+        self.desk.lock().catch_up(&self.node, token);
     }
 
     /// Whether what the client has seen is still unknown here: then its token stays what it was.
@@ -51,15 +42,30 @@ impl Caller {
             answer.headers_mut().insert(STALENESS, HeaderValue::from(staleness_ms));
         }
     }
+}
+
+impl Desk {
+    /// See the caller's.
+    #[inline]
+    pub(super) fn catch_up(&mut self, node: &Node, token: Option<&[u8]>) {
+        let session = &mut self.session;
+        session.may_leave = true;
+        let Some(token) = token.filter(|_| node.replication.is_replica()) else { return };
+        match SyncToken::parse(token) {
+            // What is no token asks for nothing.
+            None => {}
+            Some(token) if node.log.has_been_at(token.history, token.offset) => {
+                elsewhere::behind(session, token.offset);
+            }
+            Some(_) => elsewhere::only_leader_knows(session),
+        }
+    }
 
     /// The sync token of an answer, at the place in the history that its client has seen.
-    pub(super) fn seen(&self) -> SyncToken {
-        let mark = match self.node.replication.is_replica() {
-            true => self.desk.lock().session.mark,
-            false => 0,
-        };
-        let log = &self.node.log;
-        SyncToken { history: log.short_id(), offset: log.offset().max(mark) }
+    #[inline]
+    pub(super) fn seen(&self, node: &Node) -> SyncToken {
+        let mark = if node.replication.is_replica() { self.session.mark } else { 0 };
+        SyncToken { history: node.log.short_id(), offset: node.log.offset().max(mark) }
     }
 }
 
@@ -137,14 +143,16 @@ impl SyncToken {
     }
 
     /// Writes it.
-    pub(super) fn text(self) -> String {
-        let mut text = format!("{:08x}-", self.history);
+    #[inline]
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        for place in (0..8).rev() {
+            out.push(DIGITS[(self.history >> (place * 4)) as usize & 15]);
+        }
+        out.push(b'-');
         let digits = (64 - self.offset.leading_zeros()).div_ceil(5).max(1);
         for place in (0..digits).rev() {
-            let digit = usize::try_from((self.offset >> (place * 5)) & 31).unwrap_or(0);
-            text.push(char::from(DIGITS[digit]));
+            out.push(DIGITS[(self.offset >> (place * 5)) as usize & 31]);
         }
-        text
     }
 }
 
@@ -162,7 +170,9 @@ mod tests {
             (u64::MAX, "01234567-fvvvvvvvvvvvv"),
         ] {
             let token = SyncToken { history, offset };
-            assert_eq!(token.text(), text);
+            let mut written = Vec::new();
+            token.write(&mut written);
+            assert_eq!(written, text.as_bytes());
             assert_eq!(SyncToken::parse(text.as_bytes()), Some(token));
         }
         for text in

@@ -62,7 +62,8 @@ pub(super) async fn serve(node: Arc<Node>, stream: Stream, client: Arc<Client>) 
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(REST_STREAMS)
-        .max_header_list_size(REST_HEAD_BYTES as u32)
+        // Beyond this, h2 itself refuses a head, and its refusals have no body.
+        .max_header_list_size(4 * REST_HEAD_BYTES as u32)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW * 4)
         .keep_alive_interval(PING)
@@ -142,6 +143,9 @@ impl Streams {
         let Some(_busy) = Busy::new(&self.node, most) else {
             return answer::refuse(&Refusal::BUSY);
         };
+        if head_bytes(&request) > REST_HEAD_BYTES {
+            return answer::refuse(&Refusal::HEAD);
+        }
         self.room().await;
         let without_body = request.method() == Method::HEAD;
         let caller = self.callers.lock().pop();
@@ -180,6 +184,14 @@ impl Streams {
             taken.await;
         }
     }
+}
+
+/// Bytes of a head, as HTTP/2 counts them (RFC 9113), without the pseudo-headers that are short.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    const EACH: usize = 32;
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    path + headers.map(|(name, value)| name.as_str().len() + value.len() + EACH).sum::<usize>()
 }
 
 /// A stream that is being answered.

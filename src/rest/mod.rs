@@ -33,6 +33,7 @@ pub mod load;
 pub mod metrics;
 mod once;
 mod path;
+mod plain;
 mod pulse;
 mod refusal;
 pub mod reply;

@@ -83,6 +83,11 @@ impl Pulse {
         }
     }
 
+    /// Counts requests that were answered without being marked as such.
+    pub(super) fn add_answered(&self, requests: u64) {
+        self.answered.fetch_add(requests, Ordering::Relaxed);
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         let beat = self.beat();
         beat.phase != BUSY && !beat.blocked
@@ -139,6 +144,10 @@ pub(super) struct Watch {
     /// When the timer fires. It is moved forward only when it has fired, not with every request.
     armed: Instant,
     timer: Pin<Box<Sleep>>,
+    /// Plain requests that were answered when the timer was set for a silence to end them.
+    quiet: u64,
+    /// Whether that timer knows whom to wake.
+    known: bool,
 }
 
 impl Watch {
@@ -146,7 +155,44 @@ impl Watch {
         let now = Instant::from_std(clock::instant());
         let armed = now + patience.head;
         let timer = Box::pin(sleep_until(armed));
-        Watch { patience, seen: None, since: now, armed, timer }
+        Watch { patience, seen: None, since: now, armed, timer, quiet: 0, known: false }
+    }
+
+    /// Begins to listen for a silence among plain requests, of which so many are `answered`.
+    pub(super) fn begin_quiet(&mut self, answered: u64) {
+        (self.quiet, self.known) = (answered, false);
+        self.arm(Instant::from_std(clock::instant()) + PARKED_AFTER);
+    }
+
+    /// Ready when no more than those `answered` have been for a second, or up to two: the clock is
+    /// read only when the timer has fired, and not with every request.
+    #[inline]
+    pub(super) fn poll_quiet(&mut self, answered: u64, context: &mut Context<'_>) -> Poll<()> {
+        if self.known && !self.timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.look_for_quiet(answered, context)
+    }
+
+    #[cold]
+    fn look_for_quiet(&mut self, answered: u64, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.timer.as_mut().poll(context).is_pending() {
+                self.known = true;
+                return Poll::Pending;
+            }
+            if self.quiet == answered {
+                return Poll::Ready(());
+            }
+            self.begin_quiet(answered);
+        }
+    }
+
+    /// Takes a connection that has fallen silent for one that was so since its last request, as
+    /// far as that is known.
+    pub(super) fn end_quiet(&mut self, pulse: &Pulse) {
+        self.seen = Some(pulse.beat());
+        self.since = self.armed - PARKED_AFTER;
     }
 
     /// Ready when there is something to be done about the client. One that is parked is not

@@ -6,6 +6,10 @@ use hyper::StatusCode;
 
 use super::reply::write_error;
 
+/// What is told of a head beyond the limit.
+pub(super) const LARGE_HEAD: &str =
+    "ERR the head of the request is too large, or has too many headers";
+
 /// A refusal of a whole request. Its text never repeats a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -34,6 +38,10 @@ impl Refusal {
     /// A body that broke off, or whose chunks are none.
     pub(super) const BROKEN_BODY: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, "ERR the body of the request cannot be read");
+
+    /// A head beyond the limit.
+    pub(super) const HEAD: Refusal =
+        Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, LARGE_HEAD);
 
     /// More at once than the settings allow.
     pub(super) const BUSY: Refusal =

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pulse::{HEAD, IDLE, Pulse};
+use super::refusal::LARGE_HEAD;
 use super::reply::write_error;
 use crate::net::stream::Stream;
 use crate::node::Node;
@@ -50,6 +51,44 @@ impl Wire {
     /// Gives bytes back that were read and not used.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
         self.early.splice(0..0, bytes.iter().copied());
+    }
+
+    /// Reads what is there, and does not count it: see `took`.
+    pub(super) fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(room);
+        if self.early.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        } else {
+            let bytes = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..bytes]);
+            self.early.drain(..bytes);
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Counts bytes of requests that were taken and not given back.
+    pub(super) fn took(&self, bytes: usize) {
+        stats::add(&self.node.stats.input_bytes, bytes as u64);
+    }
+
+    /// Writes answers, as they are.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        match result {
+            Poll::Ready(Ok(written)) if written == bytes.len() && !self.partly => {
+                stats::add(&self.node.stats.output_bytes, written as u64);
+            }
+            _ => self.wrote(&result, bytes.len()),
+        }
+        result
     }
 
     fn read(&self, bytes: usize) {
@@ -98,7 +137,7 @@ fn in_json(bytes: &[u8]) -> Option<Vec<u8>> {
     let first = lines.next()?;
     let why = match first.get(9..12)? {
         "414" => "ERR the path of the request is too long",
-        "431" => "ERR the head of the request is too large, or has too many headers",
+        "431" => LARGE_HEAD,
         code if code.starts_with('4') => "ERR the head of the request cannot be read",
         _ => return None,
     };

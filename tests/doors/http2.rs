@@ -143,6 +143,27 @@ fn requests_are_answered() {
 }
 
 #[test]
+fn heads_beyond_the_limit_are_refused_in_json() {
+    let door = Door::open(&[]);
+    run(async {
+        let mut client = door.connect(&h2::client::Builder::new()).await;
+        for (bytes, status) in [(8_000, 200), (20_000, 431), (60_000, 431)] {
+            let mut large = request("GET", "/ping");
+            // Several: the library at this end bounds each.
+            for _ in 0..bytes / 1000 {
+                large.headers_mut().append("x-large", "y".repeat(1000).parse().expect("a value"));
+            }
+            let answer = answered(client.begin(large, b"").await).await;
+            assert_eq!(answer.status.as_u16(), status, "{bytes}");
+            let text = answer.text().await;
+            let refused = text.starts_with("{\"error\":\"ERR the head of the request is too large");
+            assert!(refused == (status == 431), "{bytes}: {text}");
+        }
+        assert_eq!(client.ask("GET", "/ping", "").await.text().await, "{\"result\":\"PONG\"}");
+    });
+}
+
+#[test]
 fn many_at_once_are_answered_each() {
     let door = Door::open(&[]);
     run(async {

@@ -18,6 +18,7 @@ mod limits;
 mod malformed;
 mod observe;
 mod once;
+mod plain;
 mod take;
 
 use support::server::{Program, Server};

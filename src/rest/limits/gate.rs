@@ -10,7 +10,6 @@
 use eave_ratelimit::Rule;
 use hyper::StatusCode;
 use hyper::http::HeaderMap;
-use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::super::access::Sender;
@@ -34,15 +33,15 @@ const DENIALS: [(&[u8], StatusCode); 4] = [
 pub(super) async fn answer(
     caller: &Caller,
     sender: &Sender,
-    head: &Parts,
     asked: &Asked<'_>,
 ) -> Result<Answer, Refusal> {
+    let headers = asked.headers.ok_or(Refusal::BUG)?;
     let rule = rule(asked.path)?;
     let parameter = |name| path::parameter(asked.query, name);
     let key = parameter("key").ok_or_else(|| Refusal::bad_request("ERR key is missing"))?;
-    let key = filled(&key, &head.headers)?;
+    let key = filled(&key, headers)?;
     let cost = parameter("cost").unwrap_or_else(|| b"1"[..].into());
-    let id = parameter("for").map(|id| filled(&id, &head.headers)).transpose()?;
+    let id = parameter("for").map(|id| filled(&id, headers)).transpose()?;
     let deny = match parameter("deny") {
         None => None,
         Some(code) => {

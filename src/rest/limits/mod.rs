@@ -13,7 +13,6 @@ pub(crate) mod status;
 
 use std::io::Write as _;
 
-use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use smallvec::SmallVec;
 
@@ -75,14 +74,13 @@ pub(super) async fn answer(
     caller: &Caller,
     sender: &Sender,
     verb: Verb,
-    head: &Parts,
     asked: &Asked<'_>,
     body: &[u8],
 ) -> Result<Answer, Refusal> {
     if verb == Verb::Gate {
-        return gate::answer(caller, sender, head, asked).await;
+        return gate::answer(caller, sender, asked).await;
     }
-    if head.method != Method::POST {
+    if asked.method != Method::POST {
         return Err(Refusal::METHOD);
     }
     let commands = Commands::read(verb, body)?;
