@@ -53,6 +53,8 @@ impl Span {
     pub fn of(rule: &Rule) -> Option<Span> {
         let window_ms = rule.window_ms();
         match rule.algorithm() {
+            // Months are not of one length.
+            _ if rule.is_calendar() => None,
             Algorithm::Fixed => Some(Span { bucket_ms: window_ms, buckets: 1 }),
             Algorithm::Sliding => {
                 let bucket_ms = window_ms.div_ceil(PARTS).max(1);

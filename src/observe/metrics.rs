@@ -2,12 +2,14 @@
 //!
 //! Nothing is counted or computed here. INFO's lines are the source, and the table says which of
 //! them is which metric; a test holds that each line it names exists. What INFO shows of each
-//! command, kind of error and database gets labels.
+//! command, kind of error and database gets labels. Only what came of named rules, which RL.STATS
+//! tells, is not in INFO.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::info;
+use crate::clock;
 use crate::node::Node;
 
 /// What a value does.
@@ -219,7 +221,31 @@ pub fn text(node: &Node) -> String {
     let peers = named(&lines, "region_peer", ",id=");
     labelled(&mut text, &peers, "", "node", PEERS);
     labelled(&mut text, &named(&lines, "region_rule", ",name="), "", "rule", SHARED);
+    rules(&mut text, node);
     text
+}
+
+/// What came of the requests by each named rule.
+const DECISIONS: &str = "eave_ratelimit_rule_decisions_total";
+
+/// Writes how many named rules there are, and what came of the first of them: as many as the
+/// directive says, so that rules that clients make do not grow what others have to keep.
+fn rules(text: &mut String, node: &Node) {
+    let all = node.keyspace.rules.all(clock::unix_ms());
+    head(text, "eave_ratelimit_rules", Gauge, "Named rules");
+    let _ = writeln!(text, "eave_ratelimit_rules {}", all.len());
+    let shown = usize::try_from(node.config.load().metrics_rules).unwrap_or(usize::MAX);
+    if all.is_empty() || shown == 0 {
+        return;
+    }
+    head(text, DECISIONS, Counter, "Decisions of each named rule; denied by a list");
+    for named in all.iter().take(shown) {
+        // Names are visible ASCII without quotes and backslashes.
+        let name = String::from_utf8_lossy(&named.name);
+        for (outcome, count) in ["allowed", "limited", "denied"].iter().zip(named.stats.ever()) {
+            let _ = writeln!(text, "{DECISIONS}{{rule=\"{name}\",outcome=\"{outcome}\"}} {count}");
+        }
+    }
 }
 
 /// Lines of those that have a number in INFO, by the name at their end.
@@ -275,6 +301,8 @@ fn number(value: &str, divisor: f64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::rules::stats::Verdict::{Allowed, Denied, Limited};
+    use crate::rules::{FOREVER, Regions, Spec};
 
     #[test]
     fn every_row_has_its_line_in_info() {
@@ -301,6 +329,34 @@ mod tests {
             assert_eq!(name.ends_with("_total") || is_offset, *kind == Counter, "{name}");
             assert!(!help.ends_with('.') && !help.contains('\n'), "{name}");
         }
+    }
+
+    #[test]
+    fn named_rules_are_told_by_name_and_no_more_than_that() {
+        let mut config = Config::default();
+        config.metrics_rules = 2;
+        let node = Node::new(config);
+        assert!(text(&node).contains("\neave_ratelimit_rules 0\n"));
+        let rule = eave_ratelimit::Rule::parse(b"5/1s").unwrap();
+        for name in [&b"c"[..], b"a", b"b"] {
+            let regions = Regions::Leader;
+            let spec = Spec { rule, deny: None, allow: None, regions, expires_at: FOREVER };
+            node.keyspace.rules.change().set(name, spec, 0).unwrap();
+        }
+        let a = node.keyspace.rules.get(b"a", 0).unwrap();
+        for (verdict, times) in [(Allowed, 3), (Limited, 2), (Denied, 1)] {
+            (0..times).for_each(|_| a.stats.count(verdict, b"id", 60_000));
+        }
+        let text = text(&node);
+        assert!(text.contains("\neave_ratelimit_rules 3\n"), "{text}");
+        let of = |rule, outcome, count: u32| {
+            format!("\n{DECISIONS}{{rule=\"{rule}\",outcome=\"{outcome}\"}} {count}\n")
+        };
+        for line in [of("a", "allowed", 3), of("a", "limited", 2), of("a", "denied", 1)] {
+            assert!(text.contains(&line), "{text}");
+        }
+        assert!(text.contains(&of("b", "allowed", 0)), "{text}");
+        assert!(!text.contains("rule=\"c\""), "{text}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod authority;
 mod big;
 mod chain;
 mod cli;
+mod compose;
 mod copy;
 mod epochs;
 mod failover;
