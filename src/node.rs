@@ -32,7 +32,7 @@ use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::regions::Exchanges;
-use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Term};
+use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Term};
 use crate::rest::load::Load;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
@@ -124,6 +124,8 @@ pub struct Replication {
     pub target: watch::Sender<Option<config::Leader>>,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
+    /// What links have packed.
+    pub packed: Packed,
     /// How far the full copy is that goes out.
     pub copying: Copying,
     /// What is handed on to the leader.
@@ -213,6 +215,7 @@ impl Node {
             acknowledgements: Acknowledgements::default(),
             target,
             term: Mutex::default(),
+            packed: Packed::default(),
             copying: Copying::default(),
             forwarding: Forwarding::default(),
             lag: Lag::default(),

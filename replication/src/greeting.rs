@@ -13,6 +13,29 @@ pub const OPTION: &str = "eave";
 /// What the answer begins with, after `+`.
 pub const ANSWER: &str = "EAVE";
 
+/// How the bytes of a leader are compressed on their way to a follower: from right behind its
+/// answer to PSYNC until the connection ends. Offsets count what they are once unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// A frame of LZ4 without an end, its blocks linked and no larger than 64 KiB.
+    Lz4,
+}
+
+impl Packing {
+    /// All of them, by name.
+    const NAMES: [(&'static str, Self); 1] = [("lz4", Self::Lz4)];
+
+    /// Its name in a greeting.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, packing)| *packing == self).map_or("", |(name, _)| name)
+    }
+
+    fn parse(name: &[u8]) -> Option<Self> {
+        let found = Self::NAMES.iter().find(|(known, _)| known.as_bytes() == name);
+        found.map(|(_, packing)| *packing)
+    }
+}
+
 /// The words; what is absent was not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Greeting {
@@ -29,6 +52,9 @@ pub struct Greeting {
     pub fenced: Option<bool>,
     /// The name of the sender's region (`region`).
     pub region: Option<String>,
+    /// From a replica, how it would like the leader's bytes packed; from a leader, in front of its
+    /// answer to PSYNC, how it packs them from there on (`packing`).
+    pub packing: Option<Packing>,
 }
 
 /// Bytes that the name of a region has at most.
@@ -54,6 +80,7 @@ impl Greeting {
                 b"fence" => greeting.fence = position(value),
                 b"fenced" => greeting.fenced = Some(value == b"yes"),
                 b"region" => greeting.region = region(value),
+                b"packing" => greeting.packing = Packing::parse(value),
                 _ => {}
             }
         }
@@ -70,6 +97,7 @@ impl Greeting {
             ("fence", self.fence.map(show)),
             ("fenced", self.fenced.map(|fenced| if fenced { "yes" } else { "no" }.to_owned())),
             ("region", self.region.clone()),
+            ("packing", self.packing.map(|packing| packing.name().to_owned())),
         ];
         let said = words.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
         said.collect::<Vec<_>>().join(" ")
@@ -116,6 +144,7 @@ mod tests {
             fence: Some(at(3, 5)),
             fenced: Some(false),
             region: Some("eu-west.1_b".to_owned()),
+            packing: Some(Packing::Lz4),
         };
         let words = format!("color=blue {} epoch  =", greeting.words());
         assert_eq!(Greeting::parse(words.as_bytes()), greeting);
@@ -125,7 +154,7 @@ mod tests {
         for other in ["OK", "EAVESDROP epoch=1", ""] {
             assert_eq!(Greeting::of_answer(other), None);
         }
-        let nonsense = "epoch=x epoch=-1 at=1:2 from=zz fence=: region=a,b region=";
+        let nonsense = "epoch=x epoch=-1 at=1:2 from=zz fence=: region=a,b region= packing=rot13";
         assert_eq!(Greeting::parse(nonsense.as_bytes()), Greeting::default());
     }
 }

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use crate::backlog::Backlog;
 use crate::follower::{Follower, Protocol, Purpose};
 pub use crate::follower::{FollowerId, FollowerState};
-use crate::greeting::Greeting;
+use crate::greeting::{Greeting, Packing};
 use crate::id::Position;
 use crate::payload::EofMark;
 use crate::status::{FollowerStatus, LeaderStatus};
@@ -131,6 +131,13 @@ pub enum Action {
     },
     /// Nobody receives this snapshot any longer: stop making it and free it.
     ReleaseSnapshot(SnapshotId),
+    /// What is written to a follower's connection behind this is packed.
+    Pack {
+        /// The connection.
+        follower: FollowerId,
+        /// How.
+        packing: Packing,
+    },
     /// From now on feed the connection by [`Leader::poll`].
     Stream(FollowerId),
     /// Close a connection, which the leader has already forgotten.
@@ -399,7 +406,7 @@ impl Leader {
         follower.enter(FollowerState::Streaming, now_ms);
         let told = follower.capabilities.psync2.then(|| log.id());
         let answer = wire::continue_as(told);
-        send(id, greeted(follower, self.epoch, log, answer), actions);
+        greet(id, follower, self.epoch, log, answer, actions);
         actions.push(Action::Stream(id));
     }
 
@@ -434,7 +441,7 @@ impl Leader {
             follower.sent = at.offset;
             if follower.protocol == Protocol::Psync {
                 let answer = wire::full_resync(at);
-                send(follower_id, greeted(follower, self.epoch, log, answer), actions);
+                greet(follower_id, follower, self.epoch, log, answer, actions);
             }
             actions.push(Action::SendSnapshot {
                 follower: follower_id,
@@ -561,20 +568,29 @@ fn acknowledge(
     }
 }
 
-/// An answer to PSYNC; in front of it what this node is by now, for a follower that greeted it.
-fn greeted(follower: &Follower, epoch: u64, log: &Backlog, answer: Vec<u8>) -> Vec<u8> {
-    if follower.greeting.is_none() {
-        return answer;
-    }
+/// Answers PSYNC; in front of that what this node is by now, for a follower that greeted it.
+fn greet(
+    id: FollowerId,
+    follower: &Follower,
+    epoch: u64,
+    log: &Backlog,
+    answer: Vec<u8>,
+    actions: &mut Vec<Action>,
+) {
+    let Some(heard) = &follower.greeting else { return send(id, answer, actions) };
     let greeting = Greeting {
         epoch: Some(epoch),
         at: Some(log.position()),
         from: log.second(),
+        packing: heard.packing,
         ..Greeting::default()
     };
     let mut bytes = format!("+{}\r\n", greeting.answer()).into_bytes();
     bytes.extend(answer);
-    bytes
+    send(id, bytes, actions);
+    if let Some(packing) = heard.packing {
+        actions.push(Action::Pack { follower: id, packing });
+    }
 }
 
 fn send(follower: FollowerId, bytes: Vec<u8>, actions: &mut Vec<Action>) {

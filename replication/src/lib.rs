@@ -29,8 +29,8 @@
 //! # Left out on purpose
 //!
 //! The RDB format and the commands of the stream (the server has readers for both), what Eave
-//! nodes negotiate among themselves beyond epochs and `capa eave` (compression, forwarded writes,
-//! regional counters), and WAIT.
+//! nodes negotiate among themselves beyond epochs, `capa eave` and whether they pack (forwarded
+//! writes, regional counters), packing itself, and WAIT.
 
 pub mod backlog;
 pub mod epoch;

@@ -15,7 +15,7 @@
 
 use std::borrow::Cow;
 
-use crate::greeting::Greeting;
+use crate::greeting::{Greeting, Packing};
 pub use crate::handshake::{Credentials, Introduction};
 use crate::handshake::{Handshake, Outcome};
 use crate::id::Position;
@@ -81,6 +81,9 @@ pub enum Action<'a> {
     Connect,
     /// Write bytes to the leader.
     Send(Vec<u8>),
+    /// What the leader sends behind this is packed: unpack it before it is offered to
+    /// [`Replica::receive`], beginning with what that has not taken.
+    Unpack(Packing),
     /// A snapshot begins that stands for this place.
     BeginLoad {
         /// The place.
@@ -217,8 +220,9 @@ impl Replica {
     }
 
     /// Takes bytes from the leader, adds what to do with them to `actions`, and returns how
-    /// many it took. It takes less than all only after [`Action::Install`]: offer the rest
-    /// again once that is done and reported, and read no more until then.
+    /// many it took. It takes less than all only after [`Action::Unpack`], and after
+    /// [`Action::Install`]: offer the rest again, unpacked or once the copy is installed and
+    /// that is reported, and read no more until then.
     pub fn receive<'a>(
         &mut self,
         input: &'a [u8],
@@ -298,11 +302,15 @@ impl Replica {
                 let Some(outcome) = handshake.next(input, introduction, self.position)? else {
                     return Ok(Flow::Enough);
                 };
-                if !matches!(outcome, Outcome::Send(_)) {
-                    self.greeting = handshake.greeting.take();
+                if matches!(outcome, Outcome::Send(_)) {
+                    self.proceed(outcome, now_ms, actions);
+                    return Ok(Flow::Again);
                 }
+                self.greeting = handshake.greeting.take();
+                let packing = self.greeting.as_ref().and_then(|greeting| greeting.packing);
+                actions.extend(packing.map(Action::Unpack));
                 self.proceed(outcome, now_ms, actions);
-                Ok(Flow::Again)
+                Ok(if packing.is_some() { Flow::Enough } else { Flow::Again })
             }
             State::Receiving { target, reader, progress } => {
                 let Some(event) = reader.next(input)? else { return Ok(Flow::Enough) };

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use eave_ratelimit::{Algorithm, Rule};
+use eave_replication::greeting::Packing;
 
 use crate::access::file::UserLine;
 use crate::access::user::NewChannels;
@@ -179,6 +180,8 @@ pub struct Config {
     pub repl_diskless_sync: bool,
     /// Seconds before a full copy begins, so that others can share it.
     pub repl_diskless_sync_delay: u32,
+    /// How the leader is asked to compress what it sends here.
+    pub repl_compression: Option<Packing>,
     /// How a full copy is loaded: an index into [`DISKLESS_LOADS`].
     pub repl_diskless_load: usize,
     /// Under which address the leader is to know this node; empty = the connection's.
@@ -343,6 +346,7 @@ impl Default for Config {
             repl_ping_replica_period: 10,
             repl_diskless_sync: true,
             repl_diskless_sync_delay: 0,
+            repl_compression: None,
             repl_diskless_load: 0,
             replica_announce_ip: String::new(),
             replica_announce_port: 0,

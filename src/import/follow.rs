@@ -196,7 +196,8 @@ impl Follow<'_> {
                     }
                     Some(Event::Installed)
                 }
-                Action::DiscardLoad | Action::Resumed(_) => None,
+                // Nothing is ever packed: it was not asked for.
+                Action::DiscardLoad | Action::Resumed(_) | Action::Unpack(_) => None,
                 Action::Apply(bytes) => {
                     queue.extend(self.apply(bytes).await?);
                     None

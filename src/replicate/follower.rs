@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::outlet::{self, Order};
+use super::packing::Packer;
 use super::snapshot::Part;
 use super::{acknowledgements, failover};
 use crate::clients::Client;
@@ -68,6 +69,7 @@ pub async fn serve(node: Arc<Node>, stream: Stream, mut session: Session, rest: 
     activate(&node).await;
     outlet::step(&node, Event::Requested { follower: id, request });
     let (reader, writer) = tokio::io::split(stream);
+    let writer = Writer { node: &node, writer, packer: None };
     let why = tokio::select! {
         why = listen(&node, id, reader, rest) => why,
         why = feed(&node, id, writer, &mut orders) => why,
@@ -197,14 +199,18 @@ fn hear(
 async fn feed(
     node: &Node,
     id: FollowerId,
-    mut writer: WriteHalf<Stream>,
+    mut writer: Writer<'_>,
     orders: &mut mpsc::Receiver<Order>,
 ) -> String {
     loop {
         let done = match orders.recv().await {
             // The end of the connection is on its way by another path, with its reason.
             None => std::future::pending().await,
-            Some(Order::Send(line)) => write(&mut writer, &line).await,
+            Some(Order::Send(line)) => writer.send(&line).await,
+            Some(Order::Pack(packing)) => {
+                writer.packer = Some(Packer::new(packing));
+                Ok(())
+            }
             Some(Order::Snapshot(transfer, parts)) => {
                 send_snapshot(node, id, &mut writer, transfer, parts).await
             }
@@ -218,7 +224,7 @@ async fn feed(
 
 /// Writes the log from where the follower is. Lines that are ordered from now on are dropped:
 /// they would stand in the middle of a command.
-async fn stream(node: &Node, id: FollowerId, mut writer: WriteHalf<Stream>) -> String {
+async fn stream(node: &Node, id: FollowerId, mut writer: Writer<'_>) -> String {
     let mut buffer = Vec::with_capacity(STREAM_BYTES);
     let mut complete = false;
     loop {
@@ -231,15 +237,20 @@ async fn stream(node: &Node, id: FollowerId, mut writer: WriteHalf<Stream>) -> S
         };
         match poll {
             Poll::Ready(_) => {
-                if let Err(error) = write(&mut writer, &buffer).await {
+                if let Err(error) = writer.send(&buffer).await {
                     return error.to_string();
                 }
             }
             Poll::CaughtUp if complete => return "this node stops".into(),
-            Poll::CaughtUp => tokio::select! {
-                () = node.log.appended_since(end) => {}
-                () = written_out(node) => complete = true,
-            },
+            Poll::CaughtUp => {
+                tokio::select! {
+                    () = node.log.appended_since(end) => {}
+                    () = written_out(node) => complete = true,
+                }
+                // Whoever else has something to write does so first: one write to the socket
+                // takes all of it, and would cost as much for the first few bytes.
+                tokio::task::yield_now().await;
+            }
             Poll::Cut(reason) => return reason.to_string(),
             // It was closed; the reason is on its way.
             Poll::NotStreaming => std::future::pending().await,
@@ -247,35 +258,52 @@ async fn stream(node: &Node, id: FollowerId, mut writer: WriteHalf<Stream>) -> S
     }
 }
 
-/// Writes bytes and has them sent: TLS may keep some.
-async fn write(writer: &mut WriteHalf<Stream>, bytes: &[u8]) -> io::Result<()> {
-    writer.write_all(bytes).await?;
-    writer.flush().await
+/// The way to a follower.
+struct Writer<'a> {
+    node: &'a Node,
+    writer: WriteHalf<Stream>,
+    /// Packs what is written, where the follower has asked for it.
+    packer: Option<Packer>,
+}
+
+impl Writer<'_> {
+    /// Writes bytes and has them sent: TLS may keep some.
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).await?;
+        self.writer.flush().await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(packer) = &mut self.packer else { return self.writer.write_all(bytes).await };
+        let packed = packer.pack(bytes)?;
+        self.node.replication.packed.sent(bytes.len(), packed.len());
+        self.writer.write_all(packed).await
+    }
 }
 
 /// Writes header, snapshot and mark.
 async fn send_snapshot(
     node: &Node,
     id: FollowerId,
-    writer: &mut WriteHalf<Stream>,
+    writer: &mut Writer<'_>,
     transfer: Transfer,
     mut parts: mpsc::Receiver<Part>,
 ) -> io::Result<()> {
     match transfer {
         Transfer::EofMark(mark) => {
-            writer.write_all(&Framing::EofMark(mark).header()).await?;
+            writer.write(&Framing::EofMark(mark).header()).await?;
             while let Some(bytes) = next_part(&mut parts).await {
-                writer.write_all(&bytes).await?;
+                writer.write(&bytes).await?;
                 outlet::step(node, Event::SnapshotProgress(id));
             }
-            write(writer, mark.as_bytes()).await?;
+            writer.send(mark.as_bytes()).await?;
         }
         Transfer::Length => {
             let whole = gather(node, id, writer, parts).await?;
             let length: usize = whole.iter().map(|bytes| bytes.len()).sum();
-            writer.write_all(&Framing::Length(length as u64).header()).await?;
+            writer.write(&Framing::Length(length as u64).header()).await?;
             for bytes in whole {
-                write(writer, &bytes).await?;
+                writer.send(&bytes).await?;
                 outlet::step(node, Event::SnapshotProgress(id));
             }
         }
@@ -288,7 +316,7 @@ async fn send_snapshot(
 async fn gather(
     node: &Node,
     id: FollowerId,
-    writer: &mut WriteHalf<Stream>,
+    writer: &mut Writer<'_>,
     mut parts: mpsc::Receiver<Part>,
 ) -> io::Result<Vec<Arc<Vec<u8>>>> {
     let mut whole = Vec::new();
@@ -299,7 +327,7 @@ async fn gather(
                 Some(bytes) => whole.push(bytes),
                 None => return Ok(whole),
             },
-            _ = heartbeat.tick() => write(writer, wire::HEARTBEAT).await?,
+            _ = heartbeat.tick() => writer.send(wire::HEARTBEAT).await?,
         }
         outlet::step(node, Event::SnapshotProgress(id));
     }

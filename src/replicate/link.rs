@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use eave_replication::Replica;
 use eave_replication::failover::State;
+use eave_replication::greeting::Greeting;
 use eave_replication::replica::{
     Action, Credentials, Event, Introduction, LinkError, ReplicaConfig,
 };
@@ -21,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
 use super::load::{Loaded, Loader};
+use super::packing::Unpacker;
 use super::{Term, alone, epochs, failover, outlet};
 use crate::clock;
 use crate::config::{self, Config};
@@ -137,6 +139,8 @@ struct Link<'a> {
     replica: Replica,
     applier: &'a mut Applier,
     stream: Option<Stream>,
+    /// Unpacks what comes, once the leader packs it.
+    unpacker: Option<Unpacker>,
     loader: Option<Loading>,
     /// What the system or TLS said when the connection failed last.
     cause: Option<io::Error>,
@@ -158,7 +162,17 @@ impl<'a> Link<'a> {
         replica: Replica,
         applier: &'a mut Applier,
     ) -> Self {
-        Link { node, leader, number, replica, applier, stream: None, loader: None, cause: None }
+        Link {
+            node,
+            leader,
+            number,
+            replica,
+            applier,
+            stream: None,
+            unpacker: None,
+            loader: None,
+            cause: None,
+        }
     }
 
     /// Follows until the term is over.
@@ -201,14 +215,42 @@ impl<'a> Link<'a> {
         self.perform(actions).await
     }
 
-    async fn receive(&mut self, mut input: &[u8]) -> Result<(), Superseded> {
-        while !input.is_empty() && self.stream.is_some() {
+    async fn receive(&mut self, input: &[u8]) -> Result<(), Superseded> {
+        let packed = match self.unpacker {
+            Some(_) => input,
+            None => self.take(input).await?,
+        };
+        let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
+        unpacker.push(packed);
+        self.node.replication.packed.received(0, packed.len());
+        let mut piece = Vec::new();
+        // The link may end on the way.
+        while let Some(unpacker) = &mut self.unpacker {
+            match unpacker.next(&mut piece) {
+                Ok(true) => {
+                    self.node.replication.packed.received(piece.len(), 0);
+                    self.take(&piece).await?;
+                }
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    self.cause = Some(error);
+                    return self.tell(Event::Closed).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the leader says, as it is; answers what of it is packed, and not taken.
+    async fn take<'b>(&mut self, mut input: &'b [u8]) -> Result<&'b [u8], Superseded> {
+        let unpacked = self.unpacker.is_some();
+        while !input.is_empty() && self.stream.is_some() && self.unpacker.is_some() == unpacked {
             let mut actions = Vec::new();
             let taken = self.replica.receive(input, clock::monotonic_ms(), &mut actions);
             input = &input[taken..];
             self.perform(actions).await?;
         }
-        Ok(())
+        Ok(input)
     }
 
     /// Does what the machine says, and what it says to what comes of that.
@@ -218,6 +260,10 @@ impl<'a> Link<'a> {
             let event = match action {
                 Action::Connect => Some(self.connect().await),
                 Action::Send(bytes) => self.send(&bytes).await,
+                Action::Unpack(packing) => {
+                    self.unpacker = Some(Unpacker::new(packing));
+                    None
+                }
                 Action::BeginLoad { position, framing } => {
                     failover::done(self.node);
                     alone::keep(self.node, self.replica.greeting()).await;
@@ -263,7 +309,8 @@ impl<'a> Link<'a> {
     async fn connect(&mut self) -> Event {
         let config = self.node.config.load_full();
         let mut told = replica_config(&config);
-        told.introduction.greeting = Some(epochs::greeting(self.node));
+        let packing = config.repl_compression;
+        told.introduction.greeting = Some(Greeting { packing, ..epochs::greeting(self.node) });
         told.introduction.failover = failover::state(self.node) == State::InProgress;
         self.replica.configure(told);
         let address = (self.leader.host.as_str(), self.leader.port);
@@ -457,6 +504,7 @@ impl<'a> Link<'a> {
 
     fn close(&mut self, error: &LinkError) {
         self.stream = None;
+        self.unpacker = None;
         self.loader = None;
         self.applier.forget();
         let status = self.replica.status(clock::monotonic_ms());

@@ -32,6 +32,7 @@ pub mod forward;
 mod link;
 mod load;
 mod outlet;
+mod packing;
 pub mod regions;
 mod snapshot;
 pub mod status;
@@ -51,6 +52,7 @@ pub use acknowledgements::Acknowledgements;
 pub use alone::Alone;
 pub use copying::Copying;
 pub use outlet::Outlets;
+pub use packing::Packed;
 
 /// Time between two looks at the clocks of the protocol.
 const TICK: Duration = Duration::from_millis(100);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use eave_replication::Leader;
+use eave_replication::greeting::Packing;
 use eave_replication::leader::{Action, CloseReason, Event, FollowerId, SnapshotId, Transfer};
 use eave_replication::wire::Capabilities;
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ const PARTS: usize = 4;
 pub(super) enum Order {
     /// Write a line.
     Send(Vec<u8>),
+    /// Pack what is written from now on.
+    Pack(Packing),
     /// Write a snapshot.
     Snapshot(Transfer, mpsc::Receiver<Part>),
     /// Write the stream from now on.
@@ -127,6 +130,7 @@ fn perform(node: &Node, leader: &mut Leader, event: Event) -> Vec<Receiver> {
     for action in actions {
         match action {
             Action::Send { follower, bytes } => outlets.order(follower, Order::Send(bytes)),
+            Action::Pack { follower, packing } => outlets.order(follower, Order::Pack(packing)),
             Action::Stream(follower) => outlets.order(follower, Order::Stream),
             Action::Close { follower, reason } => outlets.close(follower, reason),
             Action::StartSnapshot(id) => _ = outlets.snapshot.send_replace(Some(id)),

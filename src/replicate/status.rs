@@ -24,13 +24,17 @@ pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     leader_lines(node, &leader_status(node), &mut lines);
     // What Redis does not have stands behind what it has.
     lines.put("eave_region", &node.config.load().region);
+    let packed = node.replication.packed.lines().into_iter();
+    packed.for_each(|(name, value)| lines.put(name, value));
     let copying = node.replication.copying.lines().into_iter();
     copying.for_each(|(name, value)| lines.put(name, value));
     if node.replication.is_replica() {
         let status = node.replication.status.lock();
         let greeting = status.as_ref().and_then(|status| status.greeting.as_ref());
         lines.put("eave_leader_region", region(greeting).unwrap_or_default());
+        let packing = greeting.and_then(|greeting| greeting.packing);
         drop(status);
+        lines.put("master_link_compression", packing.map_or("no", |packing| packing.name()));
         let own = super::forward::info_lines(node).into_iter();
         own.for_each(|(name, value)| lines.put(name, value));
     }

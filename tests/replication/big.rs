@@ -1,17 +1,36 @@
 //! Full copies of a large keyspace under writes, with redis-server on either side: at the end both
 //! have the same digest.
+//!
+//! The long run, a million keys of every type under at least 20,000 writes a second, in both
+//! directions and between Eave nodes, wants a release build and some 4 GiB of memory:
+//!
+//! ```sh
+//! EAVE_KEYS=1000000 EAVE_WRITES=20000 cargo test --release --test replication -- big:: --test-threads 1 --nocapture
+//! ```
+//!
+//! It prints how many writes a second there were. Without `EAVE_WRITES` two writers send as many as
+//! they can, one after the other's answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::pair::Node;
 use crate::support::resp::{Connection, encode};
-use crate::support::server::Program;
-use crate::writer::{Random, Stream};
+use crate::support::server::{Program, pause};
+use crate::writer::{Random, Stream, command};
 
 /// Keys that are there before the copy, unless `EAVE_KEYS` says another number.
 const KEYS: u64 = 20_000;
 
 fn keys() -> u64 {
-    std::env::var("EAVE_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(KEYS)
+    number("EAVE_KEYS").unwrap_or(KEYS)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Commands of one write to the socket.
@@ -76,19 +95,69 @@ pub(crate) fn digest(node: &Node) -> Result<String, String> {
     Err(last)
 }
 
+/// Batches a second of the paced writer.
+const BATCHES: u64 = 50;
+
+/// Writes while a copy goes on.
+enum Writers {
+    Unpaced(Vec<Stream>),
+    /// So many a second, pipelined.
+    Paced(Arc<AtomicBool>, JoinHandle<Result<u64, String>>),
+}
+
+impl Writers {
+    fn start(node: &Node) -> Result<Writers, String> {
+        let Some(rate) = number("EAVE_WRITES") else {
+            let streams = [1_000, 2_000].map(|seed| Stream::start(node, seed));
+            return Ok(Writers::Unpaced(streams.into_iter().collect::<Result<_, _>>()?));
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, connection) = (Arc::clone(&stop), node.connect()?);
+        let thread = std::thread::spawn(move || paced(connection, rate, &stopped));
+        Ok(Writers::Paced(stop, thread))
+    }
+
+    /// Ends them; answers how many writes there were.
+    fn stop(self) -> Result<u64, String> {
+        match self {
+            Writers::Unpaced(streams) => streams.into_iter().map(Stream::stop).sum(),
+            Writers::Paced(stop, thread) => {
+                stop.store(true, Ordering::Relaxed);
+                thread.join().map_err(|_| "the writer has panicked")?
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a rate is kept by a clock")]
+fn paced(mut to: Connection, rate: u64, stopped: &AtomicBool) -> Result<u64, String> {
+    let mut random = Random(77);
+    let (begun, mut batches, batch) = (Instant::now(), 0, rate / BATCHES);
+    while !stopped.load(Ordering::Relaxed) {
+        let bytes: Vec<u8> = (0..batch).flat_map(|_| encode(&command(&mut random))).collect();
+        to.send_raw(&bytes).map_err(|error| format!("send: {error}"))?;
+        for _ in 0..batch {
+            to.receive()?;
+        }
+        batches += 1;
+        let due = Duration::from_secs(1) * batches / BATCHES as u32;
+        pause(due.saturating_sub(begun.elapsed()));
+    }
+    let written = u64::from(batches) * batch;
+    println!("{:.0} writes a second", written as f64 / begun.elapsed().as_secs_f64());
+    Ok(written)
+}
+
 fn a_large_copy_is_the_same(leading: Program, following: Program) -> Outcome {
     let debug = "--enable-debug-command yes --repl-diskless-sync-delay 0";
     let mut leader = Node::start(leading, debug)?;
     fill(&mut leader.connect()?, keys())?;
-    let writers = [Stream::start(&leader, 1_000)?, Stream::start(&leader, 2_000)?];
+    let writers = Writers::start(&leader)?;
     let address = leader.address();
     let to = format!("{debug} --replicaof {} {}", address.ip(), address.port());
     let mut replica = Node::start(following, &to)?;
     replica.wait_for("master_link_status", "up")?;
-    let mut written = 0;
-    for writer in writers {
-        written += writer.stop()?;
-    }
+    let written = writers.stop()?;
     replica.catch_up(&mut leader)?;
     assert!(written > 100, "{written}");
     let count: u64 = leader.ask("DBSIZE")?.to_string().parse().unwrap_or(0);

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::pair::{Node, assert_same};
 use crate::proxy::Proxy;
+use crate::support::resp::encode;
 use crate::support::server::Program;
 use crate::writer::{Stream, write};
 
@@ -161,6 +162,56 @@ fn nobody_follows_a_replica_without_a_link() -> Outcome {
     let mut last = following(Program::Eave, &middle)?;
     last.wait_for("master_link_status", "down")?;
     proxy.restore(leader.address());
+    assert_chain(&mut leader, &mut middle, &mut last)?;
+    Ok(())
+}
+
+/// What a client asks of the last node the first one does, and the client reads it at once.
+#[test]
+fn writes_go_up_the_whole_chain() -> Outcome {
+    let mut leader = Node::leader()?;
+    let mut middle = Node::forwarding(leader.address(), "")?;
+    let mut last = Node::forwarding(middle.address(), "")?;
+    for n in 1..100 {
+        last.expect("INCR count", &n.to_string())?;
+        last.expect("GET count", &format!("\"{n}\""))?;
+    }
+    last.expect("SELECT 2", "OK")?;
+    last.expect("MULTI", "OK")?;
+    last.expect("RPUSH list a b", "QUEUED")?;
+    last.expect("LRANGE list 0 -1", "QUEUED")?;
+    last.expect("EXEC", "[2 [\"a\" \"b\"]]")?;
+    last.expect("LLEN list", "2")?;
+    last.expect("EVAL \"return redis.call('INCR', KEYS[1])\" 1 n", "1")?;
+    last.expect("GET n", "\"1\"")?;
+    last.expect("INCR list", "!WRONGTYPE Operation against a key holding the wrong kind of value")?;
+    leader.expect("SELECT 2", "OK")?;
+    // A key that changes at the leader is watched from down here.
+    last.expect("WATCH n", "OK")?;
+    leader.expect("SET n 5", "OK")?;
+    last.expect("MULTI", "OK")?;
+    last.expect("SET n 6", "QUEUED")?;
+    last.expect("EXEC", "nil-array")?;
+    last.expect("WATCH n", "OK")?;
+    last.expect("GET n", "\"5\"")?;
+    last.expect("MULTI", "OK")?;
+    last.expect("SET n 6", "QUEUED")?;
+    last.expect("EXEC", "[OK]")?;
+    last.expect("GET n", "\"6\"")?;
+    // Who waits is served by whoever writes, wherever that is.
+    let mut waiting = last.connect()?;
+    waiting.send_raw(&encode(&["BLPOP", "queue", "0"])).map_err(|e| e.to_string())?;
+    leader.wait_for("blocked_clients", "1")?;
+    middle.expect("RPUSH queue x", "1")?;
+    assert_eq!(waiting.receive()?.to_string(), "[\"queue\" \"x\"]");
+    waiting.send_raw(&encode(&["BLPOP", "queue", "0"])).map_err(|e| e.to_string())?;
+    leader.wait_for("blocked_clients", "1")?;
+    drop(waiting);
+    leader.wait_for("blocked_clients", "0")?;
+    // Each node has handed on what came from below.
+    assert_eq!(leader.info("replica_forwarded_commands")?, "");
+    assert!(middle.info("replica_forwarded_commands")?.parse::<u64>().is_ok_and(|n| n >= 100));
+    last.expect("SELECT 0", "OK")?;
     assert_chain(&mut leader, &mut middle, &mut last)?;
     Ok(())
 }

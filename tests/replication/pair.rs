@@ -33,7 +33,12 @@ impl Node {
     /// Starts a server with these options, separated by blanks.
     pub(crate) fn start(program: Program, options: &str) -> Result<Node, String> {
         let options: Vec<String> = options.split_whitespace().map(str::to_owned).collect();
-        let server = Server::start(program, &options)?;
+        Node::start_with(program, &options)
+    }
+
+    /// Likewise, each option and value a word of its own, whatever is in it.
+    pub(crate) fn start_with(program: Program, options: &[String]) -> Result<Node, String> {
+        let server = Server::start(program, options)?;
         let connection = server.connect()?;
         Ok(Node { server, connection })
     }

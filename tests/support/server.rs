@@ -206,6 +206,12 @@ impl Drop for Server {
 
 fn eave(resp: SocketAddr, rest: SocketAddr, file: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eave"));
+    // What tells the tests something (EAVE_KEYS, EAVE_SEED) is no setting of the server.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EAVE_") {
+            command.env_remove(name);
+        }
+    }
     command.args(file);
     command.args(["--port", &resp.port().to_string()]);
     command.args(["--rest-port", &rest.port().to_string()]);

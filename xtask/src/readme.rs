@@ -1,8 +1,9 @@
-//! The README's snippets, run against a live server so that they stay true.
+//! The snippets of README.md and docs/operations.md, run against a live server so that they stay
+//! true.
 //!
 //! Taken are every ` ```ts ` block, the first ` ```python ` block, and every block whose
 //! info string is `sh test`. The ports 6379 and 8079 on `127.0.0.1` or `localhost`
-//! are replaced by those of the server, the token is in `EAVE_REST_TOKEN`, `TOKEN` and
+//! are replaced by those of the server, 6380 by that of another one without keys, the token is in `EAVE_REST_TOKEN`, `TOKEN` and
 //! the variables that `Redis.fromEnv()` reads, and a literal `<token>` is replaced by it.
 //! A snippet fails when it ends with another status than 0, or when a line that it
 //! promises after `=>` in a comment of its own is not printed, in that order.
@@ -39,16 +40,17 @@ struct Snippet {
 /// Runs the snippets.
 ///
 /// # Errors
-/// When there is no README at all.
+/// When one of the files is not there.
 pub(crate) fn run(tools: &Tools, binary: &Path) -> Result<Counts> {
-    let text = std::fs::read_to_string(process::root().join("README.md")).context("README.md")?;
     let mut counts = Counts::default();
-    let snippets = snippets(&text);
+    let mut snippets = snippets("README.md", &page("README.md")?);
     for language in [Language::TypeScript, Language::Python] {
         if !snippets.iter().any(|snippet| snippet.language == language) {
             counts += judge("README.md", Err(anyhow::anyhow!("no {language:?} snippet")));
         }
     }
+    let operations = "docs/operations.md";
+    snippets.extend(self::snippets(operations, &page(operations)?));
     for snippet in &snippets {
         counts += match needs(snippet.language, tools) {
             Ok(program) => judge(&snippet.name, one(snippet, program, binary)),
@@ -56,6 +58,10 @@ pub(crate) fn run(tools: &Tools, binary: &Path) -> Result<Counts> {
         };
     }
     Ok(counts)
+}
+
+fn page(name: &str) -> Result<String> {
+    std::fs::read_to_string(process::root().join(name)).context(name.to_owned())
 }
 
 fn needs(language: Language, tools: &Tools) -> Result<PathBuf> {
@@ -67,7 +73,7 @@ fn needs(language: Language, tools: &Tools) -> Result<PathBuf> {
 }
 
 /// The blocks to run, in the order in which they stand.
-fn snippets(readme: &str) -> Vec<Snippet> {
+fn snippets(page: &str, readme: &str) -> Vec<Snippet> {
     let mut found: Vec<Snippet> = Vec::new();
     let mut lines = readme.lines().zip(1..);
     while let Some((line, number)) = lines.next() {
@@ -86,7 +92,7 @@ fn snippets(readme: &str) -> Vec<Snippet> {
         let text = block.map(|line| format!("{line}\n")).collect();
         let first = !found.iter().any(|snippet| snippet.language == language);
         if first || language != Language::Python {
-            let name = format!("README.md line {number} ({language:?})");
+            let name = format!("{page} line {number} ({language:?})");
             found.push(Snippet { name, language, text });
         }
     }
@@ -96,7 +102,15 @@ fn snippets(readme: &str) -> Vec<Snippet> {
 fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
     let label = format!("readme-{:?}", snippet.language).to_lowercase();
     let server = Server::start(binary, &label, &[])?;
-    let text = addressed_to(&snippet.text, server.resp_port, server.rest_port)?;
+    // Whatever lies around is not to be mistaken for what a snippet makes.
+    let folder = process::scratch()?.join("snippet");
+    std::fs::create_dir_all(&folder)?;
+    let old = match snippet.text.contains("6380") {
+        true => Some(Server::start(binary, &format!("{label}-old"), &[])?),
+        false => None,
+    };
+    let old_port = old.as_ref().map_or(0, |old| old.resp_port);
+    let text = addressed_to(&snippet.text, server.resp_port, server.rest_port, old_port)?;
     let mut command = Command::new(program);
     match snippet.language {
         Language::TypeScript => {
@@ -110,9 +124,12 @@ fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
         }
         Language::Shell => {
             let file = write(&process::scratch()?, "snippet.sh", &text)?;
-            command.args(["-eu", "-o", "pipefail"]).arg(file);
+            command.args(["-eu", "-o", "pipefail"]).arg(file).current_dir(&folder);
         }
     }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = binary.parent().map(Path::to_path_buf);
+    command.env("PATH", std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))?);
     let url = format!("http://127.0.0.1:{}", server.rest_port);
     command.envs(server.environment()).env("TOKEN", TOKEN);
     // redis-cli then prints what a reader sees in a terminal, not what a pipe gets.
@@ -120,6 +137,7 @@ fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
     command.env("UPSTASH_REDIS_REST_URL", url).env("UPSTASH_REDIS_REST_TOKEN", TOKEN);
     let log = process::scratch()?.join(format!("{label}.log"));
     finish(server, &mut command, &log)?;
+    old.map_or(Ok(()), Server::stop)?;
     kept_promises(&snippet.text, &std::fs::read_to_string(&log)?)
 }
 
@@ -128,26 +146,29 @@ fn one(snippet: &Snippet, program: PathBuf, binary: &Path) -> Result<()> {
 /// # Errors
 /// When a default port is written in a way that is not known here: it would be another
 /// server's that the snippet meets.
-fn addressed_to(text: &str, resp: u16, rest: u16) -> Result<String> {
+fn addressed_to(text: &str, resp: u16, rest: u16, old: u16) -> Result<String> {
     // With ports that hold no digits of the default ones.
-    let blank = with_ports(text, 0, 0);
-    match blank.lines().find(|line| line.contains("6379") || line.contains("8079")) {
+    let blank = with_ports(text, 0, 0, 0);
+    match blank.lines().find(|line| ["6379", "8079", "6380"].iter().any(|port| line.contains(port)))
+    {
         Some(line) => bail!("where is the port in `{line}`?"),
-        None => Ok(with_ports(text, resp, rest)),
+        None => Ok(with_ports(text, resp, rest, old)),
     }
 }
 
-fn with_ports(text: &str, resp: u16, rest: u16) -> String {
+fn with_ports(text: &str, resp: u16, rest: u16, old: u16) -> String {
     let mut text = text.replace("<token>", TOKEN);
     for host in ["127.0.0.1", "localhost"] {
-        for (port, live) in [(6379, resp), (8079, rest)] {
+        for (port, live) in [(6379, resp), (8079, rest), (6380, old)] {
             text = text.replace(&format!("{host}:{port}"), &format!("127.0.0.1:{live}"));
         }
     }
     for before in ["port=", "port: ", "-p "] {
-        text = text.replace(&format!("{before}6379"), &format!("{before}{resp}"));
+        for (port, live) in [(6379, resp), (6380, old)] {
+            text = text.replace(&format!("{before}{port}"), &format!("{before}{live}"));
+        }
     }
-    // With both, the last wins, and it is the same.
+    // With both, the last wins.
     text.replace("redis-cli ", &format!("redis-cli -p {resp} "))
 }
 
@@ -194,19 +215,20 @@ mod tests {
         let readme = "# A\n```sh\nno\n```\n```ts\nlet a: number;\n```\n```ts\nsecond\n```\n\
                       ```sh test\none\n```\n```json\n{}\n```\n```sh test\ntwo\n```\n\
                       ```python\nthree\n```\n```python\nno\n```\n";
-        let texts: Vec<String> = snippets(readme).into_iter().map(|s| s.text).collect();
+        let texts: Vec<String> = snippets("a page", readme).into_iter().map(|s| s.text).collect();
         assert_eq!(texts, ["let a: number;\n", "second\n", "one\n", "two\n", "three\n"]);
     }
 
     #[test]
     fn default_ports_become_those_of_the_server() {
-        let of = |text| addressed_to(text, 1, 2).ok();
+        let of = |text| addressed_to(text, 1, 2, 3).ok();
         assert_eq!(of("redis-cli -p 6379 GET k").unwrap(), "redis-cli -p 1 -p 1 GET k");
-        assert_eq!(addressed_to("redis-cli PING", 46379, 2).unwrap(), "redis-cli -p 46379 PING");
+        assert_eq!(addressed_to("redis-cli PING", 46379, 2, 3).unwrap(), "redis-cli -p 46379 PING");
         assert_eq!(
             of("curl http://localhost:8079/get/k").unwrap(),
             "curl http://127.0.0.1:2/get/k"
         );
+        assert_eq!(of("redis-cli -p 6380 PING").unwrap(), "redis-cli -p 1 -p 3 PING");
         assert_eq!(of("Redis(port=6379)").unwrap(), "Redis(port=1)");
         assert_eq!(of("PORT=6379").as_deref(), None);
     }

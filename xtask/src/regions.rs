@@ -124,6 +124,11 @@ struct Region {
     distance_ms: Option<u64>,
 }
 
+/// The option that names a region.
+fn region(name: &str) -> [String; 2] {
+    ["--region", name].map(str::to_owned)
+}
+
 /// The leader and its replicas.
 struct Regions {
     all: Vec<Region>,
@@ -132,14 +137,15 @@ struct Regions {
 impl Regions {
     /// Starts all nodes, and waits until the replicas follow.
     fn start(binary: &Path, distances: &[u64]) -> Result<Regions> {
-        let leader = Server::start_alone(binary, "regions-fra", &[])?;
+        let leader = Server::start_alone(binary, "regions-fra", &region(NAMES[0]))?;
         let port = leader.resp_port;
         let mut all = vec![Region { name: NAMES[0], server: leader, distance_ms: None }];
         for (name, ms) in NAMES.into_iter().skip(1).zip(distances) {
             let one_way = Duration::from_micros(ms * 500);
             let distance = Distance::start(port, one_way).context("the proxy")?;
-            let options = ["--replicaof", "127.0.0.1", &distance.port.to_string()];
-            let options = options.map(str::to_owned);
+            let replicaof = ["--replicaof", "127.0.0.1", &distance.port.to_string()];
+            let options: Vec<String> =
+                region(name).into_iter().chain(replicaof.map(str::to_owned)).collect();
             let server = Server::start_alone(binary, &format!("regions-{name}"), &options)?;
             all.push(Region { name, server, distance_ms: Some(*ms) });
         }

@@ -312,6 +312,7 @@ impl Node {
                     self.send_snapshot(follower, snapshot, &transfer);
                 }
                 Action::ReleaseSnapshot(id) => _ = self.snapshots.remove(&id),
+                Action::Pack { .. } => unreachable!("nobody asks for it here"),
                 Action::Stream(follower) => {
                     self.connections.entry(follower).or_default().streaming = true;
                 }

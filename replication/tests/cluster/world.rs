@@ -277,6 +277,7 @@ impl<'a> World<'a> {
                     up.installed = None;
                     self.saw("broke inside a snapshot");
                 }
+                Action::Unpack(_) => unreachable!("nobody asks for it here"),
                 Action::Resumed(at) => {
                     let greeting = up.replica.greeting().cloned();
                     self.saw("partial resync");

@@ -11,6 +11,7 @@ use eave_replication::{Backlog, BacklogConfig, Position};
 
 use crate::Tally;
 use crate::network::Link;
+use crate::packing;
 use crate::rng::Rng;
 
 const LEADER: LeaderConfig =
@@ -26,6 +27,8 @@ struct Connection {
     /// The payload under way, header and mark included, and how much of it went out.
     payload: Option<(Vec<u8>, usize)>,
     streaming: bool,
+    /// Whether what is written from now on is packed.
+    packs: bool,
 }
 
 /// A snapshot before and after its cut.
@@ -161,6 +164,7 @@ impl LeaderNode {
             if let Some((payload, from)) = &mut connection.payload {
                 let to = payload.len().min(*from + 1 + rng.size(1500));
                 connection.out.extend_from_slice(&payload[*from..to]);
+                packing::pack(connection.packs, &mut connection.out);
                 *from = to;
                 let event = if to == payload.len() {
                     connection.payload = None;
@@ -171,7 +175,10 @@ impl LeaderNode {
                 self.step(event, now_ms, rng, tally);
             } else if connection.streaming {
                 match self.leader.poll(id, &mut self.log, 1 + rng.size(400), &mut connection.out) {
-                    Poll::Ready(len) => assert_eq!(len, connection.out.len()),
+                    Poll::Ready(len) => {
+                        assert_eq!(len, connection.out.len());
+                        packing::pack(connection.packs, &mut connection.out);
+                    }
                     Poll::CaughtUp => return true,
                     Poll::NotStreaming => panic!("streaming was asked for"),
                     Poll::Cut(_) => {
@@ -199,7 +206,10 @@ impl LeaderNode {
     }
 
     fn reply(&mut self, id: FollowerId, bytes: &[u8]) {
-        self.connections.entry(id).or_default().out.extend_from_slice(bytes);
+        let connection = self.connections.entry(id).or_default();
+        let mut bytes = bytes.to_vec();
+        packing::pack(connection.packs, &mut bytes);
+        connection.out.extend(bytes);
     }
 
     fn step(&mut self, event: Event, now_ms: u64, rng: &mut Rng, tally: &mut Tally) {
@@ -222,6 +232,9 @@ impl LeaderNode {
                     self.send_snapshot(follower, snapshot, transfer);
                 }
                 Action::ReleaseSnapshot(id) => _ = self.snapshots.remove(&id),
+                Action::Pack { follower, .. } => {
+                    self.connections.entry(follower).or_default().packs = true;
+                }
                 Action::Stream(follower) => {
                     self.connections.entry(follower).or_default().streaming = true;
                 }

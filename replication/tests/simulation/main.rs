@@ -12,6 +12,7 @@
 
 mod leader_node;
 mod network;
+mod packing;
 mod replica_node;
 mod rng;
 mod world;
@@ -24,7 +25,7 @@ use world::World;
 const SEEDS: u64 = 1500;
 
 /// What must have happened at least once over all seeds, or the runs prove nothing.
-const SOMETIMES: [&str; 22] = [
+const SOMETIMES: [&str; 23] = [
     "applied after a pause",
     "backlog wrapped",
     "broke inside a snapshot",
@@ -37,6 +38,7 @@ const SOMETIMES: [&str; 22] = [
     "leader restarted",
     "link broke",
     "marked payload",
+    "packed",
     "partial resync",
     "partial resync refused",
     "ping in the stream",

@@ -1,20 +1,24 @@
 //! A replica as a server would drive it: one task, a loader, and an applier that lags.
 
+use eave_replication::greeting::{Greeting, Packing};
 use eave_replication::payload::Framing;
-use eave_replication::replica::{Action, Event, LinkError, Replica, ReplicaConfig};
+use eave_replication::replica::{Action, Event, Introduction, LinkError, Replica, ReplicaConfig};
 use eave_replication::{Position, ReplicationId};
 
 use crate::Tally;
 use crate::network::Link;
+use crate::packing;
 use crate::rng::Rng;
 
-fn config() -> ReplicaConfig {
+fn config(packs: bool) -> ReplicaConfig {
+    let packing = packs.then_some(Packing::Lz4);
+    let greeting = Some(Greeting { packing, ..Greeting::default() });
     ReplicaConfig {
+        introduction: Introduction { greeting, ..Introduction::default() },
         timeout_ms: 3000,
         ack_period_ms: 300,
         retry_min_ms: 20,
         retry_max_ms: 500,
-        ..ReplicaConfig::default()
     }
 }
 
@@ -31,6 +35,10 @@ pub(crate) struct ReplicaNode {
     pub(crate) data: Vec<u8>,
     /// Whether it can find an end mark.
     pub(crate) capable: bool,
+    /// Whether it asks its leader to pack.
+    pub(crate) packs: bool,
+    /// Whether what comes is packed.
+    unpacks: bool,
     /// The history it last followed.
     known_as: Option<ReplicationId>,
     /// Received and not applied.
@@ -48,13 +56,15 @@ impl ReplicaNode {
     pub(crate) fn new(
         data: Vec<u8>,
         position: Option<Position>,
-        capable: bool,
+        (capable, packs): (bool, bool),
         now_ms: u64,
     ) -> Self {
         Self {
-            replica: Replica::new(config(), position, now_ms),
+            replica: Replica::new(config(packs), position, now_ms),
             data,
             capable,
+            packs,
+            unpacks: false,
             known_as: position.map(|at| at.id),
             pending: Vec::new(),
             held: Vec::new(),
@@ -89,7 +99,12 @@ impl ReplicaNode {
             return;
         }
         let mut bytes = std::mem::take(&mut self.held);
-        bytes.extend(link.to_replica.receive(now_ms, rng));
+        let mut arrived = link.to_replica.receive(now_ms, rng);
+        if self.unpacks {
+            packing::invert(&mut arrived);
+        }
+        let unpacked = self.unpacks;
+        bytes.extend(arrived);
         let mut actions = Vec::new();
         let taken = self.replica.receive(&bytes, now_ms, &mut actions);
         for action in actions {
@@ -98,8 +113,13 @@ impl ReplicaNode {
         if self.install_ms == Some(0) {
             self.install_ms = Some(now_ms + 1 + rng.below(500));
         }
-        assert!(taken == bytes.len() || self.install_ms.is_some(), "stopped without reason");
+        let begins = self.unpacks && !unpacked;
+        let reason = self.install_ms.is_some() || begins;
+        assert!(taken == bytes.len() || reason, "stopped without reason");
         self.held = bytes.split_off(taken);
+        if begins {
+            packing::invert(&mut self.held);
+        }
     }
 
     /// Applies some of what it received, or installs what it loaded.
@@ -145,6 +165,11 @@ impl ReplicaNode {
         match action {
             Action::Connect => self.wishes.push(Wish::Connect),
             Action::Send(bytes) => self.out.extend(bytes),
+            Action::Unpack(packing) => {
+                assert_eq!((self.packs, packing), (true, Packing::Lz4));
+                assert!(!std::mem::replace(&mut self.unpacks, true));
+                *tally.entry("packed").or_default() += 1;
+            }
             Action::BeginLoad { framing, .. } => {
                 assert!(self.loading.replace(Vec::new()).is_none());
                 let name = match framing {
@@ -183,6 +208,7 @@ impl ReplicaNode {
         }
         self.pending.clear();
         self.held.clear();
+        self.unpacks = false;
         self.out.clear();
         self.install_ms = None;
         self.wishes.push(Wish::Close);

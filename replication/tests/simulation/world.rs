@@ -58,7 +58,7 @@ impl<'a> World<'a> {
         let position = Position { id, offset: rng.below(1000) };
         let backlog = BacklogConfig { size: 1024 << rng.below(4), limit: 6000 };
         let replicas: Vec<_> = (0..2 + rng.below(2))
-            .map(|_| ReplicaNode::new(Vec::new(), None, !rng.once_in(4), 0))
+            .map(|_| ReplicaNode::new(Vec::new(), None, (!rng.once_in(4), rng.once_in(2)), 0))
             .collect();
         let mut world = Self {
             checked: vec![(None, 0); replicas.len()],
@@ -235,8 +235,8 @@ impl<'a> World<'a> {
             Some(at) if !self.rng.once_in(3) => (std::mem::take(&mut old.data), Some(at)),
             _ => (Vec::new(), None),
         };
-        let capable = old.capable;
-        self.replicas[index] = ReplicaNode::new(data, position, capable, self.now_ms);
+        let able = (old.capable, old.packs);
+        self.replicas[index] = ReplicaNode::new(data, position, able, self.now_ms);
         if position.is_some() {
             self.saw("replica restarted with its data");
         } else {

@@ -1,6 +1,6 @@
 //! Leaders and replicas.
 
-use eave_replication::greeting::is_region;
+use eave_replication::greeting::{Packing, is_region};
 
 use super::{BYTES, INT, put, row, wide};
 use crate::config::DISKLESS_LOADS;
@@ -74,6 +74,16 @@ pub(in crate::config) const ROWS: &[Directive] = &[
         BYTES,
         |c| c.repl_backlog_size,
         |c, v| put(&mut c.repl_backlog_size, v),
+    ),
+    row(
+        Replication,
+        "repl-compression",
+        "How a leader that is an Eave node is asked to compress what it sends to this one",
+    )
+    .choice(
+        &["no", "lz4"],
+        |c| usize::from(c.repl_compression.is_some()),
+        |c, index| c.repl_compression = (index == 1).then_some(Packing::Lz4),
     ),
     row(
         Replication,
