@@ -53,7 +53,7 @@ fn passwords_are_asked_for_and_never_shown() -> Outcome {
     for (from, to) in [
         (from("wrong"), to.clone()),
         (from("theirs"), format!("redis://:wrong@{}", target.address())),
-        (url(&source), to.clone()),
+        (url(&source), to),
         (from("theirs"), place(&target)),
     ] {
         let done = run(&[&from, "--to", &to])?;
