@@ -236,11 +236,12 @@ pub const REGION_SPANS: usize = 4;
 /// Limits that one report to another node tells of; the next follows at once.
 pub const REGION_REPORT_LIMITS: usize = 4096;
 
-/// Bytes of one from which no more are added: a limit takes a hundred to some 40,000.
+/// Bytes of one from which no more are added: a limit takes a hundred bytes to, with 64 nodes in
+/// every window that it may have, 180 KB.
 pub const REGION_REPORT_BYTES: usize = 256 * 1024;
 
 /// Bytes of one that is taken.
-pub const REGION_REPORT_MOST: usize = 1024 * 1024;
+pub const REGION_REPORT_MOST: usize = 512 * 1024;
 
 /// Milliseconds after which a node that nobody has heard of does not count any longer.
 pub const REGION_FORGOTTEN_MS: u64 = 3_600_000;

@@ -10,8 +10,9 @@
 //! may change its window: what was admitted in the window that now contains
 //! the newest admission counts in full.
 //!
-//! Left out on purpose: windows aligned to the first admission or to a
-//! calendar.
+//! Windows of months and years are those of the calendar (`calendar`), of any length then.
+//!
+//! Left out on purpose: windows aligned to the first admission.
 
 use crate::decision::{Change, Decision, Outcome};
 use crate::rule::{Algorithm, MAX_AMOUNT, Rule};
@@ -25,6 +26,8 @@ struct Quota<'a> {
     now: u64,
     /// The time that counts: never before the newest admission.
     at: u64,
+    /// First tick of the window after the one that contains `at`.
+    end: u64,
     /// Admitted in the window that contains `at`.
     count: u64,
 }
@@ -32,17 +35,12 @@ struct Quota<'a> {
 impl<'a> Quota<'a> {
     fn new(state: &[u8], rule: &'a Rule, now: u64) -> Result<Self, StateError> {
         if state.is_empty() {
-            return Ok(Self { rule, now, at: now, count: 0 });
+            return Ok(Self { rule, now, at: now, end: rule.span(now).1, count: 0 });
         }
         let (newest, count) = decode(state)?;
         let at = now.max(newest);
-        let start = at - at % rule.window_ms();
-        Ok(Self { rule, now, at, count: if newest >= start { count } else { 0 } })
-    }
-
-    /// First tick of the next window.
-    fn end(&self) -> u64 {
-        self.at - self.at % self.rule.window_ms() + self.rule.window_ms()
+        let (start, end) = rule.span(at);
+        Ok(Self { rule, now, at, end, count: if newest >= start { count } else { 0 } })
     }
 
     fn remaining(&self) -> u64 {
@@ -54,7 +52,7 @@ impl<'a> Quota<'a> {
     }
 
     fn decide(&self, cost: u64) -> Decision {
-        let wait = self.end() - self.now;
+        let wait = self.end - self.now;
         let reset_after = if self.count == 0 { 0 } else { wait };
         if self.fits(cost) {
             return Decision::allowed(self.rule, self.remaining(), reset_after);
@@ -65,7 +63,7 @@ impl<'a> Quota<'a> {
 
     fn store(&self, newest: u64, next: &mut Vec<u8>) -> Outcome {
         encode(newest, self.count, next);
-        let change = Change::Store { expires_at_ms: self.end() };
+        let change = Change::Store { expires_at_ms: self.end };
         Outcome { decision: self.decide(0), change }
     }
 }
@@ -151,5 +149,36 @@ pub(crate) fn validate(state: &[u8]) -> Result<(), StateError> {
         Ok(())
     } else {
         Err(StateError::Inconsistent("count not in its shortest form"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quota a month: January 2026 ends, and with it what was used in it.
+    #[test]
+    fn a_month_is_as_long_as_it_is() {
+        let rule = Rule::parse(b"3/1mo").expect("a rule");
+        let (last_of_january, february, march) =
+            (1_769_903_999_000, 1_769_904_000_000, 1_772_323_200_000);
+        let mut state = Vec::new();
+        let mut step = |cost, now| {
+            let mut next = Vec::new();
+            let outcome = take(&state, &rule, cost, now, &mut next).expect("own state");
+            if let Change::Store { expires_at_ms } = outcome.change {
+                state = next;
+                assert_eq!(validate(&state), Ok(()));
+                return (outcome.decision.status(), Some(expires_at_ms));
+            }
+            (outcome.decision.status(), None)
+        };
+        assert_eq!(step(2, last_of_january), ([1, 3, 1, 0, 1000], Some(february)));
+        assert_eq!(step(2, last_of_january), ([0, 3, 1, 1000, 1000], None));
+        assert_eq!(step(4, last_of_january), ([0, 3, 1, -1, 1000], None));
+        let whole = (march - february) as i64;
+        assert_eq!(step(2, february), ([1, 3, 1, 0, whole], Some(march)));
+        // A clock that steps back is still in February.
+        assert_eq!(step(2, last_of_january), ([0, 3, 1, whole + 1000, whole + 1000], None));
     }
 }

@@ -27,11 +27,11 @@
 //!
 //! How many bytes a state needs is stated at the top of each algorithm's file.
 //!
-//! Left out on purpose: clocks, keys, named rules, storage and replies, which are the server's;
-//! calendar windows and regional counts, which come later and have their place in the grammar.
+//! Left out on purpose: clocks, keys, named rules, storage and replies, which are the server's.
 
 mod rule;
 
+mod calendar;
 mod cell;
 mod decision;
 mod fixed;
@@ -48,8 +48,8 @@ pub use cell::{Cell, Kept, OutOfRange, Throttled};
 pub use decision::{Change, Decision, Outcome};
 pub use held::{Held, Hold, MAX_HOLDS, MAX_ID_BYTES, MAX_LABEL_BYTES, find_hold, hold, settle};
 pub use rule::{
-    Algorithm, MAX_AMOUNT, MAX_LOG_LIMIT, MAX_REFILL_MS, MAX_TOKEN_BYTES, MAX_WINDOW_MS, Rule,
-    RuleError,
+    Algorithm, MAX_AMOUNT, MAX_LOG_LIMIT, MAX_MONTHS, MAX_REFILL_MS, MAX_TOKEN_BYTES,
+    MAX_WINDOW_MS, Rule, RuleError,
 };
 pub use state::{MAX_NOW_MS, StateError, validate};
 

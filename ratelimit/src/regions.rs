@@ -26,8 +26,6 @@
 //! Left out on purpose: sending, clocks, and shares that are leased, which would admit no more
 //! than L.
 
-use std::collections::BTreeMap;
-
 use crdts::{CmRDT, Dot, VClock};
 
 use crate::decision::Decision;
@@ -55,6 +53,8 @@ impl Span {
     pub fn of(rule: &Rule) -> Option<Span> {
         let window_ms = rule.window_ms();
         match rule.algorithm() {
+            // Months are not of one length.
+            _ if rule.is_calendar() => None,
             Algorithm::Fixed => Some(Span { bucket_ms: window_ms, buckets: 1 }),
             Algorithm::Sliding => {
                 let bucket_ms = window_ms.div_ceil(PARTS).max(1);
@@ -77,6 +77,11 @@ impl Span {
 
     fn bucket(&self, now_ms: u64) -> u64 {
         now_ms / self.bucket_ms
+    }
+
+    /// The first bucket that counts in that of the present.
+    fn first(&self, present: u64) -> u64 {
+        present.saturating_sub(self.buckets - 1)
     }
 
     /// When a bucket does not count any longer.
@@ -140,7 +145,8 @@ pub struct Count {
 /// What is known of one limit, bucket by bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    buckets: BTreeMap<u64, Bucket>,
+    /// By their numbers, in order: mostly there are one to some ten.
+    buckets: Vec<(u64, Bucket)>,
     /// The last bucket that was decided in: time does not go back behind it.
     latest: u64,
 }
@@ -160,7 +166,7 @@ impl Counts {
             return decision;
         }
         self.latest = self.present(span, now_ms);
-        let bucket = self.buckets.entry(self.latest).or_default();
+        let bucket = self.bucket_mut(self.latest);
         let own = bucket.taken.get(&me).saturating_add(cost);
         // The own counter has a place whoever else was heard of.
         bucket.taken.apply(Dot::new(me, own));
@@ -197,10 +203,10 @@ impl Counts {
     ) -> Decision {
         self.forget(span, now_ms);
         let mut left = amount;
-        for bucket in self.buckets.values_mut().rev() {
+        for (_, bucket) in self.buckets.iter_mut().rev() {
             left -= bucket.give(me, left);
         }
-        for bucket in self.buckets.values_mut().rev() {
+        for (_, bucket) in self.buckets.iter_mut().rev() {
             let others: Vec<Node> = bucket.taken.dots.keys().copied().collect();
             for node in others {
                 left -= bucket.give(node, left);
@@ -212,7 +218,7 @@ impl Counts {
     /// Gives all back that is known to have been taken; answers whether there was something.
     pub fn reset(&mut self) -> bool {
         let mut given = 0u64;
-        for bucket in self.buckets.values_mut() {
+        for (_, bucket) in &mut self.buckets {
             let nodes: Vec<Node> = bucket.taken.dots.keys().copied().collect();
             for node in nodes {
                 given = given.saturating_add(bucket.give(node, u64::MAX));
@@ -246,14 +252,15 @@ impl Counts {
     /// nobody else knows better.
     pub fn hear(&mut self, me: Node, span: Span, told: Count, now_ms: u64) -> bool {
         let present = self.present(span, now_ms);
-        let first = (present + 1).saturating_sub(span.buckets);
+        let first = span.first(present);
         if !(first..=present.saturating_add(span.buckets)).contains(&told.bucket) {
             return false;
         }
-        if told.taken == 0 || (told.node == me && !self.buckets.contains_key(&told.bucket)) {
+        let known = self.place(told.bucket).is_ok();
+        if told.taken == 0 || (told.node == me && !known) {
             return false;
         }
-        let bucket = self.buckets.entry(told.bucket).or_default();
+        let bucket = self.bucket_mut(told.bucket);
         let taken = told.node != me && Bucket::raise(&mut bucket.taken, told.node, told.taken);
         let most = bucket.taken.get(&told.node);
         let returned = told.returned.min(most);
@@ -262,16 +269,15 @@ impl Counts {
 
     /// Drops the buckets that are over.
     pub fn forget(&mut self, span: Span, now_ms: u64) {
-        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
-        while self.buckets.first_key_value().is_some_and(|(number, _)| *number < first) {
-            self.buckets.pop_first();
-        }
+        let first = span.first(self.present(span, now_ms));
+        let over = self.buckets.partition_point(|(number, _)| *number < first);
+        self.buckets.drain(..over);
     }
 
     /// Whether nothing of it counts any longer.
     pub fn is_over(&self, span: Span, now_ms: u64) -> bool {
-        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
-        self.buckets.last_key_value().is_none_or(|(number, _)| *number < first)
+        let first = span.first(self.present(span, now_ms));
+        self.buckets.last().is_none_or(|(number, _)| *number < first)
     }
 
     /// The bucket of the present: never before one that was decided in.
@@ -281,8 +287,25 @@ impl Counts {
 
     /// The buckets that count, and those of clocks that are ahead.
     fn counting(&self, span: Span, now_ms: u64) -> impl Iterator<Item = (u64, &Bucket)> {
-        let first = (self.present(span, now_ms) + 1).saturating_sub(span.buckets);
-        self.buckets.range(first..).map(|(number, bucket)| (*number, bucket))
+        let first = span.first(self.present(span, now_ms));
+        let over = self.buckets.partition_point(|(number, _)| *number < first);
+        self.buckets[over..].iter().map(|(number, bucket)| (*number, bucket))
+    }
+
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        self.buckets.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    fn bucket_mut(&mut self, number: u64) -> &mut Bucket {
+        let at = self.place(number).unwrap_or_else(|at| {
+            if self.buckets.is_empty() {
+                // Most have one.
+                self.buckets.reserve_exact(1);
+            }
+            self.buckets.insert(at, (number, Bucket::default()));
+            at
+        });
+        &mut self.buckets[at].1
     }
 
     fn reset_after(&self, span: Span, now_ms: u64) -> u64 {
@@ -308,7 +331,11 @@ mod tests {
     }
 
     fn tell(from: &Counts, to: &mut Counts, me: Node, span: Span, now_ms: u64) -> bool {
-        from.all().fold(false, |news, count| to.hear(me, span, count, now_ms) || news)
+        let mut news = false;
+        for count in from.all() {
+            news |= to.hear(me, span, count, now_ms);
+        }
+        news
     }
 
     #[test]
@@ -409,11 +436,12 @@ mod tests {
                 one.hear(1, span, told, 5_000);
             }
         }
-        assert_eq!(one.buckets.keys().copied().collect::<Vec<_>>(), [40, 45, 50, 51, 61]);
-        let most = one.buckets.values().map(|bucket| bucket.taken.dots.len()).max();
+        let numbers: Vec<u64> = one.buckets.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [40, 45, 50, 51, 61]);
+        let most = one.buckets.iter().map(|(_, bucket)| bucket.taken.dots.len()).max();
         assert_eq!(most, Some(MAX_NODES));
         // Its own counter is its own.
-        assert_eq!(one.buckets[&50].taken.get(&1), 7);
+        assert_eq!(one.buckets[2].1.taken.get(&1), 7);
         assert!(!one.take(1, rule, 1, 5_000).allowed);
         let told = Count { bucket: 50, node: 2, taken: u64::MAX, returned: 0 };
         let mut other = Counts::default();

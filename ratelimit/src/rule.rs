@@ -4,14 +4,15 @@
 //! and one of `ms s m h d w`. The algorithm is `sliding` if none is named.
 //! `20/conc` has no window: so many slots at once.
 //! A burst belongs to `gcra` alone and is the limit if none is named. Text is
-//! matched as written: no spaces, no signs, no upper case.
+//! matched as written: no spaces, no signs, no upper case. Windows of `mo` and `y`
+//! are those of the calendar: only `fixed` has them, and is meant if none is named.
 //!
 //! Left out on purpose: names (`@pro`), which the server resolves before it
-//! comes here; calendar windows (`mo`, `y`), which are refused as not available
-//! yet rather than as unknown.
+//! comes here.
 
 use std::fmt;
 
+use crate::calendar;
 use crate::held::MAX_HOLDS;
 
 /// The largest limit and burst: what an integer reply can carry.
@@ -20,6 +21,9 @@ pub const MAX_AMOUNT: u64 = i64::MAX as u64;
 /// The longest window, ten years of 366 days. It keeps a product with any
 /// amount below 2^103.
 pub const MAX_WINDOW_MS: u64 = 3660 * DAY_MS;
+
+/// The longest window of the calendar, ten years.
+pub const MAX_MONTHS: u16 = 120;
 
 /// The largest limit under `log`, which remembers every admission.
 pub const MAX_LOG_LIMIT: u64 = 10_000;
@@ -43,6 +47,9 @@ const UNITS: [(&str, u64); 6] = [
     ("s", 1000),
     ("ms", 1),
 ];
+
+/// Units of the calendar, in months.
+const MONTHS: [(&str, u64); 2] = [("y", 12), ("mo", 1)];
 
 /// How a rule counts. More will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +100,8 @@ pub struct Rule {
     window_ms: u64,
     burst: u64,
     algorithm: Algorithm,
+    /// Months of a window of the calendar; 0 = it is none.
+    months: u16,
 }
 
 /// What is wrong with a rule, naming the part. The text never quotes the input.
@@ -114,13 +123,16 @@ pub enum RuleError {
     #[error("window: missing; write <limit>/<window>, as in 100/60s")]
     NoWindow,
     /// Not a number and a known unit.
-    #[error("window: must be a whole number and one of ms, s, m, h, d, w, as in 60s")]
+    #[error("window: must be a whole number and one of ms, s, m, h, d, w, mo, y, as in 60s")]
     Window,
     /// 0, or longer than [`MAX_WINDOW_MS`].
     #[error("window: must be from 1ms to 3660d")]
     WindowRange,
-    /// `mo` or `y`.
-    #[error("window: the calendar units mo and y are not available yet")]
+    /// 0, or more than [`MAX_MONTHS`].
+    #[error("window: must be from 1mo to 10y")]
+    MonthRange,
+    /// `mo` or `y` under another algorithm than `fixed`.
+    #[error("window: mo and y are of the calendar, which only fixed goes by")]
     Calendar,
     /// No algorithm of that name.
     #[error("algorithm: must be sliding, fixed, gcra or log")]
@@ -178,7 +190,20 @@ impl Rule {
         {
             return Err(RuleError::BurstRange);
         }
-        Ok(Self { limit, window_ms, burst, algorithm })
+        Ok(Self { limit, window_ms, burst, algorithm, months: 0 })
+    }
+
+    /// A rule of `fixed` whose windows are so many months of the calendar, in UTC.
+    ///
+    /// # Errors
+    /// [`RuleError`] if a part is out of its range.
+    pub fn calendar(limit: u64, months: u16) -> Result<Self, RuleError> {
+        if !(1..=MAX_MONTHS).contains(&months) {
+            return Err(RuleError::MonthRange);
+        }
+        let (years, rest) = (u64::from(months / 12), u64::from(months % 12));
+        let window_ms = (years * 365 + rest * 30) * DAY_MS;
+        Ok(Self { months, ..Self::new(limit, window_ms, Algorithm::Fixed, None)? })
     }
 
     /// A rule from its text.
@@ -199,8 +224,8 @@ impl Rule {
             return Self::new(limit, 0, Algorithm::Conc, None);
         }
         let mut parts = rest.split(|&byte| byte == b':');
-        let window_ms = window(parts.next().unwrap_or_default())?;
-        let algorithm = parts.next().map_or(Ok(Algorithm::Sliding), Algorithm::parse)?;
+        let window = window(parts.next().unwrap_or_default())?;
+        let algorithm = parts.next().map(Algorithm::parse).transpose()?;
         let burst = match parts.next() {
             Some(text) => Some(number(text).ok_or(RuleError::Burst)?),
             None => None,
@@ -208,7 +233,18 @@ impl Rule {
         if parts.next().is_some() {
             return Err(RuleError::Trailing);
         }
-        Self::new(limit, window_ms, algorithm, burst)
+        match (window, algorithm, burst) {
+            (Window::Span(ms), _, _) => {
+                Self::new(limit, ms, algorithm.unwrap_or(Algorithm::Sliding), burst)
+            }
+            (Window::Months(_), None | Some(Algorithm::Fixed), Some(_)) => {
+                Err(RuleError::BurstUnused)
+            }
+            (Window::Months(months), None | Some(Algorithm::Fixed), None) => {
+                Self::calendar(limit, months)
+            }
+            (Window::Months(_), Some(_), _) => Err(RuleError::Calendar),
+        }
     }
 
     /// How much may pass in a window, `1..=MAX_AMOUNT`.
@@ -218,11 +254,29 @@ impl Rule {
         self.limit
     }
 
-    /// The window in milliseconds, `1..=MAX_WINDOW_MS`; 0 under `conc`.
+    /// The window in milliseconds, `1..=MAX_WINDOW_MS`; 0 under `conc`. A month of the
+    /// calendar is 30 days here, and a year 365.
     #[inline]
     #[must_use]
     pub fn window_ms(&self) -> u64 {
         self.window_ms
+    }
+
+    /// Whether windows are months or years of the calendar.
+    #[inline]
+    #[must_use]
+    pub fn is_calendar(&self) -> bool {
+        self.months > 0
+    }
+
+    /// The window of `fixed` that contains `at`: its first tick, and the first of the next.
+    #[inline]
+    pub(crate) fn span(&self, at: u64) -> (u64, u64) {
+        if self.months > 0 {
+            return calendar::span(at, self.months.into());
+        }
+        let start = at - at % self.window_ms;
+        (start, start + self.window_ms)
     }
 
     /// How it counts.
@@ -246,6 +300,11 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.algorithm == Algorithm::Conc {
             return write!(f, "{}/conc", self.limit);
+        }
+        if self.months > 0 {
+            let years = self.months.is_multiple_of(12);
+            let (count, unit) = if years { (self.months / 12, "y") } else { (self.months, "mo") };
+            return write!(f, "{}/{count}{unit}:fixed", self.limit);
         }
         let (unit, size) = UNITS
             .into_iter()
@@ -273,20 +332,29 @@ fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A number and a unit, in milliseconds. Too large a number is out of range,
-/// not malformed.
-fn window(text: &[u8]) -> Result<u64, RuleError> {
+/// A window as it is written.
+enum Window {
+    /// In milliseconds.
+    Span(u64),
+    /// In months of the calendar.
+    Months(u16),
+}
+
+/// A number and a unit. Too large a number is out of range, not malformed.
+fn window(text: &[u8]) -> Result<Window, RuleError> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (count, unit) = text.split_at(digits);
     if count.is_empty() {
         return Err(RuleError::Window);
     }
-    if unit == b"mo" || unit == b"y" {
-        return Err(RuleError::Calendar);
+    if let Some((_, size)) = MONTHS.iter().find(|(name, _)| name.as_bytes() == unit) {
+        let months = number(count).and_then(|count| u16::try_from(count.checked_mul(*size)?).ok());
+        return months.map(Window::Months).ok_or(RuleError::MonthRange);
     }
     let (_, size) =
         UNITS.iter().find(|(name, _)| name.as_bytes() == unit).ok_or(RuleError::Window)?;
-    number(count).and_then(|count| count.checked_mul(*size)).ok_or(RuleError::WindowRange)
+    let span = number(count).and_then(|count| count.checked_mul(*size));
+    span.map(Window::Span).ok_or(RuleError::WindowRange)
 }
 
 #[cfg(test)]
@@ -317,6 +385,8 @@ mod tests {
             assert_eq!(rule(&format!("1/{text}")).window_ms(), ms);
         }
         assert_eq!(rule("1/1w"), rule("1/7d"));
+        assert_eq!(rule("1/12mo"), rule("1/1y:fixed"));
+        assert_ne!(rule("1/1mo"), rule("1/30d:fixed"));
     }
 
     #[test]
@@ -331,6 +401,9 @@ mod tests {
             ("10/1s:gcra:20", "10/1s:gcra:20"),
             ("10/60s:log", "10/1m:log"),
             ("020/conc", "20/conc"),
+            ("100/1mo", "100/1mo:fixed"),
+            ("100/24mo:fixed", "100/2y:fixed"),
+            ("100/10y", "100/10y:fixed"),
         ] {
             assert_eq!(rule(text).to_string(), canonical);
         }
@@ -361,8 +434,14 @@ mod tests {
             ("100/0s", RuleError::WindowRange),
             ("100/3661d", RuleError::WindowRange),
             ("100/99999999999999999999w", RuleError::WindowRange),
-            ("100/1mo", RuleError::Calendar),
-            ("100/1y:fixed", RuleError::Calendar),
+            ("100/1mo:sliding", RuleError::Calendar),
+            ("100/1y:gcra:5", RuleError::Calendar),
+            ("100/1y:fixed:5", RuleError::BurstUnused),
+            ("100/0mo", RuleError::MonthRange),
+            ("100/121mo", RuleError::MonthRange),
+            ("100/11y", RuleError::MonthRange),
+            ("100/99999999999999999999y", RuleError::MonthRange),
+            ("0/1mo", RuleError::Limit),
             ("100/60s:", RuleError::Algorithm),
             ("100/60s:20", RuleError::Algorithm),
             ("100/60s:GCRA", RuleError::Algorithm),
@@ -409,7 +488,7 @@ mod tests {
 
         #[test]
         fn text_comes_back(
-            token in "[0-9]{1,20}/([0-9]{1,13}(ms|s|m|h|d|w)(:(sliding|fixed|gcra|log)(:[0-9]{1,20})?)?|conc)"
+            token in "[0-9]{1,20}/([0-9]{1,13}(ms|s|m|h|d|w|mo|y)(:(sliding|fixed|gcra|log)(:[0-9]{1,20})?)?|conc)"
         ) {
             if let Ok(rule) = Rule::parse(token.as_bytes()) {
                 let text = rule.to_string();

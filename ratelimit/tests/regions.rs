@@ -194,7 +194,7 @@ fn worlds() -> Vec<World> {
 fn seeds() -> Vec<u64> {
     match std::env::var("EAVE_SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => vec![seed],
-        None => (1..=3).collect(),
+        None => (1..=2).collect(),
     }
 }
 

@@ -218,6 +218,8 @@ pub struct Config {
     pub client_query_buffer_limit: u64,
     /// Keys remembered for clients that keep copies of what they read; 0 = no bound.
     pub tracking_table_max_keys: u64,
+    /// Named rules whose counts `/metrics` shows, by name.
+    pub metrics_rules: u64,
     /// Bytes of replies of one client that are not yet sent.
     pub client_output_buffer_limit: OutputLimits,
 
@@ -366,6 +368,7 @@ impl Default for Config {
             proto_max_bulk_len: 32 * MIB,
             client_query_buffer_limit: 64 * MIB,
             tracking_table_max_keys: 1_000_000,
+            metrics_rules: 100,
             client_output_buffer_limit: OutputLimits {
                 // Redis has no bound here, so a client that never reads can fill the memory
                 // (CVE-2025-21605).

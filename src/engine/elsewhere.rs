@@ -153,8 +153,13 @@ pub(super) fn leave(
             // What came before is answered first.
             return Err(super::watch::hold(session));
         }
-        if limiter_region::here(node, session, command, argv, reply)? {
+        if super::watch::holds(node, session, command) {
+            return Err(super::watch::hold(session));
+        }
+        session.held = false;
+        if limiter_region::here(node, session, command, argv, reply) {
             super::watch::ended(node, session, session.number, session.stamp, argv);
+            super::watch::tell(node, session, command, argv);
             return Ok(());
         }
         if !forwards(node, session) {

@@ -5,8 +5,11 @@
 //! one. They take no turn, since they touch no key but those that they are given, and lock only
 //! to read what they only read.
 //!
-//! Whatever is out of the ordinary is left to Lua, before anything has happened: a replica, a
-//! leader that may not write, full memory, somebody who waits for a key of the same shard, a user who may not call one of the
+//! A replica runs those that only read; it hands the others on to its leader, who need not have
+//! their text either, or refuses them.
+//!
+//! Whatever is out of the ordinary is left to Lua, before anything has happened: a leader that may
+//! not write, full memory, somebody who waits for a key of the same shard, a user who may not call one of the
 //! commands. If the node has the script's text it runs that, and otherwise it says NOSCRIPT, as
 //! Redis would have in the first place.
 
@@ -15,9 +18,9 @@ use std::sync::LazyLock;
 use smallvec::SmallVec;
 
 use super::room::{self, Room};
-use super::{finish, gate, surroundings, watch, write};
+use super::{elsewhere, finish, gate, surroundings, watch, write};
 use crate::command::{self, Argv, Number, Run, expire, hash, string_number};
-use crate::fault::Fault;
+use crate::fault::{Fault, Outcome};
 use crate::keyspace::locks::Contended;
 use crate::keyspace::view::Surroundings;
 use crate::keyspace::{Access, Effects, Entry, LockSet, NEVER, Place, ReadView, StrRef, WriteView};
@@ -27,6 +30,7 @@ use crate::rare::Rare;
 use crate::resp::Reply;
 use crate::resp::reply::Silent;
 use crate::script::native::{self, Ground, Inner, KEYS, Native, Numbers, Pairs, Unsure, Work};
+use crate::script::registry;
 use crate::session::{Door, Session, Tally};
 use crate::value::hash::Live;
 use crate::value::set::Members;
@@ -49,6 +53,9 @@ pub(super) fn run(
     argv: Argv<'_>,
     reply: &mut dyn Reply,
 ) -> Result<Ran, Fault> {
+    if node.replication.is_replica() {
+        admit_on_replica(node, session, native, argv)?;
+    }
     if !is_ordinary(node, session, native, work.keys) {
         return Ok(Ran::Not);
     }
@@ -63,7 +70,7 @@ pub(super) fn run(
     let mut effects = std::mem::take(&mut session.effects);
     node.begin(&mut effects);
     // A node may have begun to follow just before the locks were taken.
-    let ran = match effects.is_foreign() {
+    let ran = match effects.is_foreign() && native.writes.is_some() {
         true => Ran::Not,
         false => perform(node, session, native, work, argv, (&mut sets, of), &mut effects, reply),
     };
@@ -86,12 +93,41 @@ pub(super) fn run_within(
     argv: Argv<'_>,
     (locks, effects): (&mut LockSet<'_>, &mut Effects),
     reply: &mut dyn Reply,
-) -> Ran {
-    if effects.is_foreign() || !is_ordinary(node, session, native, work.keys) {
-        return Ran::Not;
+) -> Result<Ran, Fault> {
+    if node.replication.is_replica() {
+        admit_on_replica(node, session, native, argv)?;
+    }
+    let foreign = effects.is_foreign() && native.writes.is_some();
+    if foreign || !is_ordinary(node, session, native, work.keys) {
+        return Ok(Ran::Not);
     }
     let sets = (std::slice::from_mut(locks), [0; KEYS]);
-    perform(node, session, native, work, argv, sets, effects, reply)
+    Ok(perform(node, session, native, work, argv, sets, effects, reply))
+}
+
+/// Says on a replica what becomes of a script that writes and whose text is not known here; of one that is,
+/// its flags and its running say it.
+///
+/// # Errors
+/// That it is for the leader, or refused.
+#[cold]
+fn admit_on_replica(
+    node: &Node,
+    session: &mut Session,
+    native: &Native,
+    argv: Argv<'_>,
+) -> Outcome {
+    let config = session.config();
+    let acts = config.native_scripts && config.replica_read_only && session.door != Door::Leader;
+    let sha = argv.get(1).and_then(|sha| registry::parse(sha));
+    let unknown = sha.is_some_and(|sha| node.scripts.registry.get(&sha).is_none());
+    if !acts || !unknown || native.writes.is_none() {
+        return Ok(());
+    }
+    if session.executing.is_none() && elsewhere::forwards(node, session) {
+        return Err(Fault::Elsewhere);
+    }
+    Err(gate::READ_ONLY)
 }
 
 /// Whether nothing is the case that Lua's way has to look at.
@@ -99,9 +135,8 @@ fn is_ordinary(node: &Node, session: &mut Session, native: &Native, keys: Argv<'
     if keys.is_empty()
         || keys.len() > KEYS
         || session.door == Door::Leader
-        || node.replication.is_replica()
-        || gate::admit_write(node, session).is_err()
-        || node.rare.get().contains(Rare::FEW_REPLICAS)
+        || native.writes.is_some() && !may_write(node, session)
+        || is_stale(node, session)
         || !session.identity.is_free(node.access.generation())
             && !may_call_all(node, session, native, keys)
     {
@@ -109,6 +144,22 @@ fn is_ordinary(node: &Node, session: &mut Session, native: &Native, keys: Argv<'
     }
     let config = session.config();
     config.native_scripts && (config.maxmemory == 0 || room::make(node, config) != Room::Full)
+}
+
+/// Whether this node takes writes, and has followers enough for them.
+#[inline]
+fn may_write(node: &Node, session: &mut Session) -> bool {
+    !node.replication.is_replica()
+        && gate::admit_write(node, session).is_ok()
+        && !node.rare.get().contains(Rare::FEW_REPLICAS)
+}
+
+/// Whether this is a replica that is cut off and is not to answer then.
+#[inline]
+fn is_stale(node: &Node, session: &mut Session) -> bool {
+    node.replication.is_replica()
+        && !session.config().replica_serve_stale_data
+        && !node.replication.is_connected()
 }
 
 /// Whether a user who may not do everything may call whatever the script does.

@@ -175,7 +175,7 @@ pub(super) fn run_within(
     reply: &mut dyn Reply,
 ) -> Outcome {
     let found = find(node, script, argv, |native, work| {
-        Ok(native::run_within(node, session, native, work, argv, (locks, effects), reply))
+        native::run_within(node, session, native, work, argv, (locks, effects), reply)
     })?;
     let Found::Lua(call, vm, compiled) = found else { return Ok(()) };
     let rules = Rules::of(node, session, script, compiled.flags)?;

@@ -72,7 +72,7 @@ pub(super) fn tell_of_script(node: &Node, db: usize, command: &Command, argv: Ar
 }
 
 /// Whether CLIENT PAUSE holds a command.
-fn holds(node: &Node, session: &Session, command: &Command) -> bool {
+pub(super) fn holds(node: &Node, session: &Session, command: &Command) -> bool {
     let rare = node.rare.get();
     // Who watches counts as a replica, and those are never held.
     if !rare.contains(Rare::HOLDS_WRITES) || session.rare.contains(Rare::MONITORS) {

@@ -2,12 +2,14 @@
 //!
 //! Nothing is counted or computed here. INFO's lines are the source, and the table says which of
 //! them is which metric; a test holds that each line it names exists. What INFO shows of each
-//! command, kind of error and database gets labels.
+//! command, kind of error and database gets labels. Only what came of named rules, which RL.STATS
+//! tells, is not in INFO.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::info;
+use crate::clock;
 use crate::node::Node;
 
 /// What a value does.
@@ -102,6 +104,38 @@ const TABLE: &[Row] = &[
         Counter,
         "Replicas that went on where they were",
     ),
+    ("eave_region_nodes", "region_nodes", 1.0, Gauge, "Nodes that decide on shared limits"),
+    (
+        "eave_region_staleness_seconds",
+        "region_staleness_ms",
+        1000.0,
+        Gauge,
+        "Age of the oldest that is known of another node's counts, below 0 = nothing is",
+    ),
+    (
+        "eave_region_staleness_peak_seconds",
+        "region_staleness_peak_ms",
+        1000.0,
+        Gauge,
+        "The oldest of late on any node",
+    ),
+    ("eave_region_limits", "region_limits", 1.0, Gauge, "Shared limits that are counted"),
+    (
+        "eave_region_reports_dropped_total",
+        "region_reports_dropped",
+        1.0,
+        Counter,
+        "Counts of other nodes that found no room",
+    ),
+    ("eave_region_exchanges_total", "region_exchange_done", 1.0, Counter, "Exchanges of counts"),
+    (
+        "eave_region_exchange_failures_total",
+        "region_exchange_failed",
+        1.0,
+        Counter,
+        "Exchanges that failed",
+    ),
+    ("eave_region_exchange_bytes_total", "region_exchange_bytes", 1.0, Counter, "Bytes of them"),
     ("eave_cpu_system_seconds_total", "used_cpu_sys", 1.0, Counter, "Time in the system"),
     ("eave_cpu_user_seconds_total", "used_cpu_user", 1.0, Counter, "Time in the process"),
 ];
@@ -125,6 +159,34 @@ const ERRORS: &[Field] = &[("eave_errors_total", "count", 1.0, Counter, "Errors 
 const DATABASES: &[Field] = &[
     ("eave_keys", "keys", 1.0, Gauge, "Keys of each database"),
     ("eave_expiring_keys", "expires", 1.0, Gauge, "Those with an expiry"),
+];
+
+/// Of each other node that decides on shared limits.
+const PEERS: &[Field] = &[(
+    "eave_region_peer_staleness_seconds",
+    "staleness_ms",
+    1000.0,
+    Gauge,
+    "Age of what is known of a node's counts, below 0 = nothing is",
+)];
+
+/// Of each rule that regions share.
+const SHARED: &[Field] = &[
+    ("eave_region_rule_limit", "limit", 1.0, Gauge, "The limit of a shared rule"),
+    (
+        "eave_region_rule_within",
+        "within",
+        1.0,
+        Gauge,
+        "The most that this node admits of one key while reports are late",
+    ),
+    (
+        "eave_region_rule_bound",
+        "bound",
+        1.0,
+        Gauge,
+        "The most that all nodes together admit of one key in a window",
+    ),
 ];
 
 /// All metrics as text.
@@ -156,7 +218,42 @@ pub fn text(node: &Node) -> String {
         .filter(|(name, _)| name.strip_prefix("db").is_some_and(|db| db.parse::<u32>().is_ok()))
         .collect();
     labelled(&mut text, &databases, "db", "db", DATABASES);
+    let peers = named(&lines, "region_peer", ",id=");
+    labelled(&mut text, &peers, "", "node", PEERS);
+    labelled(&mut text, &named(&lines, "region_rule", ",name="), "", "rule", SHARED);
+    rules(&mut text, node);
     text
+}
+
+/// What came of the requests by each named rule.
+const DECISIONS: &str = "eave_ratelimit_rule_decisions_total";
+
+/// Writes how many named rules there are, and what came of the first of them: as many as the
+/// directive says, so that rules that clients make do not grow what others have to keep.
+fn rules(text: &mut String, node: &Node) {
+    let all = node.keyspace.rules.all(clock::unix_ms());
+    head(text, "eave_ratelimit_rules", Gauge, "Named rules");
+    let _ = writeln!(text, "eave_ratelimit_rules {}", all.len());
+    let shown = usize::try_from(node.config.load().metrics_rules).unwrap_or(usize::MAX);
+    if all.is_empty() || shown == 0 {
+        return;
+    }
+    head(text, DECISIONS, Counter, "Decisions of each named rule; denied by a list");
+    for named in all.iter().take(shown) {
+        // Names are visible ASCII without quotes and backslashes.
+        let name = String::from_utf8_lossy(&named.name);
+        for (outcome, count) in ["allowed", "limited", "denied"].iter().zip(named.stats.ever()) {
+            let _ = writeln!(text, "{DECISIONS}{{rule=\"{name}\",outcome=\"{outcome}\"}} {count}");
+        }
+    }
+}
+
+/// Lines of those that have a number in INFO, by the name at their end.
+fn named<'t>(lines: &[(&'t str, &'t str)], prefix: &str, mark: &str) -> Vec<(&'t str, &'t str)> {
+    let numbered =
+        |name: &str| name.strip_prefix(prefix).is_some_and(|number| number.parse::<u32>().is_ok());
+    let of = lines.iter().filter(|(name, _)| numbered(name));
+    of.filter_map(|(_, value)| value.split_once(mark)).map(|(value, name)| (name, value)).collect()
 }
 
 /// What stands before the values of a metric.
@@ -204,6 +301,8 @@ fn number(value: &str, divisor: f64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::rules::stats::Verdict::{Allowed, Denied, Limited};
+    use crate::rules::{FOREVER, Regions, Spec};
 
     #[test]
     fn every_row_has_its_line_in_info() {
@@ -220,6 +319,7 @@ mod tests {
     #[test]
     fn names_follow_the_conventions() {
         let all = TABLE.iter().chain(COMMANDS).chain(ERRORS).chain(DATABASES);
+        let all = all.chain(PEERS).chain(SHARED);
         let mut seen = std::collections::HashSet::new();
         for (name, _, _, kind, help) in all {
             assert!(seen.insert(name), "{name} is there twice");
@@ -232,6 +332,34 @@ mod tests {
     }
 
     #[test]
+    fn named_rules_are_told_by_name_and_no_more_than_that() {
+        let mut config = Config::default();
+        config.metrics_rules = 2;
+        let node = Node::new(config);
+        assert!(text(&node).contains("\neave_ratelimit_rules 0\n"));
+        let rule = eave_ratelimit::Rule::parse(b"5/1s").unwrap();
+        for name in [&b"c"[..], b"a", b"b"] {
+            let regions = Regions::Leader;
+            let spec = Spec { rule, deny: None, allow: None, regions, expires_at: FOREVER };
+            node.keyspace.rules.change().set(name, spec, 0).unwrap();
+        }
+        let a = node.keyspace.rules.get(b"a", 0).unwrap();
+        for (verdict, times) in [(Allowed, 3), (Limited, 2), (Denied, 1)] {
+            (0..times).for_each(|_| a.stats.count(verdict, b"id", 60_000));
+        }
+        let text = text(&node);
+        assert!(text.contains("\neave_ratelimit_rules 3\n"), "{text}");
+        let of = |rule, outcome, count: u32| {
+            format!("\n{DECISIONS}{{rule=\"{rule}\",outcome=\"{outcome}\"}} {count}\n")
+        };
+        for line in [of("a", "allowed", 3), of("a", "limited", 2), of("a", "denied", 1)] {
+            assert!(text.contains(&line), "{text}");
+        }
+        assert!(text.contains(&of("b", "allowed", 0)), "{text}");
+        assert!(!text.contains("rule=\"c\""), "{text}");
+    }
+
+    #[test]
     fn lines_of_many_get_labels() {
         let lines = [("cmdstat_get", "calls=3,usec=2500000,usec_per_call=1.00"), ("other", "1")];
         let mut text = String::new();
@@ -239,5 +367,10 @@ mod tests {
         assert!(text.contains("\neave_command_calls_total{command=\"get\"} 3\n"), "{text}");
         assert!(text.contains("\neave_command_seconds_total{command=\"get\"} 2.5\n"), "{text}");
         assert!(!text.contains("failed"), "{text}");
+        let lines = [("region_rule0", "limit=5,bound=7,name=a,b=c"), ("region_rules", "1,name=x")];
+        let mut text = String::new();
+        labelled(&mut text, &named(&lines, "region_rule", ",name="), "", "rule", SHARED);
+        assert!(text.contains("\neave_region_rule_bound{rule=\"a,b=c\"} 7\n"), "{text}");
+        assert!(!text.contains("x"), "{text}");
     }
 }

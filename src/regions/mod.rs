@@ -120,11 +120,14 @@ impl Within {
     }
 }
 
+/// A change: its version, and the database and key of the limit.
+pub type Change = (u64, usize, Arc<[u8]>);
+
 /// What has changed on a board.
 #[derive(Debug)]
 pub struct Changed {
-    /// Versions, databases and keys.
-    pub keys: Vec<(u64, usize, Arc<[u8]>)>,
+    /// The changes, the earliest first.
+    pub keys: Vec<Change>,
     /// The version up to which these are all.
     pub upto: u64,
     /// Whether there are no more.
@@ -306,7 +309,7 @@ impl Board {
         for stripe in &self.stripes {
             let mut stripe = stripe.lock();
             let from = (Bound::Excluded(stripe.swept), Bound::Unbounded);
-            let some: SmallVec<[(u64, usize, Arc<[u8]>); 16]> = stripe
+            let some: Vec<Change> = stripe
                 .changes
                 .range(from)
                 .take(SWEPT)

@@ -292,7 +292,6 @@ pub fn info_lines(node: &Node, mut put: impl FnMut(&str, String)) {
     let Exchanges { done, failed, bytes } = &node.replication.exchanges;
     let peers = board.peers.lock();
     let or_minus_one = |ms: Option<u64>| ms.map_or("-1".to_owned(), |ms| ms.to_string());
-    put("region", node.config.load().region.clone());
     put("region_nodes", peers.nodes().to_string());
     put("region_staleness_ms", or_minus_one(peers.staleness_ms(now_ms)));
     put("region_staleness_peak_ms", peers.worst_ms().to_string());
@@ -318,7 +317,8 @@ pub fn info_lines(node: &Node, mut put: impl FnMut(&str, String)) {
         let within = if unheard { limit } else { named.within.most().min(limit) };
         let bound = shared::bound(limit, nodes, within);
         let name = String::from_utf8_lossy(&named.name);
-        let value = format!("name={name},limit={limit},within={within},bound={bound}");
+        // The name last: it may have commas.
+        let value = format!("limit={limit},within={within},bound={bound},name={name}");
         put(&format!("region_rule{at}"), value);
     }
 }

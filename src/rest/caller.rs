@@ -1,8 +1,7 @@
 //! One HTTP client: its requests, from head to answer.
 //!
 //! The requests of a connection come one after the other, so they share a session and a buffer.
-//! In this dialect the path *is* the command, so what looks like routing is one `match` of a few
-//! fixed names; whatever is none of them is a command, known or not.
+//! What their paths ask for says `route`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,8 @@ use super::events::{Events, Subject};
 use super::once::{self, Remembered, Turn};
 use super::refusal::Refusal;
 use super::reply::{JsonReply, TOO_LARGE};
-use super::{elsewhere, health, json, limits, metrics, path};
+use super::route::{Listened, Route, arguments};
+use super::{elsewhere, health, limits, metrics, path};
 use crate::clients::Client;
 use crate::command::Argv;
 use crate::config::BigIntegers;
@@ -35,7 +35,6 @@ use crate::limits::REST_KEPT_BYTES;
 use crate::node::Node;
 use crate::observe::stats;
 use crate::patience::Patience;
-use crate::pubsub::Topic;
 use crate::rare::Rare;
 use crate::resp::reply::Protocol;
 use crate::resp::{Reply as _, RespReply};
@@ -157,10 +156,10 @@ impl Caller {
             Method::POST | Method::PUT => body::read(&self.node, body, self.body_limits()).await?,
             _ => Bytes::new(),
         };
-        if asked.method != Method::HEAD {
-            if let Some(listened) = Listened::of(asked.path) {
-                return self.listen(sender, listened, asked.path);
-            }
+        if asked.method != Method::HEAD
+            && let Some(listened) = Listened::of(asked.path)
+        {
+            return self.listen(sender, listened, asked.path);
         }
         match asked.idempotency_key {
             Some(key) if self.node.config.load().rest_idempotency_window > 0 => {
@@ -317,74 +316,6 @@ impl Caller {
             desk.sync = (Some(seen), value);
         }
         desk.sync.1.clone()
-    }
-}
-
-/// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// One command, in the path or in the body.
-    Command,
-    Pipeline,
-    Transaction,
-    Metrics,
-    Limits(limits::Verb),
-}
-
-impl Route {
-    /// By the path.
-    pub(super) fn of(asked: &Asked<'_>) -> Route {
-        match asked.path {
-            "/pipeline" => Route::Pipeline,
-            "/multi-exec" => Route::Transaction,
-            "/metrics" if matches!(asked.method, Method::GET | Method::HEAD) => Route::Metrics,
-            path => limits::verb(path).map_or(Route::Command, Route::Limits),
-        }
-    }
-}
-
-/// The arguments of the one command that a request is.
-///
-/// # Errors
-/// When its body had to be one and is none.
-pub(super) fn arguments<'r>(
-    asked: &Asked<'r>,
-    body: &'r [u8],
-) -> Result<SmallVec<[json::Argument<'r>; 8]>, Refusal> {
-    if matches!(asked.path, "/" | "") {
-        return Ok(json::command(body)?.into());
-    }
-    let mut arguments: SmallVec<[_; 8]> = path::segments(asked.path).collect();
-    if !body.is_empty() {
-        arguments.push(body.into());
-    }
-    arguments.extend(path::arguments(asked.query));
-    Ok(arguments)
-}
-
-/// What a path has its client listen to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listened {
-    Topic(Topic),
-    /// Those that are run, all of them.
-    Commands,
-}
-
-impl Listened {
-    /// By the first segment of a path.
-    pub(super) fn of(path: &str) -> Option<Listened> {
-        let segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let all = [Self::Topic(Topic::Channel), Self::Topic(Topic::Pattern), Self::Commands];
-        all.into_iter().find(|listened| segment.eq_ignore_ascii_case(listened.command()))
-    }
-
-    /// The command that does so at the other door.
-    fn command(self) -> &'static str {
-        match self {
-            Listened::Topic(Topic::Pattern) => "psubscribe",
-            Listened::Topic(_) => "subscribe",
-            Listened::Commands => "monitor",
-        }
     }
 }
 

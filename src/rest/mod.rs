@@ -1,11 +1,12 @@
 //! The REST door: the Upstash dialect over HTTP, and rate limits over HTTP.
 //!
 //! In reading order: `connection` drives a socket (`http2` another kind of it), `wire` is that
-//! socket and `pulse` how long it may be silent; `caller` takes its requests apart and has
-//! commands run, `batch` does so for pipelines and transactions, `limits` for rate limits, `once`
-//! for requests that may come again; `events` sends messages as they come. `asked`, `path`, `json`
-//! and `body` read requests; `access` looks at tokens, `load` at how much there is to do; `reply`,
-//! `answer` and `refusal` write what comes back; `health` and `metrics` speak to those who watch.
+//! socket and `pulse` how long it may be silent; `plain` answers what clients send nearly always,
+//! and hyper reads the rest; `caller` takes requests apart, by their `route`, and has commands run,
+//! `batch` does so for pipelines and transactions, `limits` for rate limits, `once` for requests
+//! that may come again; `events` sends messages as they come. `asked`, `path`, `json` and `body`
+//! read requests; `access` looks at tokens, `load` at how much there is to do; `reply`, `answer`
+//! and `refusal` write what comes back; `health` and `metrics` speak to those who watch.
 //!
 //! Commands write their JSON straight into the response; no tree stands in between.
 //!
@@ -37,6 +38,7 @@ mod plain;
 mod pulse;
 mod refusal;
 pub mod reply;
+mod route;
 mod wire;
 
 /// What a connection is told for which there is no room.

@@ -52,6 +52,8 @@ pub struct RuleStats {
 /// What some threads have counted.
 #[derive(Debug)]
 struct Sheet {
+    /// Since the rule came into being.
+    ever: Counts,
     minutes: [Bucket; MINUTES],
     hours: [Bucket; HOURS],
     /// Of the present hour and of the one before, each with its number.
@@ -69,14 +71,21 @@ struct Bucket {
 /// Who asks most.
 #[derive(Debug, Default)]
 struct Sketch {
-    sets: Vec<[Counter; WAYS]>,
+    sets: Vec<Set>,
 }
 
+/// Counters among which an identifier has its own: what is compared lies together.
+#[derive(Debug, Default)]
+struct Set {
+    hashes: [u64; WAYS],
+    totals: [u64; WAYS],
+    counters: [Counter; WAYS],
+}
+
+/// What else there is of a counter.
 #[derive(Clone, Debug, Default)]
 struct Counter {
-    hash: u64,
     id: Vec<u8>,
-    total: u64,
     refused: u64,
     error: u64,
 }
@@ -121,15 +130,23 @@ impl RuleStats {
         sum
     }
 
+    /// All requests since the rule came into being.
+    pub fn ever(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.each(|sheet| add(&mut sum, &sheet.ever));
+        sum
+    }
+
     /// The `most` who ask most in this hour and the one before.
     pub fn top(&self, most: usize, now: u64) -> Vec<Top> {
         let mut found: HashMap<Vec<u8>, Top> = HashMap::new();
         self.each(|sheet| {
             let live = sheet.sketches.iter().filter(|(hour, _)| hour + 1 >= now / HOUR_MS);
-            let counters = live.flat_map(|(_, sketch)| sketch.sets.iter().flatten());
-            for counter in counters.filter(|counter| counter.total > 0) {
+            let sets = live.flat_map(|(_, sketch)| &sketch.sets);
+            let counters = sets.flat_map(|set| set.totals.iter().zip(&set.counters));
+            for (total, counter) in counters.filter(|(total, _)| **total > 0) {
                 let top = found.entry(counter.id.clone()).or_default();
-                top.total += counter.total;
+                top.total += total;
                 top.refused += counter.refused;
                 top.error += counter.error;
             }
@@ -153,6 +170,7 @@ impl RuleStats {
 impl Sheet {
     fn new() -> Box<Sheet> {
         Box::new(Sheet {
+            ever: Counts::default(),
             minutes: [Bucket::default(); MINUTES],
             hours: [Bucket::default(); HOURS],
             sketches: Default::default(),
@@ -160,6 +178,7 @@ impl Sheet {
     }
 
     fn count(&mut self, verdict: Verdict, id: &[u8], now: u64) {
+        self.ever[verdict as usize] += 1;
         let minute = now / MINUTE_MS;
         let bucket = &mut self.minutes[(minute % MINUTES as u64) as usize];
         if bucket.at != minute {
@@ -211,18 +230,27 @@ impl Sketch {
         let id = &id[..id.len().min(STATS_ID_BYTES)];
         let hash = hash_bytes(id);
         let set = &mut self.sets[(hash % SETS as u64) as usize];
-        let known = set.iter().position(|counter| counter.hash == hash && counter.id == id);
-        let at = known.unwrap_or_else(|| {
-            let at = (0..WAYS).min_by_key(|at| set[*at].total).unwrap_or(0);
-            let smallest = &mut set[at];
-            smallest.hash = hash;
-            smallest.id.clear();
-            smallest.id.extend_from_slice(id);
-            smallest.error = smallest.total;
-            smallest.refused = 0;
-            at
-        });
-        set[at].total += 1;
-        set[at].refused += u64::from(verdict != Verdict::Allowed);
+        let known = set.hashes.iter().position(|known| *known == hash);
+        let at = match known.filter(|at| set.counters[*at].id == id) {
+            Some(at) => at,
+            None => set.replace(hash, id),
+        };
+        set.totals[at] += 1;
+        set.counters[at].refused += u64::from(verdict != Verdict::Allowed);
+    }
+}
+
+impl Set {
+    /// Gives the smallest counter to an identifier that has none.
+    fn replace(&mut self, hash: u64, id: &[u8]) -> usize {
+        let all = self.totals.iter().enumerate();
+        let (at, total) = all.min_by_key(|(_, total)| **total).map_or((0, 0), |(at, n)| (at, *n));
+        self.hashes[at] = hash;
+        let counter = &mut self.counters[at];
+        counter.id.clear();
+        counter.id.extend_from_slice(id);
+        counter.error = total;
+        counter.refused = 0;
+        at
     }
 }

@@ -33,7 +33,7 @@ fn resolved(text: &str) -> String {
     let (name, otherwise) = inside.split_once(":?").expect("it says what is missing");
     assert!(!otherwise.is_empty());
     let secret = SECRETS.iter().find(|(variable, _)| *variable == name);
-    secret.expect("a variable that is known here").1.to_owned()
+    secret.expect("a secret that has a value here").1.to_owned()
 }
 
 /// The options that a service starts with: its variables, which are directives too, and its words.

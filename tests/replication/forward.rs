@@ -261,6 +261,54 @@ fn scripts_run_where_they_may_write() -> Outcome {
     Ok(())
 }
 
+/// Scripts that are known by their digest (`script::native`): those of @upstash/ratelimit 2.2.0 for its
+/// sliding window, of which nobody has loaded the text.
+#[test]
+fn known_scripts_need_no_text_on_any_node() -> Outcome {
+    const LIMIT: &str =
+        "EVALSHA 74740bb3d7792848093cdef586b6b6037c455fd6 2 w:id:2 w:id:1 3 120000 60000 1";
+    const LEFT: &str =
+        "EVALSHA 7ca36169e0fc9caedd81b4eef8e99854c157f9b5 2 w:id:2 w:id:1 3 120000 60000";
+    let mut leader = Node::leader()?;
+    let mut replica = Node::forwarding(leader.address(), "")?;
+    replica.expect(LIMIT, "[2 3]")?;
+    leader.expect(LIMIT, "[1 3]")?;
+    replica.expect("MULTI", "OK")?;
+    replica.expect(LIMIT, "QUEUED")?;
+    replica.expect(LIMIT, "QUEUED")?;
+    replica.expect("EXEC", "[[0 3] [-1 3]]")?;
+    replica.expect(LIMIT, "[-1 3]")?;
+    // Its own write is seen, and reading it takes nobody else.
+    let forwarded = replica.info("replica_forwarded_commands")?;
+    replica.expect(LEFT, "[0 3]")?;
+    assert_eq!(replica.info("replica_forwarded_commands")?, forwarded);
+    let address = replica.server.rest.ok_or_else(|| "no REST door".to_owned())?;
+    let body = format!("[{}]", as_json(LIMIT));
+    for path in ["/pipeline", "/multi-exec"] {
+        let text = fetch(address, REST_TOKEN, path, &body)?;
+        assert_eq!(text, r#"[{"result":[-1,3]}]"#, "{path}");
+    }
+    replica.catch_up(&mut leader)?;
+    assert_same(&mut leader, &mut replica)?;
+
+    let mut refusing = Node::rejecting(leader.address())?;
+    refusing.wait_for("master_link_status", "up")?;
+    refusing.catch_up(&mut leader)?;
+    let refused = "!READONLY You can't write against a read only replica.";
+    refusing.expect(LIMIT, refused)?;
+    refusing.expect("MULTI", "OK")?;
+    refusing.expect(LIMIT, "QUEUED")?;
+    refusing.expect("EXEC", "[!\"READONLY You can't write against a read only replica.\"]")?;
+    refusing.expect(LEFT, "[0 3]")?;
+    Ok(())
+}
+
+/// A command's words as JSON has them.
+fn as_json(command: &str) -> String {
+    let words: Vec<String> = command.split(' ').map(|word| format!("{word:?}")).collect();
+    format!("[{}]", words.join(","))
+}
+
 #[test]
 fn rights_count_on_both_sides() -> Outcome {
     let mut leader = Node::start(Program::Eave, "--requirepass secret")?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::pair::Node;
+use crate::support::resp::encode;
 use crate::support::server::{Program, pause};
 
 /// How often something that must come true is asked for, with a pause of 10 ms each time.
@@ -192,7 +193,8 @@ fn all_together_admit_no_more_than_they_say() -> Outcome {
     for node in &mut nodes {
         node.wait_for("region_nodes", "3")?;
         let line = node.info("region_rule0")?;
-        let bound = line.rsplit('=').next().and_then(|bound| bound.parse::<u64>().ok());
+        let bound = line.split(',').find_map(|field| field.strip_prefix("bound="));
+        let bound = bound.and_then(|bound| bound.parse::<u64>().ok());
         let bound = bound.ok_or_else(|| format!("no bound in '{line}'"))?;
         assert!((LIMIT..=3 * LIMIT).contains(&bound), "{line}");
         most = most.max(bound);
@@ -241,5 +243,66 @@ fn what_is_not_counted_here_is_the_leaders() -> Outcome {
     assert!(allowed(c, "RL.TAKE k @pro")? && allowed(c, "RL.TAKE other @pro")?);
     assert_eq!(c.info("replica_forwarded_commands")?, "1");
     meet(std::slice::from_mut(a), "other", "@pro", 4)?;
+    Ok(())
+}
+
+/// What is decided here keeps its place among what the leader answers, and is silent when its
+/// client wants it so.
+#[test]
+fn replies_keep_their_order() -> Outcome {
+    let mut nodes = Vec::from(two()?);
+    rule(&mut nodes, "pro 100000/100d:fixed")?;
+    let mut client = nodes[1].connect()?;
+    for turn in 0..50 {
+        let requests = [
+            "SET a 1",
+            "RL.TAKE k @pro",
+            "INCR a",
+            "RL.TAKE k @pro COST x",
+            "RL.GIVE k @pro 1",
+            "GET a",
+            "CLIENT REPLY SKIP",
+            "RL.TAKE k @pro",
+            "ECHO end",
+        ];
+        let words = |request: &&str| encode(&request.split(' ').collect::<Vec<_>>());
+        let bytes: Vec<u8> = requests.iter().flat_map(words).collect();
+        client.send_raw(&bytes).map_err(|error| error.to_string())?;
+        let mut replies = Vec::new();
+        for _ in 0..7 {
+            replies.push(client.receive()?.to_string());
+        }
+        let (before, after) = (100_000 - turn - 1, 100_000 - turn);
+        assert_eq!(replies[0], "OK");
+        assert!(replies[1].starts_with(&format!("[1 100000 {before} 0 ")), "{replies:?}");
+        assert_eq!(replies[2], "2");
+        assert!(replies[3].starts_with("!ERR value is not an integer"), "{replies:?}");
+        assert!(replies[4].starts_with(&format!("[1 100000 {after} 0 ")), "{replies:?}");
+        assert_eq!(replies[5..], ["\"2\"", "\"end\""]);
+    }
+    // A rule that was made a moment ago is known where it was made.
+    for n in 0..20 {
+        let made = format!("RL.RULE SET new{n} 5/100d REGIONS local");
+        nodes[1].expect(&made, "OK")?;
+        nodes[1].expect(&format!("RL.TAKE k{n} @new{n}"), "[1 5 4 0 *]")?;
+    }
+    Ok(())
+}
+
+/// What comes in as a report may be anything, and is refused or does no harm.
+#[test]
+fn strange_reports_are_refused() -> Outcome {
+    let mut nodes = Vec::from(two()?);
+    rule(&mut nodes, "pro 5/100d")?;
+    let long = "x".repeat(600_000);
+    for report in ["", "x", "\u{1}", "\u{1}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &long] {
+        let reply = nodes[0].ask_all(&["RL.EXCHANGE", report])?.to_string();
+        assert!(reply.starts_with("!ERR "), "{reply}");
+    }
+    nodes[0].expect("ACL SETUSER plain on nopass ~* &* +@all -@admin", "OK")?;
+    nodes[0].expect("AUTH plain x", "OK")?;
+    nodes[0].expect("RL.EXCHANGE x", "!/NOPERM .*/")?;
+    assert!(allowed(&mut nodes[1], "RL.TAKE k @pro")?);
+    meet(&mut nodes, "k", "@pro", 4)?;
     Ok(())
 }

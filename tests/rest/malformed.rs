@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::client::{Http, bare, once, request};
 use crate::start;
 use crate::support::resp::{ANSWER_TIMEOUT, is_closed};
-use crate::support::server::Server;
+use crate::support::server::{Server, pause};
 
 /// How many are sent.
 const REQUESTS: u64 = 4000;
@@ -305,7 +305,7 @@ fn a_refusal_reaches_who_is_still_writing() {
         stream.write_all(begin.as_bytes()).unwrap();
         for _ in 0..20 {
             stream.write_all(&[b'x'; 4000]).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            pause(std::time::Duration::from_millis(5));
         }
         stream.shutdown(Shutdown::Write).unwrap();
         let mut said = Vec::new();

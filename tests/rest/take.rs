@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::client::{Http, Response, bare, once};
 use crate::start;
+use crate::support::server::REST_TOKEN;
 
 fn numbers(response: &Response) -> [i64; 4] {
     let body = response.json();
@@ -204,4 +205,41 @@ fn the_gate_answers_proxies() {
         let text = response.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(text.starts_with(error), "{path}: {text}");
     }
+}
+
+/// What Traefik's forwardAuth and Caddy's forward_auth send: a GET about somebody else's request, with what
+/// that was in headers of theirs, and the token in the address, for neither adds a header of its own.
+#[test]
+fn the_gate_answers_what_proxies_forward() {
+    let server = start(&["--rest-x-ratelimit", "delta"]);
+    let path = format!(
+        "/v1/gate/2%2F1h?key=site:{{x-forwarded-for:first}}:{{x-forwarded-method}}&_token={REST_TOKEN}"
+    );
+    let ask = |headers: &str| {
+        let mut http = Http::open(&server);
+        http.send(&bare("GET", &path, headers, b""));
+        http.read("GET")
+    };
+    let traefik = "X-Forwarded-For: 203.0.113.7, 10.0.0.2\r\nX-Forwarded-Host: shop.example\r\n\
+                   X-Forwarded-Method: POST\r\nX-Forwarded-Proto: https\r\n\
+                   X-Forwarded-Uri: /login?next=%2F\r\n";
+    let caddy = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Host: shop.example\r\n\
+                 X-Forwarded-Method: POST\r\nX-Forwarded-Proto: https\r\n\
+                 X-Forwarded-Uri: /login?next=%2F\r\n";
+    // The same visitor by either.
+    for (headers, left) in [(traefik, "1"), (caddy, "0")] {
+        let passed = ask(headers);
+        assert_eq!((passed.status, &*passed.body), (204, &b""[..]));
+        // Headers that they are told to copy onto the answer.
+        assert_eq!(passed.header("x-ratelimit-remaining"), Some(left));
+        assert!(passed.header("ratelimit").is_some());
+    }
+    for headers in [traefik, caddy] {
+        // Which the visitor gets as it is.
+        let refused = ask(headers);
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!(ask(&caddy.replace("POST", "PUT")).status, 204);
 }

@@ -3,6 +3,7 @@
 use super::{BYTES, LONG, MIB, put, row, wide};
 use crate::config::table::Directive;
 use crate::config::table::Group::Limits;
+use crate::limits::NAMED_RULES;
 
 /// The rows.
 pub(in crate::config) const ROWS: &[Directive] = &[
@@ -34,6 +35,13 @@ pub(in crate::config) const ROWS: &[Directive] = &[
         |c| c.client_query_buffer_limit,
         |c, v| put(&mut c.client_query_buffer_limit, v),
     ),
+    row(Limits, "metrics-rules", "Named rules whose counts /metrics shows, by name; 0 = none")
+        .number(
+            0,
+            NAMED_RULES as i64,
+            |c| wide(c.metrics_rules, NAMED_RULES as i64),
+            |c, v| put(&mut c.metrics_rules, v),
+        ),
     row(Limits, "proto-max-bulk-len", "Largest argument of a command").bytes(
         MIB,
         BYTES,

@@ -312,4 +312,57 @@ mod tests {
         assert_eq!(kind(&long), "other", "its body has no room");
         assert_eq!(kind("SSH-2.0-x"), "other");
     }
+
+    /// Whatever single byte is changed, added or left out: what is taken for plain is what hyper's
+    /// own parser reads.
+    #[test]
+    fn hyper_reads_the_same() {
+        let texts = [
+            "POST /set/a?EX=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\n\
+             Upstash-Encoding: base64\r\nConnection: keep-alive\r\nContent-Length: 12\r\n\r\n\
+             [\"GET\",\"key\"]",
+            "GET /get/a%20b HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        ];
+        let bytes = *b"\0\t\n\r ,:;0+-xHk%?#\"/\x7f\x80\xff";
+        let mut plain = 0;
+        for text in texts {
+            for at in 0..text.len() {
+                let (before, behind) = text.as_bytes().split_at(at);
+                let mut cases = vec![[before, &behind[1..]].concat()];
+                for byte in bytes {
+                    cases.push([before, &[byte], behind].concat());
+                    cases.push([before, &[byte], &behind[1..]].concat());
+                }
+                plain += cases.iter().filter(|case| agrees(case)).count();
+            }
+        }
+        assert!(plain > 1000, "only {plain}");
+    }
+
+    /// Whether a text is plain; then hyper's parser has to agree.
+    fn agrees(text: &[u8]) -> bool {
+        let Found::Plain(plain) = read(text, ROOM) else { return false };
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        let shown = text.escape_ascii().to_string();
+        let head = plain.length - plain.body.len();
+        assert_eq!(request.parse(text), Ok(httparse::Status::Complete(head)), "{shown}");
+        assert_eq!((request.version, request.method), (Some(1), Some(plain.asked.method.as_str())));
+        let target = request.path.unwrap_or_default();
+        assert_eq!(target.split('?').next(), Some(plain.asked.path), "{shown}");
+        let values = |name: &str| -> Vec<&[u8]> {
+            let found = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
+            found.map(|header| header.value).collect()
+        };
+        assert!(values("transfer-encoding").is_empty(), "{shown}");
+        match *values("content-length") {
+            [] => assert!(plain.body.is_empty(), "{shown}"),
+            [length] => {
+                let length = std::str::from_utf8(length).map(str::parse);
+                assert_eq!(length, Ok(Ok(plain.body.len())), "{shown}");
+            }
+            _ => panic!("several lengths: {shown}"),
+        }
+        true
+    }
 }
