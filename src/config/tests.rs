@@ -134,6 +134,7 @@ fn another_value(row: &Directive) -> Option<String> {
             "maxmemory-clients" => "7%",
             "unixsocketperm" => "700",
             "auth-failures" => "7/90s",
+            "region" => "eu-west-1",
             other => panic!("give {other} a value here"),
         }
         .to_owned(),
