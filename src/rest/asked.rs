@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::reply::Encoding;
 
 /// See the module's description.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Asked<'r> {
     /// The method.
     pub(super) method: Method,

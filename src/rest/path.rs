@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::percent_decode;
 
 /// The name of the query parameter that carries a token and is no argument.
@@ -13,8 +14,20 @@ pub(super) const TOKEN: &str = "_token";
 
 /// The arguments of a path. Empty segments at its end are dropped, others are empty arguments.
 pub(super) fn segments(path: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    let inside = path.trim_matches('/');
-    (!inside.is_empty()).then(|| inside.split('/')).into_iter().flatten().map(decode)
+    let mut inside = path.as_bytes();
+    while let [b'/', rest @ ..] | [rest @ .., b'/'] = inside {
+        inside = rest;
+    }
+    let parts = (!inside.is_empty()).then(|| inside.split(|byte| *byte == b'/'));
+    parts.into_iter().flatten().map(decode)
+}
+
+/// The first segment of a path, as it was written.
+pub(super) fn first(path: &str) -> &[u8] {
+    let inside = path.as_bytes();
+    let start = inside.iter().take_while(|byte| **byte == b'/').count();
+    let inside = &inside[start..];
+    &inside[..memchr(b'/', inside).unwrap_or(inside.len())]
 }
 
 /// The arguments of a query: each name, and its value if it has one. The token is left out.
@@ -40,13 +53,17 @@ fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
     })
 }
 
-fn decode(text: &str) -> Cow<'_, [u8]> {
-    percent_decode(text.as_bytes()).into()
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    // Most have no escape.
+    match memchr(b'%', text) {
+        None => Cow::Borrowed(text),
+        Some(_) => percent_decode(text).into(),
+    }
 }
 
 fn decode_form(text: &str) -> Cow<'_, [u8]> {
     if !text.contains('+') {
-        return decode(text);
+        return decode(text.as_bytes());
     }
     let blanks = text.replace('+', " ");
     Cow::Owned(percent_decode(blanks.as_bytes()).collect())
@@ -74,6 +91,13 @@ mod tests {
         assert_eq!(path("/set/100%zz%/%4"), ["set", "100%zz%", "%4"]);
         assert_eq!(path("/set/%00/%0d%0a"), ["set", "\0", "\r\n"]);
         assert!(path("/").is_empty() && path("").is_empty() && path("//").is_empty());
+    }
+
+    #[test]
+    fn the_first_segment_is_what_stands_before_the_second_slash() {
+        for (path, first) in [("/get/foo", "get"), ("get", "get"), ("//get/", "get"), ("/", "")] {
+            assert_eq!(super::first(path), first.as_bytes(), "{path}");
+        }
     }
 
     #[test]

@@ -249,13 +249,22 @@ pub fn write_error(out: &mut Vec<u8>, text: &str) {
 pub fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    // What is UTF-8 throughout is found out faster than where it is not.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => write_text(out, text.as_bytes()),
+        Err(_) => write_lossy(out, bytes),
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn write_lossy(out: &mut Vec<u8>, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         write_text(out, chunk.valid().as_bytes());
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
-    out.push(b'"');
 }
 
 /// Bytes that are looked at together.

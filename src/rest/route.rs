@@ -62,9 +62,9 @@ pub(super) enum Listened {
 impl Listened {
     /// By the first segment of a path.
     pub(super) fn of(path: &str) -> Option<Listened> {
-        let segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let segment = path::first(path);
         let all = [Self::Topic(Topic::Channel), Self::Topic(Topic::Pattern), Self::Commands];
-        all.into_iter().find(|listened| segment.eq_ignore_ascii_case(listened.command()))
+        all.into_iter().find(|listened| segment.eq_ignore_ascii_case(listened.command().as_bytes()))
     }
 
     /// The command that does so at the other door.

@@ -23,11 +23,11 @@ use crate::rare::Rare;
 
 impl Caller {
     /// Answers a plain request. No if it is one for hyper: then nothing has happened.
-    pub(super) async fn answer_plain(&self, plain: &Plain<'_>, output: &mut Output) -> bool {
-        let mut asked = plain.asked.clone();
+    pub(super) async fn answer_plain(&self, plain: Plain<'_>, output: &mut Output) -> bool {
+        let Plain { mut asked, body, .. } = plain;
         {
             let config = self.node.config.load();
-            if plain.body.len() as u64 > config.rest_max_body {
+            if body.len() as u64 > config.rest_max_body {
                 return false;
             }
             if !config.rest_path_prefix.is_empty() {
@@ -44,10 +44,10 @@ impl Caller {
             }
         };
         let ran = match route {
-            Route::Command => self.command_plain(&sender, &asked, plain.body, output).await,
+            Route::Command => self.command_plain(&sender, &asked, body, output).await,
             _ => {
                 self.catch_up(asked.sync_token);
-                self.run(&asked, plain.body, &sender).await.map(Some)
+                self.run(&asked, body, &sender).await.map(Some)
             }
         };
         let mut answer = match ran {

@@ -106,11 +106,12 @@ impl Driver {
             match read::read(&work.buffer[at..work.filled], work.buffer.len()) {
                 Found::Plain(plain) => {
                     work.output.is_last = self.client.is_closing();
-                    if !self.caller.answer_plain(&plain, &mut work.output).await {
+                    let length = plain.length;
+                    if !self.caller.answer_plain(plain, &mut work.output).await {
                         behind = Some(Behind::Other);
                         break;
                     }
-                    at += plain.length;
+                    at += length;
                     work.answered += 1;
                     work.pieces = 0;
                     if work.output.is_last {
