@@ -4,11 +4,11 @@
 //! client cannot choose keys that collide. Hashes are therefore never stored or sent. Left out
 //! on purpose: hashing of anything but bytes.
 
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::hash::{BuildHasher, Hasher as _};
 use std::sync::LazyLock;
 
 use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
+use foldhash::quality::{FoldHasher, SeedableRandomState};
 
 static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(seed()));
 
@@ -22,6 +22,18 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hasher = STATE.build_hasher();
     hasher.write(bytes);
     hasher.finish()
+}
+
+/// The same hash for the maps of the standard library, whose own is made for short keys less.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByBytes;
+
+impl BuildHasher for ByBytes {
+    type Hasher = FoldHasher<'static>;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        STATE.build_hasher()
+    }
 }
 
 /// What tells one table's order of hashes from another's: see `table`.

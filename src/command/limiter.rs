@@ -204,7 +204,7 @@ fn take(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let (cost, ids) = options(&argv[3..])?;
     let (key, token, now, rules) = (argv[1], argv[2], view.around.now, view.rules());
     rules.with(token, now, |known| {
-        let judgement = known.judge(rules, key, ids, now);
+        let judgement = known.judge(key, ids, now);
         let (status, list) = match judgement {
             Judgement::Rule(rule) => {
                 refuse_slots(&rule)?;
@@ -243,7 +243,7 @@ fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     let amount = amount(argv[3])?;
     let (key, now, rules) = (argv[1], view.around.now, view.rules());
     rules.with(argv[2], now, |known| {
-        let judgement = known.judge(rules, key, &[], now);
+        let judgement = known.judge(key, &[], now);
         let rule = *judgement.rule();
         refuse_slots(&rule)?;
         if let Judgement::Shared(rule) = judgement {
@@ -261,6 +261,14 @@ fn give(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     })
 }
 
+/// Runs `decide` with room for the next state, which each thread keeps: a decision allocates nothing
+/// once this has grown.
+#[inline]
+pub(super) fn with_next<R>(decide: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    thread_local!(static NEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    NEXT.with_borrow_mut(decide)
+}
+
 /// Has `judge` decide on the state under a key (empty when there is none), given room for the
 /// next state, and does to the key what it says.
 ///
@@ -271,9 +279,7 @@ pub fn decide(
     key: &[u8],
     judge: impl Fn(&[u8], &mut Vec<u8>) -> Result<Verdict, StateError>,
 ) -> Result<Status, Fault> {
-    // Kept by each thread: a decision allocates nothing once this has grown.
-    thread_local!(static NEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-    NEXT.with_borrow_mut(|next| {
+    with_next(|next| {
         // Written where it is needed, since a verdict is large to hand through results.
         let mut status = [0; 5];
         let mut consider = |state: &[u8], next: &mut Vec<u8>| {
@@ -281,15 +287,21 @@ pub fn decide(
             status = verdict.decision.status();
             Ok::<Change, Fault>(verdict.change)
         };
-        let considered = view.change(key, |entry| {
-            let change = consider(state_of(entry)?, next)?;
+        let considered = view.renew(key, |entry, due| {
+            let state = if due { &[] } else { state_of(entry)? };
+            let change = consider(state, next)?;
             if let Change::Store { expires_at_ms } = change {
                 entry.put_rate_limit(next, expires_at_ms);
             }
-            Ok::<Change, Fault>(change)
+            Ok::<_, Fault>((change, due))
         });
-        let change = match considered {
-            Some(change) => change?,
+        let change = match considered.transpose()? {
+            Some((change, due)) => {
+                if due && change != Change::Keep {
+                    view.renewed(key);
+                }
+                change
+            }
             None => {
                 let change = consider(&[], next)?;
                 if let Change::Store { expires_at_ms } = change {
@@ -332,7 +344,7 @@ fn peek(view: &ReadView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> Outco
     let (now, rules) = (view.around.now, view.rules());
     let state = view.get(argv[1]).map(state_of).transpose()?.unwrap_or_default();
     rules.with(argv[2], now, |known| {
-        let judgement = known.judge(rules, argv[1], ids, now);
+        let judgement = known.judge(argv[1], ids, now);
         if let Some((status, list)) = listed(judgement) {
             answer_with(&status, argv[2], Some(("list", list)), reply);
             return Ok(());

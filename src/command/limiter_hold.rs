@@ -75,7 +75,7 @@ fn hold(view: &mut WriteView<'_, '_>, argv: Argv<'_>, reply: &mut dyn Reply) -> 
     };
     let (now, rules) = (view.around.now, view.rules());
     rules.with(token, now, |known| {
-        let judgement = known.judge(rules, key, ids, now);
+        let judgement = known.judge(key, ids, now);
         let (status, held) = match judgement {
             Judgement::Rule(rule) => {
                 let label = label(&rule, token);

@@ -5,12 +5,13 @@
 //! alone, with what pairs of the same key and rule before it ask for.
 
 use eave_ratelimit::regions::{Counts, Span};
-use eave_ratelimit::{Change, Rule};
+use eave_ratelimit::{Change, Decision, Rule};
 use smallvec::SmallVec;
 
 use super::args::{at_least, is};
 use super::limiter::{
     Status, amount, answer_with, conclude, corrupt, counted, listed, refuse_slots, state_of,
+    with_next,
 };
 use super::{Argv, Positions, counted as count_of};
 use crate::fault::{Fault, Outcome};
@@ -48,9 +49,27 @@ impl Pair<'_> {
 struct Staged<'a> {
     key: &'a [u8],
     before: SmallVec<[u8; 64]>,
-    after: Vec<u8>,
+    after: SmallVec<[u8; 64]>,
     change: Change,
 }
+
+impl Staged<'_> {
+    /// Takes from what the pairs before have left.
+    fn take(&mut self, pair: &Pair<'_>, now: u64, next: &mut Vec<u8>) -> Result<Decision, Fault> {
+        let outcome = eave_ratelimit::take(&self.after, &pair.rule(), pair.cost, now, next);
+        let outcome = outcome.map_err(corrupt)?;
+        if outcome.change != Change::Keep {
+            self.after.clear();
+            self.after.extend_from_slice(next);
+            self.change = outcome.change;
+        }
+        Ok(outcome.decision)
+    }
+}
+
+/// The limits of a request, and what is said of each: mostly few.
+type Pairs<'a> = SmallVec<[Pair<'a>; 4]>;
+type Statuses = SmallVec<[Status; 4]>;
 
 /// Those limits that nodes share, locked until all is decided.
 struct Shared<'b, 'a> {
@@ -182,7 +201,7 @@ fn pairs<'a>(
     db: usize,
     argv: Argv<'a>,
     now: u64,
-) -> Result<Vec<Pair<'a>>, Fault> {
+) -> Result<Pairs<'a>, Fault> {
     let count = at_least(1, argv[1], "ERR number of limits should be greater than 0")?;
     if count > LIMITS_AT_ONCE {
         return Err(Fault::text(format!("ERR at most {LIMITS_AT_ONCE} limits at once")));
@@ -193,12 +212,11 @@ fn pairs<'a>(
         [word, costs @ ..] if is(word, "COST") && [1, count].contains(&costs.len()) => costs,
         _ => return Err(Fault::SYNTAX),
     };
-    let mut pairs = Vec::with_capacity(count);
+    let mut pairs = Pairs::new();
     for (at, pair) in named.chunks_exact(2).enumerate() {
         let cost = costs.get(at).or(costs.first()).map_or(Ok(1), |cost| amount(cost))?;
-        let (judgement, is_shared) = rules.with(pair[1], now, |known| {
-            Ok((known.judge(rules, pair[0], &[], now), known.is_shared()))
-        })?;
+        let (judgement, is_shared) = rules
+            .with(pair[1], now, |known| Ok((known.judge(pair[0], &[], now), known.is_shared())))?;
         let judgement = match judgement {
             Judgement::Shared(rule) if !board.has_room(db, pair[0]) => Judgement::Rule(rule),
             judgement => judgement,
@@ -222,7 +240,7 @@ fn stage<'a>(
             continue;
         }
         let state = view.get(pair.key).map(state_of).transpose()?.unwrap_or_default();
-        let (before, after) = (SmallVec::from_slice(state), state.to_vec());
+        let (before, after) = (SmallVec::from_slice(state), SmallVec::from_slice(state));
         staged.push(Staged { key: pair.key, before, after, change: Change::Keep });
     }
     Ok(staged)
@@ -234,12 +252,12 @@ fn decide<'a>(
     staged: &mut [Staged<'_>],
     shared: &mut Shared<'_, 'a>,
     now: u64,
-) -> Result<(Option<usize>, Vec<Status>), Fault> {
+) -> Result<(Option<usize>, Statuses), Fault> {
     // What a list turns away asks no limit.
     if let Some(at) = pairs.iter().position(|pair| matches!(pair.judgement, Judgement::Deny(_))) {
         return Ok((Some(at), refused(pairs, staged, shared, None, now)?));
     }
-    let (mut statuses, mut next) = (Vec::with_capacity(pairs.len()), Vec::new());
+    let mut statuses = Statuses::new();
     for (at, pair) in pairs.iter().enumerate() {
         if let Some((status, _)) = listed(pair.judgement) {
             statuses.push(status);
@@ -254,15 +272,10 @@ fn decide<'a>(
             continue;
         }
         let Some(key) = staged.iter_mut().find(|staged| staged.key == pair.key) else { continue };
-        let outcome = eave_ratelimit::take(&key.after, &pair.rule(), pair.cost, now, &mut next);
-        let outcome = outcome.map_err(corrupt)?;
-        let status = outcome.decision.status();
-        if !outcome.decision.allowed {
+        let decision = with_next(|next| key.take(pair, now, next))?;
+        let status = decision.status();
+        if !decision.allowed {
             return Ok((Some(at), refused(pairs, staged, shared, Some((at, status)), now)?));
-        }
-        if outcome.change != Change::Keep {
-            std::mem::swap(&mut key.after, &mut next);
-            key.change = outcome.change;
         }
         statuses.push(status);
     }
@@ -276,8 +289,8 @@ fn refused<'a>(
     shared: &Shared<'_, 'a>,
     first: Option<(usize, Status)>,
     now: u64,
-) -> Result<Vec<Status>, Fault> {
-    let mut statuses = Vec::with_capacity(pairs.len());
+) -> Result<Statuses, Fault> {
+    let mut statuses = Statuses::new();
     for (at, pair) in pairs.iter().enumerate() {
         if let Some((status, _)) = listed(pair.judgement) {
             statuses.push(status);

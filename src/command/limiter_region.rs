@@ -133,7 +133,7 @@ fn take(
     let (key, token, now, db) = (argv[1], argv[2], session.now, session.db);
     let rules = &node.keyspace.rules;
     rules.with(token, now, |known| {
-        let judgement = known.judge(rules, key, ids, now);
+        let judgement = known.judge(key, ids, now);
         let (status, list) = match judgement {
             Judgement::Rule(_) => return Ok(None),
             Judgement::Shared(rule) => {
@@ -166,7 +166,7 @@ fn give(
     let (key, now, db) = (argv[1], session.now, session.db);
     let rules = &node.keyspace.rules;
     rules.with(argv[2], now, |known| {
-        let Judgement::Shared(rule) = known.judge(rules, key, &[], now) else { return Ok(false) };
+        let Judgement::Shared(rule) = known.judge(key, &[], now) else { return Ok(false) };
         let question = Question { db, key, rule: &rule, now };
         let Some(status) = question.give(&node.keyspace.regions, amount) else { return Ok(false) };
         answer(&status, argv[2], reply);

@@ -381,6 +381,8 @@ impl Follow<'_> {
     /// What is to be looked at from time to time.
     async fn look_around(&mut self) -> Result<Option<Ended>, ImportError> {
         if self.stage != Stage::Copied {
+            // A source may take its time before it begins.
+            self.delivery.read(0);
             return Ok(None);
         }
         if let Some(goal) = self.goal {
@@ -417,15 +419,22 @@ impl Follow<'_> {
     /// Where the source is; `None` if it does not say.
     async fn ask_offset(&mut self) -> Option<u64> {
         let asked = tokio::time::timeout(PROBE, async {
-            let mut peer = match self.probe.take() {
-                Some(peer) => peer,
-                None => Peer::open(self.address, self.files).await.ok()?,
-            };
-            let offset = peer.info("replication", "master_repl_offset").await.ok()?;
-            self.probe = Some(peer);
-            offset?.trim().parse().ok()
+            // The connection of the last time may be gone since.
+            if let Some(peer) = self.probe.take()
+                && let Some(offset) = self.ask_offset_of(peer).await
+            {
+                return Some(offset);
+            }
+            let peer = Peer::open(self.address, self.files).await.ok()?;
+            self.ask_offset_of(peer).await
         });
         asked.await.ok().flatten()
+    }
+
+    async fn ask_offset_of(&mut self, mut peer: Peer) -> Option<u64> {
+        let offset = peer.info("replication", "master_repl_offset").await.ok()?;
+        self.probe = Some(peer);
+        offset?.trim().parse().ok()
     }
 
     /// The end is asked for: what the source has written by now is still to come.

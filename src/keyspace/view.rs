@@ -238,6 +238,35 @@ impl<'a, 'k> WriteView<'a, 'k> {
         Some(self.shard_mut(place).change(slot, change))
     }
 
+    /// Likewise, for a writer of rate limits: where one is due, `change` is told so and may make
+    /// another of it in its place. Nothing is taken out then only to be put in again, which those
+    /// would who come back when their window is just over.
+    #[inline]
+    pub fn renew<R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Entry, bool) -> R,
+    ) -> Option<R> {
+        let place = self.locks.place(key);
+        let shard = self.locks.held(self.db, place.shard);
+        let slot = shard.find(place.hash, key)?;
+        let entry = shard.at(slot);
+        let due = entry.is_expired(self.around.now);
+        if due && entry.as_rate_limit().is_none() {
+            self.expire(place, slot, key);
+            return None;
+        }
+        self.note_use(place, slot, key);
+        Some(self.shard_mut(place).change(slot, |entry| change(entry, due)))
+    }
+
+    /// Says that what was under a declared key was due, and that something else is there now.
+    #[cold]
+    pub fn renewed(&mut self, key: &[u8]) {
+        self.effects.expired += 1;
+        self.notify(Classes::EXPIRED, "expired", key);
+    }
+
     /// Changes the collection under a declared key, or a new one that then takes its place
     /// there: `edit` then leaves it with an element. An edit that fails changes nothing.
     ///

@@ -35,6 +35,9 @@ use crate::session::Session;
 /// that many.
 const STREAM_BYTES: usize = READ_BYTES;
 
+/// Bytes that are packed before others may work: some 0.3 ms.
+const PACKED_BYTES: usize = 64 * 1024;
+
 /// A follower has nothing long to say.
 const LIMITS: RequestLimits = RequestLimits {
     arguments: 16,
@@ -275,9 +278,15 @@ impl Writer<'_> {
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(packer) = &mut self.packer else { return self.writer.write_all(bytes).await };
-        let packed = packer.pack(bytes)?;
-        self.node.replication.packed.sent(bytes.len(), packed.len());
-        self.writer.write_all(packed).await
+        for piece in bytes.chunks(PACKED_BYTES) {
+            let packed = packer.pack(piece)?;
+            self.node.replication.packed.sent(piece.len(), packed.len());
+            self.writer.write_all(packed).await?;
+            if piece.len() < bytes.len() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
     }
 }
 

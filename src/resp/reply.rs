@@ -105,6 +105,13 @@ pub enum Protocol {
     V3,
 }
 
+/// The numbers of an array that is written at once, and its first line.
+const FEW: usize = 5;
+const FEW_HEAD: &[u8] = b"*5\r\n";
+
+/// The most bytes of such an array: a line has its kind, a sign, nineteen digits and its end.
+const FEW_BYTES: usize = FEW_HEAD.len() + FEW * 23;
+
 /// Writes replies as RESP2 or RESP3 into a buffer.
 #[derive(Debug)]
 pub struct RespReply<'a> {
@@ -154,6 +161,31 @@ impl<'a> RespReply<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// Whole numbers as an array, put together from its end and appended at once: most answers of rate limits
+    /// are this one.
+    fn few_integers(&mut self, values: &[i64; FEW]) {
+        let mut lines = [0; FEW_BYTES];
+        let mut free = lines.iter_mut().rev();
+        let mut put = |byte| _ = free.next().map(|to| *to = byte);
+        for value in values.iter().rev() {
+            put(b'\n');
+            put(b'\r');
+            let mut rest = value.unsigned_abs();
+            while rest >= 10 {
+                put(b'0' + (rest % 10) as u8);
+                rest /= 10;
+            }
+            put(b'0' + rest as u8);
+            if *value < 0 {
+                put(b'-');
+            }
+            put(b':');
+        }
+        FEW_HEAD.iter().rev().for_each(|byte| put(*byte));
+        let from = free.len();
+        self.out.extend_from_slice(&lines[from..]);
+    }
+
     fn line(&mut self, kind: u8, text: &str) {
         if !self.has_room(text.len()) {
             return;
@@ -187,6 +219,16 @@ impl Reply for RespReply<'_> {
     fn integer(&mut self, value: i64) {
         self.out.push(b':');
         self.digits(value);
+    }
+
+    fn integers(&mut self, values: &[i64]) {
+        match values.first_chunk::<FEW>() {
+            Some(few) if values.len() == FEW => self.few_integers(few),
+            _ => {
+                self.array(values.len());
+                values.iter().for_each(|value| self.integer(*value));
+            }
+        }
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
@@ -322,4 +364,39 @@ impl Reply for Silent {
 pub fn encode_command(out: &mut Vec<u8>, argv: &[&[u8]]) {
     let mut reply = RespReply::new(out, Protocol::V2);
     reply.bulks(argv);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one_by_one(values: &[i64]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, Protocol::V2);
+        reply.array(values.len());
+        values.iter().for_each(|value| reply.integer(*value));
+        out
+    }
+
+    fn together(values: &[i64]) -> Vec<u8> {
+        let mut out = Vec::new();
+        RespReply::new(&mut out, Protocol::V2).integers(values);
+        out
+    }
+
+    #[test]
+    fn numbers_together_are_written_as_one_by_one() {
+        for values in [&[i64::MIN; 5][..], &[i64::MAX; 5], &[0, 9, 10, -1, -10], &[7; 4], &[]] {
+            assert_eq!(together(values), one_by_one(values));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_five(values: [i64; 5], by in 0u32..63) {
+            let values = values.map(|value| value >> by);
+            prop_assert_eq!(together(&values), one_by_one(&values));
+        }
+    }
 }

@@ -94,7 +94,13 @@ impl List {
 
     /// Whether a value is on a side, or an address in a network of it.
     pub fn has(&self, side: Side, value: &[u8], now: u64) -> bool {
-        self.side(side).read().has(value, now)
+        self.has_any(side, &[value], now)
+    }
+
+    /// Whether one of these values is.
+    pub fn has_any(&self, side: Side, values: &[&[u8]], now: u64) -> bool {
+        let side = self.side(side).read();
+        side.count > 0 && values.iter().any(|value| side.has(value, now))
     }
 
     /// Values of both sides, due ones that nobody has removed included.

@@ -28,10 +28,12 @@ use arc_swap::ArcSwap;
 use eave_ratelimit::Rule;
 use eave_ratelimit::regions::Span;
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use smallvec::{SmallVec, smallvec};
 
 use self::list::{List, Side};
 use self::stats::RuleStats;
 use crate::fault::Fault;
+use crate::hashing::ByBytes;
 use crate::limits::{NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
 use crate::regions::Within;
 
@@ -96,7 +98,7 @@ pub type Own = (Rule, u64);
 pub struct Overrides {
     /// How many, so that a rule without any takes no lock.
     count: AtomicUsize,
-    rules: RwLock<HashMap<Box<[u8]>, Own>>,
+    rules: RwLock<HashMap<Box<[u8]>, Own, ByBytes>>,
 }
 
 /// All names and lists at one time.
@@ -154,13 +156,16 @@ pub struct Known {
     rule: Rule,
     /// Of a name: what it stands for, in which generation.
     named: Option<(Arc<Named>, u64)>,
+    /// The lists that the name has, if there are such lists.
+    deny: Option<Arc<List>>,
+    allow: Option<Arc<List>>,
 }
 
 /// Arguments whose meaning a thread remembers.
 const REMEMBERED: usize = 8;
 
 thread_local! {
-    static KNOWN: RefCell<[Option<Known>; REMEMBERED]> = const { RefCell::new([const { None }; REMEMBERED]) };
+    static KNOWN: RefCell<[Option<Box<Known>>; REMEMBERED]> = const { RefCell::new([const { None }; REMEMBERED]) };
 }
 
 fn slot_of(token: &[u8]) -> usize {
@@ -203,17 +208,25 @@ impl Rules {
     }
 
     #[cold]
-    fn look_up(&self, token: &[u8], now: u64) -> Result<Known, Fault> {
+    fn look_up(&self, token: &[u8], now: u64) -> Result<Box<Known>, Fault> {
         let Some(name) = token.strip_prefix(b"@") else {
             let rule = Rule::parse(token).map_err(|error| {
                 Fault::text(format!("ERR invalid rule {}: {error}", shown(token)))
             })?;
-            return Ok(Known { token: token.to_vec(), rule, named: None });
+            let token = token.to_vec();
+            return Ok(Box::new(Known { token, rule, named: None, deny: None, allow: None }));
         };
         // Read before the table: what is older than its number is looked up once more.
         let generation = self.generation.load(Ordering::Acquire);
         let named = self.get(name, now)?;
-        Ok(Known { token: token.to_vec(), rule: named.spec.rule, named: Some((named, generation)) })
+        let list = |name: &Option<Box<[u8]>>| name.as_ref().and_then(|name| self.list(name));
+        Ok(Box::new(Known {
+            token: token.to_vec(),
+            rule: named.spec.rule,
+            deny: list(&named.spec.deny),
+            allow: list(&named.spec.allow),
+            named: Some((named, generation)),
+        }))
     }
 
     /// The rule of a name.
@@ -263,12 +276,6 @@ impl Rules {
         self.table.store(Arc::new(table));
         self.generation.store(next_generation(), Ordering::Release);
     }
-
-    fn is_listed(&self, list: Option<&[u8]>, side: Side, id: &[u8], now: u64) -> bool {
-        let Some(name) = list else { return false };
-        let table = self.table.load();
-        table.lists.get(name).is_some_and(|list| list.has(side, id, now))
-    }
 }
 
 /// No rule of that name.
@@ -307,10 +314,41 @@ impl Known {
 
     /// What becomes of a request by a key, or by `ids` if there are any.
     #[inline]
-    pub fn judge(&self, rules: &Rules, key: &[u8], ids: &[&[u8]], now: u64) -> Judgement {
+    pub fn judge(&self, key: &[u8], ids: &[&[u8]], now: u64) -> Judgement {
         match &self.named {
-            Some((named, _)) if named.is_particular() => named.judge(rules, key, ids, now),
+            Some((named, _)) if self.is_particular(named) => {
+                let of_key = named.ids_in(key);
+                self.judge_one(named, if ids.is_empty() { &of_key } else { ids }, now)
+            }
             _ => Judgement::Rule(self.rule),
+        }
+    }
+
+    /// Whether more than the name decides.
+    #[inline]
+    fn is_particular(&self, named: &Named) -> bool {
+        named.spec.regions != Regions::Leader
+            || self.deny.is_some()
+            || self.allow.is_some()
+            || named.overrides.are_some()
+    }
+
+    fn judge_one(&self, named: &Named, ids: &[&[u8]], now: u64) -> Judgement {
+        let own = named.overrides.find(ids, now);
+        let rule = own.map_or(self.rule, |(rule, _)| rule);
+        let has = |list: &Option<Arc<List>>, side| {
+            list.as_ref().is_some_and(|list| list.has_any(side, ids, now))
+        };
+        if has(&self.deny, Side::Deny) {
+            Judgement::Deny(rule)
+        } else if has(&self.allow, Side::Allow) {
+            Judgement::Pass(rule)
+        } else {
+            match named.spec.regions {
+                // What an identifier has may be of a kind whose counts do not add up.
+                Regions::Local if Span::of(&rule).is_some() => Judgement::Shared(rule),
+                Regions::Leader | Regions::Local => Judgement::Rule(rule),
+            }
         }
     }
 
@@ -337,46 +375,40 @@ impl Known {
 }
 
 impl Named {
-    /// Whether more than the name decides.
-    fn is_particular(&self) -> bool {
-        self.spec.regions != Regions::Leader
-            || self.spec.deny.is_some()
-            || self.spec.allow.is_some()
-            || self.overrides.count.load(Ordering::Relaxed) > 0
-    }
-
     /// The identifier that a key has under this rule.
+    #[inline]
     fn id_in<'k>(&self, key: &'k [u8]) -> &'k [u8] {
         let behind = key.strip_prefix(&*self.name);
         behind.and_then(|rest| rest.strip_prefix(b":")).unwrap_or(key)
     }
 
-    fn judge(&self, rules: &Rules, key: &[u8], ids: &[&[u8]], now: u64) -> Judgement {
-        let of_key = [self.id_in(key), key];
-        let ids = if ids.is_empty() { &of_key } else { ids };
-        let own = ids.iter().find_map(|id| self.overrides.get(id, now));
-        let rule = own.map_or(self.spec.rule, |(rule, _)| rule);
-        let has = |list: &Option<Box<[u8]>>, side| {
-            ids.iter().any(|id| rules.is_listed(list.as_deref(), side, id, now))
-        };
-        if has(&self.spec.deny, Side::Deny) {
-            Judgement::Deny(rule)
-        } else if has(&self.spec.allow, Side::Allow) {
-            Judgement::Pass(rule)
-        } else {
-            match self.spec.regions {
-                // What an identifier has may be of a kind whose counts do not add up.
-                Regions::Local if Span::of(&rule).is_some() => Judgement::Shared(rule),
-                Regions::Leader | Regions::Local => Judgement::Rule(rule),
-            }
-        }
+    /// The identifiers that a key may stand for: the whole of it too.
+    fn ids_in<'k>(&self, key: &'k [u8]) -> SmallVec<[&'k [u8]; 2]> {
+        let id = self.id_in(key);
+        if id.len() == key.len() { smallvec![key] } else { smallvec![id, key] }
     }
 }
 
 impl Overrides {
+    /// Whether there is any, due ones included.
+    #[inline]
+    fn are_some(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
     /// The rule of an identifier, and when it is over.
     pub fn get(&self, id: &[u8], now: u64) -> Option<Own> {
-        self.rules.read().get(id).filter(|(_, expires_at)| *expires_at > now).copied()
+        self.find(&[id], now)
+    }
+
+    /// The rule of the first of these identifiers that has one.
+    fn find(&self, ids: &[&[u8]], now: u64) -> Option<Own> {
+        if !self.are_some() {
+            return None;
+        }
+        let rules = self.rules.read();
+        let mut own = ids.iter().filter_map(|id| rules.get(*id));
+        own.find(|(_, expires_at)| *expires_at > now).copied()
     }
 
     /// All of which the time is not over, in order.

@@ -18,7 +18,7 @@ fn spec(text: &str) -> Spec {
 }
 
 fn judged(rules: &Rules, key: &str, ids: &[&[u8]], now: u64) -> Result<Judgement, Fault> {
-    rules.with(b"@pro", now, |known| Ok(known.judge(rules, key.as_bytes(), ids, now)))
+    rules.with(b"@pro", now, |known| Ok(known.judge(key.as_bytes(), ids, now)))
 }
 
 #[test]

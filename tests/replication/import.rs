@@ -1,13 +1,16 @@
 //! `eave import`: what was there is here afterwards, whatever the source is.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use crate::Outcome;
+use crate::authority::{Authority, Files};
 use crate::big::{digest, fill};
 use crate::pair::Node;
+use crate::proxy::Proxy;
 use crate::support::server::Program;
-use crate::writer::Stream;
+use crate::writer::{Stream, write};
 
 const DEBUG: &str = "--enable-debug-command yes --repl-diskless-sync-delay 0";
 
@@ -159,8 +162,12 @@ struct Live {
 
 impl Live {
     fn start(source: &Node, target: &Node) -> Result<Live, String> {
+        Live::start_at(&url(source), target)
+    }
+
+    fn start_at(url: &str, target: &Node) -> Result<Live, String> {
         let say = |error: std::io::Error| error.to_string();
-        let args = [&url(source), "--to", &place(target), "--live"];
+        let args = [url, "--to", &place(target), "--live"];
         let mut child = import(&args).spawn().map_err(say)?;
         let stderr = child.stderr.take().ok_or("no standard error")?;
         let mut live = Live { child, lines: BufReader::new(stderr), told: String::new() };
@@ -209,6 +216,76 @@ fn a_redis_moves_while_it_is_written_to() -> Outcome {
 #[test]
 fn an_eave_moves_while_it_is_written_to() -> Outcome {
     moves_while_it_is_written_to(Program::Eave).map(drop)
+}
+
+#[test]
+fn both_ends_may_speak_tls() -> Outcome {
+    let authority = Authority::new();
+    let Files { certificate, key } = authority.issue("node");
+    let start = |program: Program| -> Result<(Node, String), String> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+        let port = free.map_err(|error| error.to_string())?.port();
+        let tls = format!(
+            "--tls-port {port} --tls-ca-cert-file {} --tls-cert-file {certificate} \
+             --tls-key-file {key} --tls-auth-clients yes",
+            authority.file()
+        );
+        Ok((filled_or_not(program, &tls)?, format!("rediss://localhost:{port}")))
+    };
+    let (mut source, from) = start(Program::Redis)?;
+    let (mut target, to) = start(Program::Eave)?;
+    let ca = authority.file();
+    let mut args = vec![from.as_str(), "--to", &to, "--tls-ca-cert-file", &ca];
+    let unknown = run(&args)?;
+    assert_eq!(unknown.status.code(), Some(1), "{}", said(&unknown));
+    args.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
+    let done = run(&args)?;
+    assert!(done.status.success(), "{}", said(&done));
+    assert_moved(&mut source, &mut target)
+}
+
+/// A redis-server with keys, or an Eave without.
+fn filled_or_not(program: Program, options: &str) -> Result<Node, String> {
+    match program {
+        Program::Redis => filled(program, options),
+        Program::Eave => Node::start(program, &format!("{DEBUG} {options}")),
+    }
+}
+
+#[test]
+fn a_link_that_breaks_is_made_again_and_goes_on() -> Outcome {
+    let mut source = filled(Program::Redis, "")?;
+    let mut target = target()?;
+    let proxy = Proxy::start(source.address())?;
+    let live = Live::start_at(&format!("redis://{}", proxy.address), &target)?;
+    write(&mut source.connect()?, 31, 500)?;
+    source.wait_for("connected_slaves", "1")?;
+    proxy.cut();
+    source.wait_for("connected_slaves", "0")?;
+    write(&mut source.connect()?, 32, 500)?;
+    proxy.restore(source.address());
+    let (well, told) = live.stop()?;
+    assert!(well, "{told}");
+    assert!(told.contains("trying again"), "{told}");
+    assert_eq!(source.info("sync_partial_ok")?, "1");
+    assert_moved(&mut source, &mut target)
+}
+
+#[test]
+fn a_source_that_has_forgotten_what_came_after_the_copy_ends_it() -> Outcome {
+    let mut source = filled(Program::Redis, "")?;
+    let target = target()?;
+    let proxy = Proxy::start(source.address())?;
+    let mut live = Live::start_at(&format!("redis://{}", proxy.address), &target)?;
+    proxy.cut();
+    source.wait_for("connected_slaves", "0")?;
+    source.expect("DEBUG CHANGE-REPL-ID", "OK")?;
+    proxy.restore(source.address());
+    let status = live.child.wait().map_err(|error| error.to_string())?;
+    live.lines.read_to_string(&mut live.told).map_err(|error| error.to_string())?;
+    assert_eq!(status.code(), Some(1), "{}", live.told);
+    assert!(live.told.contains("Start again with --replace"), "{}", live.told);
+    Ok(())
 }
 
 #[test]

@@ -191,10 +191,11 @@ async function follower() {
   socket.write("PSYNC ? -1\r\n");
   // The copy ends with a mark that its head names, or after as many bytes as it says.
   const end = await until(() => {
-    const head = bytes.indexOf("\r\n$");
-    const body = bytes.indexOf("\r\n", head + 2) + 2;
+    // Before its size come line ends while it is being made, as from Redis.
+    const head = bytes.indexOf("\n$");
+    const body = bytes.indexOf("\r\n", head + 1) + 2;
     if (head < 0 || body < 2) return null;
-    const size = bytes.subarray(head + 3, body - 2).toString();
+    const size = bytes.subarray(head + 2, body - 2).toString();
     if (!size.startsWith("EOF:")) {
       return bytes.length >= body + Number(size) ? body + Number(size) : null;
     }
