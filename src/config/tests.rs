@@ -133,6 +133,7 @@ fn another_value(row: &Directive) -> Option<String> {
             "latency-tracking-info-percentiles" => "1 2.5",
             "maxmemory-clients" => "7%",
             "unixsocketperm" => "700",
+            "region" => "fra-1",
             "auth-failures" => "7/90s",
             "region" => "eu-west-1",
             other => panic!("give {other} a value here"),

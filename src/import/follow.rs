@@ -381,6 +381,8 @@ impl Follow<'_> {
     /// What is to be looked at from time to time.
     async fn look_around(&mut self) -> Result<Option<Ended>, ImportError> {
         if self.stage != Stage::Copied {
+            // A source may take its time before it begins.
+            self.delivery.read(0);
             return Ok(None);
         }
         if let Some(goal) = self.goal {

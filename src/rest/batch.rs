@@ -115,12 +115,28 @@ struct Pipeline<'b> {
     /// How many of those before it are on their way to the leader.
     away: usize,
     out: Vec<u8>,
+    /// Bytes of the last answer.
+    last: usize,
 }
 
 impl<'b> Pipeline<'b> {
     fn new(commands: &'b [Result<Argv<'b>, &'static str>], format: Format) -> Pipeline<'b> {
         let out = Vec::with_capacity(2 + commands.len() * ANSWER_BYTES);
-        Pipeline { commands, format, next: 0, away: 0, out }
+        Pipeline { commands, format, next: 0, away: 0, out, last: 0 }
+    }
+
+    /// Makes room for what is to come, if it is as long as what has come: a buffer that doubles
+    /// again and again copies it all, and ends up twice as large. Never beyond four times of what
+    /// there is, since what is to come may be short.
+    #[cold]
+    fn grow(&mut self, most: usize) {
+        let written = self.out.len();
+        let each = written / self.next.max(1) + 1;
+        let left = self.commands.len() - self.next;
+        // An eighth of what there is to spare, or the last few would each have it all copied.
+        let spare = written / 8 + self.last + ANSWER_BYTES;
+        let wanted = each.saturating_mul(left).saturating_add(spare);
+        self.out.reserve_exact(wanted.min(written.saturating_mul(3)).min(most));
     }
 
     /// Runs the next command.
@@ -132,6 +148,9 @@ impl<'b> Pipeline<'b> {
     ) -> Result<(), Contended> {
         let start = self.out.len();
         let most = bounds.bytes;
+        if self.out.capacity() - start < self.last + ANSWER_BYTES {
+            self.grow(most);
+        }
         let ran = match self.format {
             Format::Json(encoding) => {
                 self.out.push(if self.out.is_empty() { b'[' } else { b',' });
@@ -150,7 +169,7 @@ impl<'b> Pipeline<'b> {
             return Ok(());
         }
         match ran {
-            Ok(()) => self.next += 1,
+            Ok(()) => (self.next, self.last) = (self.next + 1, self.out.len() - start),
             Err(Contended) => self.out.truncate(start),
         }
         ran

@@ -173,18 +173,13 @@ fn wait_counts_those_who_have_it() {
         let (second, _) = following(another, &leader, &mut control);
         assert_eq!(hear(&mut client), Reply::Integer(2));
         // One that is halted acknowledges nothing.
-        let halt = |signal: &str| {
-            let id = first.process_id().to_string();
-            let done = std::process::Command::new("kill").args([signal, &id]).status();
-            assert!(done.is_ok_and(|status| status.success()));
-        };
-        halt("-STOP");
+        first.halt().unwrap();
         call(&mut client, "SET k 3");
         assert_eq!(call(&mut client, "WAIT 1 0"), Reply::Integer(1));
         assert_eq!(call(&mut client, "WAIT 2 30"), Reply::Integer(1));
         send(&mut client, "WAIT 2 0");
         until_blocked(&mut control, 1);
-        halt("-CONT");
+        first.go_on().unwrap();
         assert_eq!(hear(&mut client), Reply::Integer(2));
         assert_eq!(call(&mut replica, "GET k"), Reply::Bulk(b"3".to_vec()));
         drop(second);

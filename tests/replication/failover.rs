@@ -116,11 +116,7 @@ fn with_a_silent_replica() -> Result<(Node, Node, Proxy), String> {
     let mut replica = Node::following(proxy.address)?;
     leader.expect("SET a 1", "OK")?;
     replica.catch_up(&mut leader)?;
-    let id = replica.server.process_id().to_string();
-    let stopped = std::process::Command::new("kill").args(["-STOP", &id]).status();
-    if !stopped.is_ok_and(|status| status.success()) {
-        return Err("kill -STOP".to_owned());
-    }
+    replica.server.halt()?;
     leader.expect("SET b 2", "OK")?;
     Ok((leader, replica, proxy))
 }

@@ -4,7 +4,6 @@
 //! client sees on a replica never goes back, is never ahead of what was asked for, and never shows a
 //! part of a transaction.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -120,10 +119,6 @@ fn start_clients(
     (1..=CLIENTS).map(spawn).collect()
 }
 
-fn signal(node: &Node, name: &str) {
-    let _ = Command::new("kill").args([name, &node.server.process_id().to_string()]).status();
-}
-
 /// Waits until the clients have done so much more.
 fn let_pass(record: &Record, moments: u64) {
     let until = record.clock.load(Ordering::SeqCst) + moments;
@@ -151,12 +146,12 @@ fn registers_are_linearizable_through_handovers() -> Outcome {
         let [first, second] = &mut nodes;
         let (leader, replica) = if round % 2 == 0 { (first, second) } else { (second, first) };
         if round == 2 {
-            signal(replica, "-STOP");
+            replica.server.halt()?;
             // There have to be writes that it does not have: else it is handed over to at once.
             let_pass(&record, 40);
             leader.expect("FAILOVER TIMEOUT 100", "OK")?;
             leader.wait_for("master_failover_state", "no-failover")?;
-            signal(replica, "-CONT");
+            replica.server.go_on()?;
         }
         leader.expect("FAILOVER", "OK")?;
         replica.wait_for("role", "master")?;
@@ -187,12 +182,12 @@ fn registers_are_linearizable_and_replicas_hold_prefixes_through_faults() -> Out
         match round % 4 {
             0 => proxy.cut(),
             1 => proxy.restore(leader.address()),
-            2 => signal(&leader, "-STOP"),
-            _ => signal(&replica, "-STOP"),
+            2 => leader.server.halt()?,
+            _ => replica.server.halt()?,
         }
         pause(Duration::from_millis(50));
-        signal(&leader, "-CONT");
-        signal(&replica, "-CONT");
+        leader.server.go_on()?;
+        replica.server.go_on()?;
     }
     proxy.restore(leader.address());
     // A replica that is killed comes back with nothing, and nobody who writes notices.

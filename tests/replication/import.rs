@@ -1,9 +1,11 @@
 //! `eave import`: what was there is here afterwards, whatever the source is.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use crate::Outcome;
+use crate::authority::{Authority, Files};
 use crate::big::{digest, fill};
 use crate::pair::Node;
 use crate::proxy::Proxy;
@@ -214,6 +216,40 @@ fn a_redis_moves_while_it_is_written_to() -> Outcome {
 #[test]
 fn an_eave_moves_while_it_is_written_to() -> Outcome {
     moves_while_it_is_written_to(Program::Eave).map(drop)
+}
+
+#[test]
+fn both_ends_may_speak_tls() -> Outcome {
+    let authority = Authority::new();
+    let Files { certificate, key } = authority.issue("node");
+    let start = |program: Program| -> Result<(Node, String), String> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+        let port = free.map_err(|error| error.to_string())?.port();
+        let tls = format!(
+            "--tls-port {port} --tls-ca-cert-file {} --tls-cert-file {certificate} \
+             --tls-key-file {key} --tls-auth-clients yes",
+            authority.file()
+        );
+        Ok((filled_or_not(program, &tls)?, format!("rediss://localhost:{port}")))
+    };
+    let (mut source, from) = start(Program::Redis)?;
+    let (mut target, to) = start(Program::Eave)?;
+    let ca = authority.file();
+    let mut args = vec![from.as_str(), "--to", &to, "--tls-ca-cert-file", &ca];
+    let unknown = run(&args)?;
+    assert_eq!(unknown.status.code(), Some(1), "{}", said(&unknown));
+    args.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
+    let done = run(&args)?;
+    assert!(done.status.success(), "{}", said(&done));
+    assert_moved(&mut source, &mut target)
+}
+
+/// A redis-server with keys, or an Eave without.
+fn filled_or_not(program: Program, options: &str) -> Result<Node, String> {
+    match program {
+        Program::Redis => filled(program, options),
+        Program::Eave => Node::start(program, &format!("{DEBUG} {options}")),
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Limits that regions share: each decides on the spot, and their counts meet.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::Outcome;
@@ -209,16 +208,14 @@ fn without_the_leader_each_goes_on_and_they_meet_again() -> Outcome {
     rule(&mut nodes, "pro 20/100d")?;
     assert!(allowed(&mut nodes[0], "RL.TAKE k @pro COST 2")?);
     meet(&mut nodes, "k", "@pro", 18)?;
-    let id = nodes[0].server.process_id().to_string();
-    let signal = |name: &str| Command::new("kill").args([name, &id]).status();
-    assert!(signal("-STOP").is_ok_and(|status| status.success()));
+    nodes[0].server.halt()?;
     let [_, b, c] = &mut nodes;
     // Cut off from each other, each has what was left.
     for replica in [b, c] {
         assert!(allowed(replica, "RL.TAKE k @pro COST 10")?);
         assert!(!allowed(replica, "RL.TAKE k @pro COST 9")?);
     }
-    assert!(signal("-CONT").is_ok_and(|status| status.success()));
+    nodes[0].server.go_on()?;
     meet(&mut nodes, "k", "@pro", 0)?;
     for node in &mut nodes {
         assert!(!allowed(node, "RL.TAKE k @pro")?);

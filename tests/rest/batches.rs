@@ -35,6 +35,18 @@ fn a_pipeline_answers_each_command_in_order() {
 
 /// A request that waited would hold its connection, and the pipeline behind it.
 #[test]
+fn answers_of_any_size_stand_in_their_order() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    let sizes = [0, 40_000, 1, 2, 3, 100_000, 10, 5000, 5000, 0, 0, 0, 30_000];
+    let texts: Vec<String> = (0..130).map(|at| "x".repeat(sizes[at % sizes.len()])).collect();
+    let commands: Vec<_> = texts.iter().map(|text| json!(["ECHO", text])).collect();
+    let answer = http.post("/pipeline", &json!(commands).to_string()).json();
+    let wanted: Vec<_> = texts.iter().map(|text| json!({ "result": text })).collect();
+    assert_eq!(answer, json!(wanted));
+}
+
+#[test]
 fn nobody_waits_over_http() {
     let server = start(&[]);
     let mut http = Http::open(&server);

@@ -114,6 +114,42 @@ impl Server {
         self.child.id()
     }
 
+    /// Halts the server, and waits until none of its threads runs any more.
+    pub(crate) fn halt(&self) -> Result<(), String> {
+        self.signal("-STOP")?;
+        for _ in 0..2000 {
+            if self.stands() {
+                return Ok(());
+            }
+            pause(Duration::from_millis(5));
+        }
+        Err("the server does not halt".to_owned())
+    }
+
+    /// Lets a halted server go on.
+    pub(crate) fn go_on(&self) -> Result<(), String> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<(), String> {
+        let done = Command::new("kill").args([name, &self.process_id().to_string()]).status();
+        if done.is_ok_and(|status| status.success()) { Ok(()) } else { Err(format!("kill {name}")) }
+    }
+
+    /// Whether all threads are stopped, as the kernel says.
+    fn stands(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process_id()));
+        tasks.is_ok_and(|mut tasks| {
+            tasks.all(|task| {
+                let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+                // The state stands behind the name, which may have anything in it.
+                stat.is_ok_and(|stat| {
+                    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+                })
+            })
+        })
+    }
+
     /// Whether the server still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
