@@ -135,7 +135,6 @@ fn another_value(row: &Directive) -> Option<String> {
             "unixsocketperm" => "700",
             "region" => "fra-1",
             "auth-failures" => "7/90s",
-            "region" => "eu-west-1",
             other => panic!("give {other} a value here"),
         }
         .to_owned(),
