@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::talk::{ask, free_address, wait_for};
+use crate::support::server::free_address;
+use crate::talk::{ask, wait_for};
 
 /// A server that is ended when this is dropped.
 struct Process(Child);

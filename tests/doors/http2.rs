@@ -16,8 +16,9 @@ use tokio_rustls::TlsConnector;
 use crate::authority::Authority;
 use crate::support::reply::Reply;
 use crate::support::resp::ANSWER_TIMEOUT;
+use crate::support::server::free_address;
 use crate::support::server::{Program, REST_TOKEN, Server};
-use crate::talk::{free_address, wait_for};
+use crate::talk::wait_for;
 
 /// A server with TLS at its REST door.
 struct Door {

@@ -1,7 +1,6 @@
 //! A client over any stream.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::support::resp::encode;
@@ -23,12 +22,6 @@ pub(crate) fn hear(stream: &mut impl Read) -> String {
         Ok(length) => String::from_utf8_lossy(&bytes[..length]).into_owned(),
         Err(_) => String::new(),
     }
-}
-
-/// An address of this machine at which nobody listens at this moment.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-    listener.local_addr().expect("it has an address")
 }
 
 /// Waits until `done`.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::authority::{Authority, Files, in_file, shown_by};
 use crate::support::reply::Reply;
 use crate::support::resp::encode;
+use crate::support::server::free_address;
 use crate::support::server::{Program, REST_TOKEN, Server, pause};
-use crate::talk::{ask, free_address, hear, wait_for};
+use crate::talk::{ask, hear, wait_for};
 
 /// Starts a server with TLS on a port of its own.
 fn start(

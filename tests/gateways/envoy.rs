@@ -1,7 +1,7 @@
 //! What Envoy asks: `ShouldRateLimit` over gRPC, by an HTTP/2 client that knows no more than bytes, and
 //! the same as JSON.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use eave::envoy::wire::{
@@ -13,12 +13,13 @@ use tokio::net::TcpStream;
 
 use crate::start;
 use crate::support::server::Server;
+use crate::support::server::free_address;
 
 const METHOD: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
 /// A server with the service on a port of its own.
 fn with_service() -> (Server, SocketAddr) {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let free = free_address();
     (start(&["--rls-port", &free.port().to_string()]), free)
 }
 

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::start;
+use crate::support::server::free_address;
 use crate::support::server::{REST_TOKEN, pause};
 
 /// How often it is looked whether nginx answers, every ten milliseconds.
@@ -62,7 +63,7 @@ fn configuration(directory: &Path, port: u16, eave: SocketAddr) -> String {
 
 impl Nginx {
     fn start(eave: SocketAddr) -> Nginx {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let port = free_address();
         let name = format!("eave-nginx-{}-{}", std::process::id(), port.port());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(directory.join("site")).unwrap();

@@ -1,7 +1,6 @@
 //! `eave import`: what was there is here afterwards, whatever the source is.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use crate::Outcome;
@@ -10,6 +9,7 @@ use crate::big::{digest, fill};
 use crate::pair::Node;
 use crate::proxy::Proxy;
 use crate::support::server::Program;
+use crate::support::server::free_address;
 use crate::writer::{Stream, write};
 
 const DEBUG: &str = "--enable-debug-command yes --repl-diskless-sync-delay 0";
@@ -223,8 +223,7 @@ fn both_ends_may_speak_tls() -> Outcome {
     let authority = Authority::new();
     let Files { certificate, key } = authority.issue("node");
     let start = |program: Program| -> Result<(Node, String), String> {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
-        let port = free.map_err(|error| error.to_string())?.port();
+        let port = free_address().port();
         let tls = format!(
             "--tls-port {port} --tls-ca-cert-file {} --tls-cert-file {certificate} \
              --tls-key-file {key} --tls-auth-clients yes",

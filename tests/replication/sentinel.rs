@@ -2,7 +2,7 @@
 //! promotes a replica, points the other at it, and the old leader too when it is back.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::Outcome;
 use crate::pair::{Node, assert_same};
 use crate::support::reply::Reply;
 use crate::support::resp::Connection;
+use crate::support::server::free_address;
 use crate::support::server::{Program, pause};
 
 /// How often something that must come true is asked for, with a pause of 20 ms each time.
@@ -25,9 +26,7 @@ struct Sentinel {
 impl Sentinel {
     fn start(leader: SocketAddr) -> Result<Sentinel, String> {
         let say = |error: std::io::Error| format!("sentinel: {error}");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(say)?;
-        let address = listener.local_addr().map_err(say)?;
-        drop(listener);
+        let address = free_address();
         let name = format!("eave-sentinel-{}-{}", std::process::id(), address.port());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).map_err(say)?;

@@ -1,12 +1,13 @@
 //! Links over TLS: both sides show certificates, and are refused without.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Outcome;
 use crate::authority::{Authority, Files, in_file, shown_by};
 use crate::pair::{Node, assert_same};
 use crate::proxy::Proxy;
+use crate::support::server::free_address;
 use crate::support::server::{Program, pause};
 use crate::writer::write;
 
@@ -50,8 +51,7 @@ fn start(
     leader: Leader,
     more: &str,
 ) -> Result<(Node, SocketAddr), String> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
-    let tls = free.map_err(|error| error.to_string())?;
+    let tls = free_address();
     let mut options = format!("{} --tls-port {} {more}", papers.options(), tls.port());
     if let Some(leader) = leader {
         options.push_str(&format!(" --replicaof {} {}", leader.ip(), leader.port()));

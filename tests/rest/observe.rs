@@ -1,13 +1,12 @@
 //! What the door tells of the server: commands as they are run, metrics, whether it is ready.
 
-use std::net::{Ipv4Addr, TcpListener};
-
 use serde_json::json;
 
 use crate::client::{Http, bare, once};
 use crate::events::Stream;
 use crate::start;
 use crate::support::reply::Reply;
+use crate::support::server::free_address;
 
 #[test]
 fn commands_are_told_as_they_are_run() {
@@ -70,10 +69,7 @@ fn watching_and_metrics_take_a_right() {
 
 #[test]
 fn metrics_are_those_of_info() {
-    let address = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.local_addr().unwrap()
-    };
+    let address = free_address();
     let server = start(&["--rest-metrics-port", &address.port().to_string()]);
     let mut http = Http::open(&server);
     http.ask("GET", "/set/k/v", "", b"");
@@ -127,10 +123,7 @@ fn who_follows_nobody_it_reaches_is_alive_and_not_ready() {
     let ask = |path: &str| once(&server, &bare("GET", path, "", b""));
     assert_eq!((ask("/health").status, ask("/ready").status), (200, 200));
     // Nobody listens on this port: it was just free, and is nobody's.
-    let port = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let port = free_address().port();
     let mut client = server.connect().unwrap();
     client.call(&["REPLICAOF", "127.0.0.1", &port.to_string()]).unwrap();
     assert_eq!(ask("/health").status, 200);

@@ -68,7 +68,7 @@ impl Server {
         let directory =
             std::env::temp_dir().join(format!("eave-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-        let [mut resp, other] = free_ports()?;
+        let (mut resp, other) = (free_address(), free_address());
         // A port that is named is taken as it is: somebody expects the server there.
         let named = options.iter().position(|word| word == "--port");
         let mut options = options.to_vec();
@@ -263,13 +263,22 @@ fn redis(resp: SocketAddr, file: Option<&str>) -> Command {
     command
 }
 
-/// Two ports that nobody listens on at this moment.
-fn free_ports() -> Result<[SocketAddr; 2], String> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| format!("bind: {e}"));
-    // Both are held until both are known, or they could be the same.
-    let (first, second) = (bind()?, bind()?);
-    let address = |l: &TcpListener| l.local_addr().map_err(|e| format!("local address: {e}"));
-    Ok([address(&first)?, address(&second)?])
+/// An address of this machine at which nobody listens at this moment, nor will soon: each process
+/// of tests goes through the ports from a place of its own, below those that the kernel gives to
+/// whoever connects or asks for any.
+pub(crate) fn free_address() -> SocketAddr {
+    const FIRST: usize = 10_000;
+    const PORTS: usize = 22_000;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let begin = std::process::id() as usize * 61;
+    for _ in 0..PORTS {
+        let port = FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap_or(0)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    unreachable!("all ports are taken");
 }
 
 /// Waits; tests have no clock of their own to wait by.
