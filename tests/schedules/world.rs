@@ -10,6 +10,7 @@ use eave::keyspace::locks::Contended;
 use eave::node::Node;
 use eave::resp::RespReply;
 use eave::session::{Door, Session};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread::{self, JoinHandle, Thread};
 
@@ -21,16 +22,23 @@ const CHANGES: usize = 3;
 
 /// Runs a test over many schedules, or over the one that is to be repeated.
 pub(crate) fn explore(test: impl Fn(Arc<Node>) + Send + Sync + 'static) {
-    let run = move || test(Node::new(config()));
+    let run = Arc::new(move || test(Node::new(config())));
     if let Ok(schedule) = std::env::var("EAVE_SCHEDULE") {
-        return shuttle::replay(run, &schedule);
+        return with(ReplayScheduler::new_from_encoded(&schedule), &run);
     }
     let count = std::env::var("EAVE_SCHEDULES").ok().and_then(|count| count.parse().ok());
     let count = count.unwrap_or(SCHEDULES);
-    let run = Arc::new(run);
-    let again = Arc::clone(&run);
-    shuttle::check_random(move || again(), count);
-    shuttle::check_pct(move || run(), count, CHANGES);
+    with(RandomScheduler::new(count), &run);
+    with(PctScheduler::new(CHANGES, count), &run);
+}
+
+/// Runs a test over the schedules of a scheduler.
+fn with(scheduler: impl Scheduler + 'static, run: &Arc<impl Fn() + Send + Sync + 'static>) {
+    let mut config = shuttle::Config::new();
+    // A node is put together on the stack, and shuttle's 32 KiB have no room for it.
+    config.stack_size = 256 * 1024;
+    let run = Arc::clone(run);
+    shuttle::Runner::new(scheduler, config).run(move || run());
 }
 
 fn config() -> Config {
