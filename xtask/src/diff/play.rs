@@ -82,12 +82,13 @@ pub(super) fn play(
     Ok(None)
 }
 
-/// How often redis-server is asked again before its answer is believed.
-const ASKED_AGAIN: usize = 4;
+/// What jemalloc is told each time that redis-server is asked again, before its answer is believed.
+const ALLOCATORS: [&str; 4] = ["", "tcache:false", "tcache:false,narenas:1", "tcache:false"];
 
 /// Whether redis-server, asked all of it once more on a new server, answers what Eave answered
 /// the first time, and not what it had answered itself. Streams that were chosen by chance damage
-/// its memory, and then what it tells depends on where things lie in it: on one new server of some.
+/// its memory (an entry that it has told once becomes another), and then what it tells depends on
+/// where things lie in it: so they are made to lie elsewhere.
 ///
 /// # Errors
 /// When a server sends no RESP.
@@ -99,14 +100,17 @@ pub(super) fn is_taken_back(
     first: &Difference,
 ) -> Result<bool> {
     let (Some(split), Some(eave)) = (steps.split_last(), &first.eave) else { return Ok(false) };
-    for _ in 0..ASKED_AGAIN {
-        pair.redis.end();
+    let mut taken_back = false;
+    for allocator in ALLOCATORS {
+        pair.redis.end_for(allocator);
         pair.reset(resp3)?;
-        if answers_so_now(pair, split, batch, (&first.line, eave.as_slice()))? {
-            return Ok(true);
+        taken_back = answers_so_now(pair, split, batch, (&first.line, eave.as_slice()))?;
+        if taken_back {
+            break;
         }
     }
-    Ok(false)
+    pair.redis.end();
+    Ok(taken_back)
 }
 
 /// Plays what came before on new servers; answers whether redis-server agrees with Eave then, and
