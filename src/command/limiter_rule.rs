@@ -113,18 +113,19 @@ pub(super) fn change<R>(
     Ok(result)
 }
 
-/// Does what a fact of a full copy says.
+/// Does what a fact of a full copy says, or a line of a file. What is over by now is taken all the same, and
+/// nobody sees it: what belongs to it may come behind it, and clocks of two nodes do not agree.
 ///
 /// # Errors
 /// What the command would be told.
 pub fn replay(rules: &Rules, argv: Argv<'_>, now: u64) -> Outcome {
     match argv {
         [family, word, ..] if is(family, "RL.RULE") && is(word, "SET") && argv.len() >= 4 => {
-            Setting::read(argv, now)?.apply(&rules.change(), now)
+            Setting::read(argv, now)?.apply(&rules.change(), 0)
         }
         [family, word, ..] if is(family, "RL.LIST") && is(word, "ADD") && argv.len() >= 5 => {
             let values = super::limiter_list::Values::read(argv, now)?;
-            values.add(&rules.change(), now).map(|_| ())
+            values.add(&rules.change(), 0).map(|_| ())
         }
         _ => Err(Fault::SYNTAX),
     }

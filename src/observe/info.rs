@@ -15,6 +15,7 @@ use crate::command::{Argv, full_name, numbered};
 use crate::node::Node;
 use crate::pubsub::Topic;
 use crate::replicate;
+use crate::rules::keep;
 
 /// The version of Redis whose commands and words are spoken.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -182,7 +183,7 @@ fn used_memory(node: &Node, lines: &mut Lines) {
 }
 
 fn persistence(node: &Node, lines: &mut Lines) {
-    // Nothing is persisted yet; tools look for these.
+    // No data is persisted yet; tools look for these.
     lines.put("loading", u8::from(node.replication.is_loading()));
     lines.zeros(&["async_loading", "current_cow_peak", "current_cow_size"]);
     lines.zeros(&["rdb_changes_since_last_save", "rdb_bgsave_in_progress"]);
@@ -196,6 +197,13 @@ fn persistence(node: &Node, lines: &mut Lines) {
     lines.put("aof_current_rewrite_time_sec", -1);
     lines.put("aof_last_bgrewrite_status", "ok");
     lines.put("aof_last_write_status", "ok");
+    let rules = keep::status(node);
+    lines.put("rules_file_enabled", u8::from(rules.enabled));
+    lines.put("rules_changes_since_last_save", rules.unsaved);
+    lines.put("rules_last_save_time", rules.saved_at / 1000);
+    lines.put("rules_last_save_status", if rules.failing { "err" } else { "ok" });
+    lines.put("rules_saves", rules.saves);
+    lines.put("rules_save_failures", rules.failures);
 }
 
 fn stats(node: &Node, lines: &mut Lines) {

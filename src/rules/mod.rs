@@ -4,15 +4,18 @@
 //! identifiers. The table of names is replaced as a whole when it changes; who takes from a limit keeps
 //! what a name meant and compares one number with the table's, so a named rule costs no lock.
 //! Rules and lists are no keys: FLUSHALL leaves them, as it leaves functions. They are in the log as the
-//! commands that made them, and in full copies as facts about the file (`carry`).
+//! commands that made them, in full copies as facts about the file (`carry`), and with `rules-file` in a
+//! file of these commands (`file`), which is written anew behind every change (`keep`).
 //!
 //! An identifier is what a request says behind FOR, or else its key, or what follows the rule's
 //! name and a colon in its key: under `@pro` both `pro:alice` and `alice` are Alice.
 //!
-//! Left out on purpose: keeping rules on a disk, which Eave does with nothing, and counts over
-//! regions: a rule says only whether they are shared (`crate::regions`).
+//! Left out on purpose: keeping on a disk what was taken and what statistics have counted, and counts
+//! over regions: a rule says only whether they are shared (`crate::regions`).
 
 pub mod carry;
+pub mod file;
+pub mod keep;
 pub mod list;
 mod network;
 pub mod stats;
@@ -29,6 +32,7 @@ use eave_ratelimit::Rule;
 use eave_ratelimit::regions::Span;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::{SmallVec, smallvec};
+use tokio::sync::watch;
 
 use self::list::{List, Side};
 use self::stats::RuleStats;
@@ -116,6 +120,8 @@ pub struct Rules {
     generation: AtomicU64,
     /// Whether some rule is shared by regions.
     shared: AtomicBool,
+    /// How many changes there were, of what a file would have: rules, those of identifiers, lists.
+    changes: watch::Sender<u64>,
     changing: Mutex<()>,
 }
 
@@ -131,6 +137,7 @@ impl Default for Rules {
             table: ArcSwap::default(),
             generation: AtomicU64::new(next_generation()),
             shared: AtomicBool::new(false),
+            changes: watch::Sender::new(0),
             changing: Mutex::default(),
         }
     }
@@ -253,6 +260,29 @@ impl Rules {
         self.table.load().lists.get(name).cloned()
     }
 
+    /// The names of all lists, in order.
+    pub fn lists(&self) -> Vec<Box<[u8]>> {
+        let mut names: Vec<_> = self.table.load().lists.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// How many changes there were, to look at or to wait for.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Says that something has changed; it is seen already.
+    fn has_changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn has_changed_if(&self, removed: bool) {
+        if removed {
+            self.has_changed();
+        }
+    }
+
     /// Begins a change.
     pub fn change(&self) -> Change<'_> {
         Change { rules: self, _changing: self.changing.lock() }
@@ -262,6 +292,7 @@ impl Rules {
     pub fn replace(&self, other: &Rules) {
         let _changing = self.changing.lock();
         self.publish(Table::clone(&other.table.load()));
+        self.has_changed();
     }
 
     /// Whether there is a rule that nodes share.
@@ -466,6 +497,7 @@ impl Change<'_> {
         let named = Named { name: name.into(), spec, overrides, stats, within: Arc::default() };
         table.rules.insert(name.into(), Arc::new(named));
         self.rules.publish(table);
+        self.rules.has_changed();
         Ok(())
     }
 
@@ -488,6 +520,7 @@ impl Change<'_> {
             }
         }
         named.overrides.insert(id, rule, expires_at);
+        self.rules.has_changed();
         Ok(())
     }
 
@@ -502,12 +535,16 @@ impl Change<'_> {
         let mut table = Table::clone(&self.rules.table.load());
         let removed = table.rules.remove(name);
         self.rules.publish(table);
-        removed.is_some_and(|named| named.spec.expires_at > now)
+        let removed = removed.is_some_and(|named| named.spec.expires_at > now);
+        self.rules.has_changed_if(removed);
+        removed
     }
 
     /// Forgets what a name means for an identifier; answers whether it was there.
     pub fn remove_for(&self, name: &[u8], id: &[u8], now: u64) -> bool {
-        self.rules.get(name, now).is_ok_and(|named| named.overrides.remove(id, now))
+        let removed = self.rules.get(name, now).is_ok_and(|named| named.overrides.remove(id, now));
+        self.rules.has_changed_if(removed);
+        removed
     }
 
     /// Adds values to a side of a list; answers how many are new.
@@ -526,7 +563,9 @@ impl Change<'_> {
         let all = table.lists.values().map(|list| list.len()).sum::<usize>();
         list::check(all, values)?;
         if let Some(list) = table.lists.get(name) {
-            return Ok(list.add(side, values, expires_at, now));
+            let added = list.add(side, values, expires_at, now);
+            self.rules.has_changed();
+            return Ok(added);
         }
         let mut table = Table::clone(&table);
         if table.lists.len() >= RULE_LISTS {
@@ -536,6 +575,7 @@ impl Change<'_> {
         let added = list.add(side, values, expires_at, now);
         table.lists.insert(name.into(), list);
         self.rules.publish(table);
+        self.rules.has_changed();
         Ok(added)
     }
 
@@ -549,6 +589,7 @@ impl Change<'_> {
             table.lists.remove(name);
             self.rules.publish(table);
         }
+        self.rules.has_changed_if(removed > 0);
         removed
     }
 }
