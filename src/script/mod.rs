@@ -18,6 +18,7 @@ mod host;
 pub mod library;
 pub mod native;
 mod packed;
+mod pattern;
 pub mod registry;
 mod reply;
 mod run;
