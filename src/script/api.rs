@@ -309,7 +309,7 @@ fn place(lua: &Lua) -> Option<(String, usize)> {
 /// What is wrong with a text that Lua 5.1 would not take, and LuaJIT does.
 fn foreign(lua: &Lua, _: &Shared, values: MultiValue) -> mlua::Result<Value> {
     let Some(Value::String(text)) = values.front() else { return Ok(Value::Nil) };
-    match source::foreign_number(&text.as_bytes()) {
+    match source::foreign(&text.as_bytes()) {
         Some(why) => lua.create_string(why).map(Value::String),
         None => Ok(Value::Nil),
     }

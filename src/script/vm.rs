@@ -360,8 +360,7 @@ impl Vm {
     /// # Errors
     /// `NOSCRIPT`.
     pub fn of_digest(scripts: &Scripts, hex: &[u8]) -> Result<(Rc<Vm>, Rc<Compiled>), Fault> {
-        const NO_SCRIPT: Fault = Fault::new("NOSCRIPT No matching script. Please use EVAL.");
-        let sha = registry::parse(hex).ok_or(NO_SCRIPT)?;
+        let sha = registry::parse(hex).ok_or(registry::NO_SCRIPT)?;
         let vm = Vm::of(scripts)?;
         let known = vm.by_sha.borrow().get(&sha).cloned();
         if let Some(compiled) = known
@@ -369,7 +368,7 @@ impl Vm {
         {
             return Ok((vm, compiled));
         }
-        let script = scripts.registry.get(&sha).ok_or(NO_SCRIPT)?;
+        let script = scripts.registry.get(&sha).ok_or(registry::NO_SCRIPT)?;
         let compiled = vm.compiled(script)?;
         Ok((vm, compiled))
     }
@@ -411,7 +410,7 @@ impl Vm {
 
     /// The text of a program in the form in which it is compiled.
     fn program(&self, text: &[u8], chunk: &str, what: &str) -> Result<LuaString, Fault> {
-        if let Some(why) = source::foreign_number(text) {
+        if let Some(why) = source::foreign(text) {
             return Err(Fault::text(format!("ERR Error compiling {what}: {chunk}:{why}")));
         }
         let changed = source::without_tail_calls(text);

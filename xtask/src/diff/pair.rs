@@ -34,7 +34,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(binary: &Path, log: &Path) -> Result<Self> {
+    fn start(binary: &Path, log: &Path, allocator: &str) -> Result<Self> {
         let port = process::free_port()?;
         let name = binary.file_name().unwrap_or_default().to_string_lossy();
         let redis = name.contains("redis") || name.contains("valkey");
@@ -50,6 +50,7 @@ impl Server {
             .args(own)
             // SORT ALPHA follows the locale.
             .env("LC_ALL", "C")
+            .env("MALLOC_CONF", allocator)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -88,12 +89,14 @@ pub(super) struct Side {
     read: Vec<u8>,
     /// Whether something has come that is no RESP.
     garbled: bool,
+    /// What jemalloc is told where the server uses it.
+    allocator: &'static str,
 }
 
 impl Side {
     fn start(binary: &Path, role: &str) -> Result<Self> {
         let log = process::scratch()?.join(format!("diff.{}.{role}.log", std::process::id()));
-        let server = Server::start(binary, &log)?;
+        let server = Server::start(binary, &log, "")?;
         let stream = connect(server.port)?;
         Ok(Self {
             binary: binary.to_path_buf(),
@@ -102,6 +105,7 @@ impl Side {
             stream,
             read: Vec::new(),
             garbled: false,
+            allocator: "",
         })
     }
 
@@ -112,7 +116,7 @@ impl Side {
         let version = if resp3 { "3" } else { "2" };
         for _ in 0..600 {
             if self.server.child.try_wait()?.is_some() {
-                self.server = Server::start(&self.binary, &self.log)?;
+                self.server = Server::start(&self.binary, &self.log, self.allocator)?;
             }
             self.read.clear();
             if let Ok(stream) = connect(self.server.port) {
@@ -163,9 +167,15 @@ impl Side {
 
     /// Ends the server; [`Side::renew`] starts another.
     pub(super) fn end(&mut self) {
+        self.end_for("");
+    }
+
+    /// Likewise; jemalloc is told this in the next one, which changes what lies beside what.
+    pub(super) fn end_for(&mut self, allocator: &'static str) {
         let _ = self.server.child.kill();
         let _ = self.server.child.wait();
         self.garbled = false;
+        self.allocator = allocator;
     }
 
     /// Sends bytes; a server that has gone is noticed when its reply is read.
