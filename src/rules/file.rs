@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::Path;
 
-use super::{Rules, carry};
+use super::{Rules, carry, list};
 use crate::command::args::is;
 use crate::command::limiter_rule::replay;
 use crate::config::push_word;
@@ -90,7 +90,11 @@ fn command(rules: &Rules, line: &[u8], now: u64) -> Result<(), String> {
     if !known {
         return Err("expected RL.RULE SET or RL.LIST ADD".to_owned());
     }
-    replay(rules, &words, now).map_err(|fault| match fault {
+    let told = match words.as_slice() {
+        [family, ..] if is(family, "RL.LIST") => list::check_networks(&words),
+        _ => Ok(()),
+    };
+    told.and_then(|()| replay(rules, &words, now)).map_err(|fault| match fault {
         Fault::Text(text) => text.strip_prefix("ERR ").unwrap_or(&text).to_owned(),
         // None of them is of this table.
         Fault::Contended | Fault::Wait(_) | Fault::Elsewhere => "cannot be done".to_owned(),
@@ -202,6 +206,8 @@ RL.LIST ADD blocked DENY 10.0.0.0/8
             ("SET k v", "expected RL.RULE SET or RL.LIST ADD"),
             ("pro 5/1s", "expected RL.RULE SET or RL.LIST ADD"),
             ("RL.LIST ADD l BOTH a", "syntax error"),
+            ("RL.LIST ADD l DENY a 10.0.0.0/33", "invalid network '10.0.0.0/33'"),
+            ("RL.RULE SET @@pro 5/1s", "the name of a rule cannot begin with @"),
             ("RL.LIST ADD l DENY a EX -1", "invalid expire time in 'rl.list|add' command"),
         ] {
             match parsed(&format!("# text\nRL.RULE SET pro 5/1s\n{line}\n")) {

@@ -24,8 +24,8 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use eave_ratelimit::Rule;
@@ -37,8 +37,8 @@ use tokio::sync::watch;
 use self::list::{List, Side};
 use self::stats::RuleStats;
 use crate::fault::Fault;
-use crate::hashing::ByBytes;
-use crate::limits::{NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
+use crate::hashing::{ByBytes, hash_bytes};
+use crate::limits::{LIST_VALUES, NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
 use crate::regions::Within;
 
 /// The time of what never ends.
@@ -102,8 +102,14 @@ pub type Own = (Rule, u64);
 pub struct Overrides {
     /// How many, so that a rule without any takes no lock.
     count: AtomicUsize,
-    rules: RwLock<HashMap<Box<[u8]>, Own, ByBytes>>,
+    /// In parts, so that telling of all holds nobody up for long; made with the first.
+    stripes: OnceLock<Box<[Stripe; STRIPES]>>,
 }
+
+/// Parts of the identifiers of a rule.
+const STRIPES: usize = 64;
+
+type Stripe = RwLock<HashMap<Box<[u8]>, Own, ByBytes>>;
 
 /// All names and lists at one time.
 #[derive(Clone, Debug, Default)]
@@ -437,38 +443,58 @@ impl Overrides {
         if !self.are_some() {
             return None;
         }
-        let rules = self.rules.read();
-        let mut own = ids.iter().filter_map(|id| rules.get(*id));
-        own.find(|(_, expires_at)| *expires_at > now).copied()
+        let mut own = ids.iter().filter_map(|id| self.stripe(id).read().get(*id).copied());
+        own.find(|(_, expires_at)| *expires_at > now)
+    }
+
+    fn stripes(&self) -> &[Stripe; STRIPES] {
+        self.stripes.get_or_init(|| Box::new(std::array::from_fn(|_| Stripe::default())))
+    }
+
+    fn stripe(&self, id: &[u8]) -> &Stripe {
+        &self.stripes()[(hash_bytes(id) % STRIPES as u64) as usize]
+    }
+
+    /// How many of which the time is not over.
+    pub fn live(&self, now: u64) -> usize {
+        let Some(stripes) = self.stripes.get() else { return 0 };
+        let live = |stripe: &Stripe| {
+            stripe.read().values().filter(|(_, expires_at)| *expires_at > now).count()
+        };
+        stripes.iter().map(live).sum()
     }
 
     /// All of which the time is not over, in order.
     pub fn all(&self, now: u64) -> Vec<(Box<[u8]>, Rule, u64)> {
-        let rules = self.rules.read();
-        let live = rules.iter().filter(|(_, (_, expires_at))| *expires_at > now);
-        let mut all: Vec<_> =
-            live.map(|(id, (rule, expires_at))| (id.clone(), *rule, *expires_at)).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut all = Vec::new();
+        for stripe in self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()) {
+            let rules = stripe.read();
+            let live = rules.iter().filter(|(_, (_, expires_at))| *expires_at > now);
+            all.extend(live.map(|(id, (rule, expires_at))| (id.clone(), *rule, *expires_at)));
+        }
+        all.sort_by(|a: &(Box<[u8]>, Rule, u64), b| a.0.cmp(&b.0));
         all
     }
 
     fn insert(&self, id: &[u8], rule: Rule, expires_at: u64) {
-        let mut rules = self.rules.write();
-        rules.insert(id.into(), (rule, expires_at));
-        self.count.store(rules.len(), Ordering::Relaxed);
+        if self.stripe(id).write().insert(id.into(), (rule, expires_at)).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn remove(&self, id: &[u8], now: u64) -> bool {
-        let mut rules = self.rules.write();
-        let removed = rules.remove(id);
-        self.count.store(rules.len(), Ordering::Relaxed);
-        removed.is_some_and(|(_, expires_at)| expires_at > now)
+        let Some((_, expires_at)) = self.stripe(id).write().remove(id) else { return false };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        expires_at > now
     }
 
     fn remove_due(&self, now: u64) {
-        let mut rules = self.rules.write();
-        rules.retain(|_, (_, expires_at)| *expires_at > now);
-        self.count.store(rules.len(), Ordering::Relaxed);
+        for stripe in self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()) {
+            let mut rules = stripe.write();
+            let before = rules.len();
+            rules.retain(|_, (_, expires_at)| *expires_at > now);
+            self.count.fetch_sub(before - rules.len(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -560,7 +586,12 @@ impl Change<'_> {
         now: u64,
     ) -> Result<usize, Fault> {
         let table = self.rules.table.load();
-        let all = table.lists.values().map(|list| list.len()).sum::<usize>();
+        let count = || table.lists.values().map(|list| list.len()).sum::<usize>();
+        let mut all = count();
+        if all + values.len() > LIST_VALUES {
+            table.lists.values().for_each(|list| list.remove_due(now));
+            all = count();
+        }
         list::check(all, values)?;
         if let Some(list) = table.lists.get(name) {
             let added = list.add(side, values, expires_at, now);
@@ -568,6 +599,12 @@ impl Change<'_> {
             return Ok(added);
         }
         let mut table = Table::clone(&table);
+        if table.lists.len() >= RULE_LISTS {
+            table.lists.retain(|_, list| {
+                list.remove_due(now);
+                !list.is_empty()
+            });
+        }
         if table.lists.len() >= RULE_LISTS {
             return Err(Fault::new("ERR too many lists"));
         }

@@ -120,6 +120,36 @@ fn a_scan_finds_every_value_once() {
     assert_eq!(found.len(), 1000);
 }
 
+/// What is over is not in, whether or not it has been freed, and makes room when that is needed.
+#[test]
+fn values_that_are_over_make_room() {
+    let rules = Rules::default();
+    let values: Vec<String> = (0..LIST_VALUES).map(|n| n.to_string()).collect();
+    let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+    let add = |values: &[&[u8]], until, now| {
+        rules.change().list_add(b"l", Side::Deny, values, until, now)
+    };
+    assert_eq!(add(&values, 100, 0), Ok(LIST_VALUES));
+    assert!(add(&[b"more"], 200, 99).is_err());
+    assert_eq!(add(&[b"more"], 200, 100), Ok(1));
+    assert_eq!(rules.list(b"l").unwrap().len(), 1);
+    assert_eq!(add(&values[..5000], 300, 100), Ok(5000));
+    // Of those that are over not all are freed at once.
+    assert_eq!(rules.change().list_remove(b"l", Side::Deny, &[b"4999", b"more"], 300), 0);
+    let left = rules.list(b"l").unwrap().len();
+    assert!((1..4000).contains(&left), "{left}");
+    assert_eq!(add(&[b"4000"], 400, 300), Ok(1));
+    assert_eq!(rules.change().list_remove(b"l", Side::Deny, &[], 300), 1);
+    // Lists of nothing but such make room for other lists.
+    for n in 0..RULE_LISTS {
+        let name = format!("l{n}");
+        rules.change().list_add(name.as_bytes(), Side::Deny, &[b"a"], 500, 400).unwrap();
+    }
+    assert!(add(&[b"a"], 600, 499).is_err());
+    assert_eq!(add(&[b"a"], 600, 500), Ok(1));
+    assert_eq!(rules.lists().len(), 1);
+}
+
 /// Adding to and removing from lists at random, against the plainest model.
 #[test]
 fn lists_are_sets_with_times() {
