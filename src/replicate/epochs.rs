@@ -124,6 +124,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             changed = owed.changed() => if changed.is_err() { return },
             () = telling => {}

@@ -17,7 +17,6 @@ use eave_replication::replica::{
 };
 use eave_replication::{Position, payload::Framing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
@@ -29,6 +28,7 @@ use crate::config::{self, Config};
 use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
+use crate::net::socket::TcpStream;
 use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
@@ -52,6 +52,7 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut applier = Applier::new(&node);
     loop {
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             () = settle(&node) => {}
         }
@@ -74,6 +75,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             changed = target.changed() => if changed.is_err() { return },
             // The change that ended it may have been seen already.
@@ -182,6 +184,7 @@ impl<'a> Link<'a> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let done = tokio::select! {
+                biased;
                 _ = tick.tick() => self.tell(Event::Tick).await,
                 read = read(self.stream.as_mut(), &mut buffer) => match read {
                     Ok(1..) if self.stream.is_none() => Ok(()),

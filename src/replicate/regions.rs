@@ -87,6 +87,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             changed = target.changed() => if changed.is_err() { return },
             () = exchanging => {}

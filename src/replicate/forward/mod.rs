@@ -159,6 +159,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         }
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return answered(&node).await,
             changed = target.changed() => if changed.is_err() { return },
         }
@@ -273,6 +274,7 @@ async fn carry_alone(node: &Node, mut errand: Errand) -> Carried {
     };
     let mut answer = Answer::default();
     let asked = tokio::select! {
+        biased;
         asked = link.ask(&errand.bytes, errand.replies, &mut answer) => asked.is_ok(),
         _ = target.changed() => false,
         () = node.shutdown.cancelled() => false,
