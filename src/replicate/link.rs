@@ -48,7 +48,7 @@ const BROKEN_PAUSE_MS: u64 = 5000;
 
 /// Follows whomever the node is told to follow, until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
-    let mut target = node.replication.target.subscribe();
+    let mut target = node.replication.target.watch();
     let mut applier = Applier::new(&node);
     loop {
         tokio::select! {
@@ -59,7 +59,7 @@ pub(super) async fn run(node: Arc<Node>) {
         let link = {
             // Target and term change together, under this lock.
             let term = node.replication.term.lock();
-            let leader = target.borrow_and_update().clone();
+            let leader = target.look();
             leader.map(|leader| (leader, term.number, term.position))
         };
         let following = async {
@@ -77,7 +77,7 @@ pub(super) async fn run(node: Arc<Node>) {
         tokio::select! {
             biased;
             () = node.shutdown.cancelled() => return,
-            changed = target.changed() => if changed.is_err() { return },
+            () = target.changed() => {}
             // The change that ended it may have been seen already.
             () = following => {}
         }

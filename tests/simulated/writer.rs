@@ -79,7 +79,7 @@ async fn write(
         Ok(Reply::Error(text)) if text.starts_with("UNCERTAIN") => Outcome::Uncertain,
         Ok(Reply::Error(_)) => Outcome::Refused,
         Ok(Reply::Integer(_) | Reply::Array(_)) => Outcome::Done,
-        Ok(other) => panic!("a write was answered {other:?}"),
+        Ok(_) => panic!("node {node}: {transaction:?} was answered {replies:?}"),
     };
     let mut histories = shared.histories.borrow_mut();
     match outcome {
