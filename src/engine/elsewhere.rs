@@ -390,7 +390,9 @@ mod tests {
     #[test]
     fn an_exec_that_cannot_be_asked_of_the_leader_ends_its_transaction() {
         let leader = Leader { host: "127.0.0.1".into(), port: 1 };
-        let node = Node::new(Config { replicaof: Some(leader), ..Config::default() });
+        let mut config = Config::default();
+        config.replicaof = Some(leader);
+        let node = Node::new(config);
         let client = node.clients.add("here".into(), String::new(), 0);
         let mut session = Session::new(client, Door::Resp, &node);
         let mut ask = |session: &mut Session, line: &str| {
