@@ -60,5 +60,6 @@ pub mod upkeep;
 
 // What everything stands on.
 pub mod clock;
+pub mod file;
 pub mod limits;
 pub mod sync;

@@ -261,8 +261,14 @@ pub const RULE_ID_BYTES: usize = 512;
 /// Lists of denied and allowed values.
 pub const RULE_LISTS: usize = 1024;
 
-/// Values of all lists together.
-pub const LIST_VALUES: usize = 1_000_000;
+/// Values of all lists together; fewer in tests, which reach it.
+pub const LIST_VALUES: usize = if cfg!(test) { 30_000 } else { 1_000_000 };
+
+/// Bytes of a line of `rules-file`: a command of a person's making, with some hundred values of a list.
+pub const RULES_LINE_BYTES: usize = 1024 * 1024;
+
+/// Bytes that comments at the head of `rules-file` may have.
+pub const RULES_HEAD_BYTES: usize = 16 * 1024;
 
 /// Bytes of a value of a list.
 pub const LIST_VALUE_BYTES: usize = 512;

@@ -34,6 +34,7 @@ use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::regions::Exchanges;
 use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Target, Term};
 use crate::rest::load::Load;
+use crate::rules::keep::Kept;
 use crate::script::Scripts;
 use crate::shutdown::Shutting;
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -62,6 +63,8 @@ pub struct Node {
     pub waits: Waits,
     /// Certificates.
     pub tls: Tls,
+    /// The file of named rules and lists.
+    pub rules_kept: Kept,
     /// The scripts that clients have sent.
     pub scripts: Scripts,
     /// Who keeps copies of what.
@@ -235,6 +238,7 @@ impl Node {
             hub: Hub::default(),
             waits: Waits::default(),
             tls: Tls::default(),
+            rules_kept: Kept::default(),
             scripts: Scripts::default(),
             tracking: Tracking::default(),
             stats: Stats::default(),

@@ -24,6 +24,7 @@ use crate::observe::stats;
 use crate::pause;
 use crate::replicate;
 use crate::rest;
+use crate::rules::keep;
 use crate::session::{Door, Session};
 use crate::shutdown;
 use crate::upkeep;
@@ -54,6 +55,7 @@ impl Server {
     pub fn bind(config: Config) -> io::Result<Server> {
         let node = Node::new(config);
         load_users(&node)?;
+        keep::load(&node).map_err(io::Error::other)?;
         let config = node.config.load_full();
         node.tls.load(&config.tls).map_err(io::Error::other)?;
         let open = |addresses: &[BindAddress], port: u16| match port {
@@ -109,6 +111,7 @@ impl Server {
         tasks.spawn(upkeep::run(Arc::clone(&node)));
         tasks.spawn(pause::run(Arc::clone(&node)));
         tasks.spawn(shutdown::run(Arc::clone(&node)));
+        tasks.spawn(keep::run(Arc::clone(&node)));
         replicate::start(&node, &tasks);
         let plain = resp.into_iter().map(|listener| (listener, false));
         for (listener, tls) in plain.chain(resp_tls.into_iter().map(|listener| (listener, true))) {
@@ -159,6 +162,7 @@ impl Server {
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
         }
+        keep::finish(&node).await;
     }
 }
 

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Outcome};
 use crate::limits::LIST_VALUE_BYTES;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::rules::list::Side;
+use crate::rules::list::{Side, check_networks};
 use crate::rules::{self, Change, FOREVER};
 use crate::session::Session;
 
@@ -111,6 +111,7 @@ fn number(count: usize) -> i64 {
 fn add(node: &Node, session: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply) -> Outcome {
     let now = session.now;
     let values = Values::read(argv, now)?;
+    check_networks(values.values)?;
     let digits = values.expires_at.to_string();
     let mut words = argv[..4 + values.values.len()].to_vec();
     if values.expires_at != FOREVER {

@@ -43,7 +43,18 @@ impl Pair<'_> {
     fn rule(&self) -> Rule {
         *self.judgement.rule()
     }
+
+    /// Whether each of two would forget what the other has counted: then neither limits anything.
+    fn undoes(&self, other: &Pair<'_>) -> bool {
+        let (Judgement::Rule(own), Judgement::Rule(its)) = (self.judgement, other.judgement) else {
+            return false;
+        };
+        own.algorithm() != its.algorithm() && self.key == other.key
+    }
 }
+
+const UNDOES: &str = "ERR one key under two algorithms would begin anew each time: each limit needs a \
+                      key of its own";
 
 /// A key as it is, and as the pairs so far would leave it.
 struct Staged<'a> {
@@ -150,7 +161,7 @@ pub(super) fn mtake(
         view.effects.refused += 1;
     }
     drop(shared);
-    count(rules, &pairs, denied.is_none(), &statuses, now)?;
+    count(rules, &pairs, denied.is_none(), &statuses, now);
     answer(&pairs, denied, &statuses, reply);
     Ok(())
 }
@@ -178,7 +189,7 @@ pub(super) fn mtake_here(
         shared.take(rules, &pairs, now);
     }
     drop(shared);
-    count(rules, &pairs, denied.is_none(), &statuses, now)?;
+    count(rules, &pairs, denied.is_none(), &statuses, now);
     answer(&pairs, denied, &statuses, reply);
     Ok(Some(denied.is_none()))
 }
@@ -223,6 +234,9 @@ fn pairs<'a>(
         };
         let pair = Pair { key: pair[0], token: pair[1], cost, judgement, is_shared };
         refuse_slots(&pair.rule())?;
+        if pairs.iter().any(|other| pair.undoes(other)) {
+            return Err(Fault::new(UNDOES));
+        }
         pairs.push(pair);
     }
     Ok(pairs)
@@ -316,20 +330,14 @@ fn refused<'a>(
 }
 
 /// Counts for every named rule what came of it: nothing where another one was in the way.
-fn count(
-    rules: &Rules,
-    pairs: &[Pair<'_>],
-    allowed: bool,
-    statuses: &[Status],
-    now: u64,
-) -> Result<(), Fault> {
+fn count(rules: &Rules, pairs: &[Pair<'_>], allowed: bool, statuses: &[Status], now: u64) {
     for (pair, status) in pairs.iter().zip(statuses) {
         if pair.token.starts_with(b"@") && (allowed || status[0] == 0) {
-            rules.with(pair.token, now, |known| {
+            // It is decided: a name that has gone since has nothing to count.
+            let _ = rules.with(pair.token, now, |known| {
                 known.count(counted(pair.judgement, status), pair.key, &[], now);
                 Ok(())
-            })?;
+            });
         }
     }
-    Ok(())
 }

@@ -113,18 +113,19 @@ pub(super) fn change<R>(
     Ok(result)
 }
 
-/// Does what a fact of a full copy says.
+/// Does what a fact of a full copy says, or a line of a file. What is over by now is taken all the same, and
+/// nobody sees it: what belongs to it may come behind it, and clocks of two nodes do not agree.
 ///
 /// # Errors
 /// What the command would be told.
 pub fn replay(rules: &Rules, argv: Argv<'_>, now: u64) -> Outcome {
     match argv {
         [family, word, ..] if is(family, "RL.RULE") && is(word, "SET") && argv.len() >= 4 => {
-            Setting::read(argv, now)?.apply(&rules.change(), now)
+            Setting::read(argv, now)?.apply(&rules.change(), 0)
         }
         [family, word, ..] if is(family, "RL.LIST") && is(word, "ADD") && argv.len() >= 5 => {
             let values = super::limiter_list::Values::read(argv, now)?;
-            values.add(&rules.change(), now).map(|_| ())
+            values.add(&rules.change(), 0).map(|_| ())
         }
         _ => Err(Fault::SYNTAX),
     }
@@ -142,6 +143,11 @@ impl<'a> Setting<'a> {
     fn read(argv: Argv<'a>, now: u64) -> Result<Setting<'a>, Fault> {
         let name = argv[2].strip_prefix(b"@").unwrap_or(argv[2]);
         rules::check_name(name)?;
+        if name.starts_with(b"@") {
+            return Err(Fault::new(
+                "ERR the name of a rule cannot begin with @, which stands before it",
+            ));
+        }
         let rule = parse(argv[3])?;
         let regions = Regions::Leader;
         let spec = Spec { rule, deny: None, allow: None, expires_at: FOREVER, regions };
@@ -217,7 +223,8 @@ impl<'a> Setting<'a> {
 }
 
 const NOT_SHARED: &str = "ERR REGIONS local is for sliding and fixed, whose counts add up over \
-                          regions; gcra, log and conc are the leader's to decide";
+                          regions; gcra, log, conc and windows of the calendar are the leader's \
+                          to decide";
 
 /// A rule that is no name itself.
 fn parse(token: &[u8]) -> Result<Rule, Fault> {
@@ -302,7 +309,7 @@ fn describe(named: &Named, now: u64, reply: &mut dyn Reply) {
     reply.bulk(spec.regions.word().as_bytes());
     ttl(spec.expires_at, now, reply);
     reply.bulk(b"identifiers");
-    reply.integer(i64::try_from(named.overrides.all(now).len()).unwrap_or(i64::MAX));
+    reply.integer(i64::try_from(named.overrides.live(now)).unwrap_or(i64::MAX));
 }
 
 fn describe_for(id: &[u8], rule: &Rule, expires_at: u64, now: u64, reply: &mut dyn Reply) {

@@ -86,12 +86,12 @@ fn stats(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Ou
         ("clients.normal", print.clients),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
+        ("lua.caches", print.scripts),
+        ("functions.caches", print.functions),
         ("overhead.total", print.overhead()),
     ];
     let databases: Vec<_> = print.databases.iter().filter(|(_, count)| count.keys > 0).collect();
-    reply.map(26 + databases.len());
+    reply.map(27 + databases.len());
     for (name, value) in &bytes[..10] {
         put(name, *value, reply);
     }
@@ -105,7 +105,7 @@ fn stats(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Ou
     }
     put(bytes[10].0, bytes[10].1, reply);
     put("keys.count", print.keys(), reply);
-    put("keys.bytes-per-key", print.used_by_data() / print.keys().max(1), reply);
+    put("keys.bytes-per-key", print.used_by_data().checked_div(print.keys()).unwrap_or(0), reply);
     put("dataset.bytes", print.dataset(), reply);
     ratio("dataset.percentage", print.dataset_percent(), reply);
     ratio("peak.percentage", print.peak_percent(), reply);

@@ -39,6 +39,7 @@ pub use error::{ConfigError, Origin};
 pub use kind::parse_bytes as bytes;
 pub use kind::{Kind, Reason, Stage};
 pub use replicas::{StaleReads, Writes};
+pub use rewrite::push_word;
 pub use source::{Start, split_words};
 pub use table::{Directive, Group, When, find};
 pub use tls::{ClientAuth, TlsSettings};
@@ -220,6 +221,8 @@ pub struct Config {
     pub tracking_table_max_keys: u64,
     /// Named rules whose counts `/metrics` shows, by name.
     pub metrics_rules: u64,
+    /// The file that named rules and lists are kept in; empty = none.
+    pub rules_file: String,
     /// Bytes of replies of one client that are not yet sent.
     pub client_output_buffer_limit: OutputLimits,
 
@@ -369,6 +372,7 @@ impl Default for Config {
             client_query_buffer_limit: 64 * MIB,
             tracking_table_max_keys: 1_000_000,
             metrics_rules: 100,
+            rules_file: String::new(),
             client_output_buffer_limit: OutputLimits {
                 // Redis has no bound here, so a client that never reads can fill the memory
                 // (CVE-2025-21605).

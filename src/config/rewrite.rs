@@ -5,9 +5,8 @@
 //! says and is no default comes at the end.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
 
 use super::Config;
 use super::kind::{Kind, Stage};
@@ -28,38 +27,8 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             old => old?,
         };
-        replace(path, &rewritten(&old, self))
+        crate::file::replace(path, |file| file.write_all(&rewritten(&old, self)))
     }
-}
-
-/// Puts a file in the place of another: nobody ever sees a part of it, even after a crash.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = Path::new(&beside);
-    let write = || {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        // There may be secrets in it; who may read the old file may read the new one.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(beside)?;
-        if let Ok(old) = fs::metadata(path) {
-            file.set_permissions(old.permissions())?;
-        }
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(beside, path)?;
-        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => File::open(".")?.sync_all(),
-        }
-    };
-    let written = write();
-    if written.is_err() {
-        // It may not have come to be.
-        let _ = fs::remove_file(beside);
-    }
-    written
 }
 
 /// The text of a file, brought up to date.
@@ -152,7 +121,7 @@ fn lines_of(directive: &Directive, config: &Config) -> VecDeque<Vec<u8>> {
 }
 
 /// A word as the file's reader takes it apart again.
-fn push_word(line: &mut Vec<u8>, word: &[u8]) {
+pub fn push_word(line: &mut Vec<u8>, word: &[u8]) {
     let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\#".contains(byte);
     if !word.is_empty() && word.iter().all(plain) {
         line.extend_from_slice(word);

@@ -46,6 +46,10 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     /// Reads the number of keys.
     fn read(argv: Argv<'a>, by: ScriptBy) -> Result<Call<'a>, Fault> {
+        // Redis says so of what cannot be a digest before it counts keys.
+        if by == ScriptBy::Digest && argv[1].len() != 40 {
+            return Err(registry::NO_SCRIPT);
+        }
         let keys = integer(argv[2]).map_err(|fault| match by {
             ScriptBy::Function => Fault::new("ERR Bad number of keys provided"),
             _ => fault,

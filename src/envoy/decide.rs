@@ -16,9 +16,10 @@ use super::wire::{
 use crate::clock;
 use crate::command::Argv;
 use crate::engine;
-use crate::fault::Fault;
+use crate::fault::{Fault, Outcome};
 use crate::limits::LIMITS_AT_ONCE;
 use crate::node::Node;
+use crate::rare::Rare;
 use crate::rest::limits::headers::{self, Policy, XRateLimit};
 use crate::rest::limits::status::{Collected, Status};
 use crate::session::Session;
@@ -59,16 +60,19 @@ impl Asked {
         Ok(Asked(request.descriptors.iter().map(meant).collect::<Result<_, _>>()?))
     }
 
-    /// Takes from all of them or from none; what is given back is given back first.
+    /// Takes from all of them or from none; what is given back is given back first. Where the leader has to
+    /// do it, the session has it to carry there.
     ///
     /// # Errors
     /// What the limiter refuses, or that a shard is busy: nothing has happened then.
-    pub(super) fn decide(
+    pub(super) fn run(
         &self,
         node: &Node,
         session: &mut Session,
-    ) -> Result<RateLimitResponse, Fault> {
+        collected: &mut Collected,
+    ) -> Outcome {
         session.begin(node);
+        session.may_leave = true;
         let gives = self.limits().filter(|(_, _, _, gives)| *gives);
         let gives: Vec<[Vec<u8>; 4]> = gives
             .map(|(key, token, hits, _)| {
@@ -85,27 +89,41 @@ impl Asked {
         let gives: Vec<Vec<&[u8]>> =
             gives.iter().map(|argv| argv.iter().map(Vec::as_slice).collect()).collect();
         let mut commands: Vec<Argv<'_>> = gives.iter().map(Vec::as_slice).collect();
-        let is_refused = self.0.iter().any(|meant| matches!(meant, Meant::Never));
-        // What can never pass must not take from others.
-        let takes = !taken.is_empty() && !is_refused;
-        if takes {
+        if !taken.is_empty() && self.takes() {
             commands.push(&take);
         }
-        let mut collected = Collected::default();
-        if !commands.is_empty() {
-            engine::execute_all(node, session, &commands, &mut collected)?;
+        match commands.as_slice() {
+            [] => return Ok(()),
+            // What regions share is decided on the spot where it comes alone.
+            [argv] => engine::execute(node, session, argv, collected)?,
+            all => engine::execute_all(node, session, all, collected)?,
+        }
+        if !session.rare.contains(Rare::ELSEWHERE) {
             node.stats.add(&mut session.tally);
             session.publish();
         }
-        let given = if gives.is_empty() {
-            Vec::new()
-        } else {
-            collected.first(gives.len()).map_err(Fault::text)?
+        Ok(())
+    }
+
+    /// What can never pass must not take from others.
+    fn takes(&self) -> bool {
+        !self.0.iter().any(|meant| matches!(meant, Meant::Never))
+    }
+
+    /// The response to what was collected.
+    ///
+    /// # Errors
+    /// What the limiter has refused.
+    pub(super) fn answer(&self, collected: &Collected) -> Result<RateLimitResponse, Fault> {
+        let gives = self.limits().filter(|(_, _, _, gives)| *gives).count();
+        let takes = if self.takes() { self.limits().count() - gives } else { 0 };
+        let given = match gives {
+            0 => Vec::new(),
+            gives => collected.first(gives).map_err(Fault::text)?,
         };
-        let taken = if takes {
-            collected.behind(5 * gives.len() + 2, taken.len()).map_err(Fault::text)?
-        } else {
-            Vec::new()
+        let taken = match takes {
+            0 => Vec::new(),
+            takes => collected.behind(5 * gives + 2, takes).map_err(Fault::text)?,
         };
         Ok(self.response(given, taken))
     }

@@ -27,11 +27,15 @@ use parking_lot::Mutex;
 
 use self::wire::{Code, RateLimitRequest, RateLimitResponse};
 use crate::clients::Client;
+use crate::engine::{self, Elsewhere};
 use crate::fault::Fault;
 use crate::limits::{REST_HEAD_BYTES, REST_STREAMS, RLS_BODY_BYTES};
 use crate::net::socket::TcpStream;
 use crate::node::Node;
 use crate::patience::Patience;
+use crate::resp::answer::relay;
+use crate::rest::limits::status::Collected;
+use crate::rest::passes;
 use crate::session::{Door, Session};
 
 /// What HTTP/2 connections begin with.
@@ -148,10 +152,26 @@ impl Desk {
         let asked = decide::Asked::read(&self.node, request)?;
         let mut patience = Patience::default();
         loop {
-            let decided = asked.decide(&self.node, &mut self.session.lock());
-            match decided {
-                Err(Fault::Contended | Fault::Wait(_)) => patience.wait().await,
-                decided => return decided,
+            let mut collected = Collected::default();
+            let (ran, elsewhere) = {
+                let mut session = self.session.lock();
+                let ran = asked.run(&self.node, &mut session, &mut collected);
+                // Under the lock under which it came about, or another request would take it.
+                (ran, engine::elsewhere::take(&mut session))
+            };
+            match (ran, elsewhere) {
+                (Err(fault @ Fault::Text(_)), _) => return Err(fault),
+                (_, Some(elsewhere)) => {
+                    let done = matches!(elsewhere, Elsewhere::Errand(_));
+                    let visited = engine::elsewhere::visit(&self.node, elsewhere).await;
+                    let replies = engine::elsewhere::settle(&mut self.session.lock(), visited);
+                    if done {
+                        relay(&replies, &mut collected);
+                        return asked.answer(&collected);
+                    }
+                }
+                (Ok(()), None) => return asked.answer(&collected),
+                (Err(_), None) => patience.wait().await,
             }
         }
     }
@@ -176,7 +196,10 @@ impl Desk {
                 answer.headers_mut().insert(CONTENT_TYPE, kind);
                 answer
             }
-            Err(Fault::Text(why)) => text(StatusCode::BAD_REQUEST, why.into_owned()),
+            Err(Fault::Text(why)) if !passes(&why) => {
+                text(StatusCode::BAD_REQUEST, why.into_owned())
+            }
+            Err(Fault::Text(why)) => text(StatusCode::SERVICE_UNAVAILABLE, why.into_owned()),
             Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, String::new()),
         }
     }
@@ -203,7 +226,7 @@ impl tonic::server::UnaryService<RateLimitRequest> for Should {
         Box::pin(async move {
             match desk.decide(request.get_ref()).await {
                 Ok(response) => Ok(tonic::Response::new(response)),
-                Err(Fault::Text(why)) if why.starts_with("READONLY") => {
+                Err(Fault::Text(why)) if passes(&why) => {
                     Err(tonic::Status::unavailable(why.into_owned()))
                 }
                 Err(Fault::Text(why)) => Err(tonic::Status::invalid_argument(why.into_owned())),

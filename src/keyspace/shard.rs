@@ -100,6 +100,11 @@ impl Shard {
         self.table.set_mark(slot, usage.bits());
     }
 
+    /// Makes room on the way to so many keys, when there is none left.
+    pub(super) fn expect(&mut self, keys: usize) {
+        self.table.grow_towards(keys);
+    }
+
     /// When and how often the key in a slot was used.
     #[inline]
     pub fn usage(&self, slot: usize) -> Usage {

@@ -4,8 +4,13 @@
 //! what stands untouched. Left out on purpose: sharing memory with what it will replace; for
 //! the time of the load both are there.
 
+use std::hint::black_box;
+
+use smallvec::SmallVec;
+
 use super::locks::Contended;
 use super::usage::Usage;
+use super::warm::TOGETHER;
 use super::{Entry, Keyspace, Place, Shard};
 use crate::limits::SHARDS;
 use crate::table::Table;
@@ -15,17 +20,29 @@ use crate::table::Table;
 pub struct Staging {
     /// Per database its shards, none while it has no key.
     databases: Box<[Vec<Shard>]>,
+    /// How many keys a shard of each database will have, by what is said of it.
+    expected: Box<[usize]>,
     keys: u64,
 }
 
 /// A key that is in the data set already.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Duplicate;
+pub struct Duplicate(pub Vec<u8>);
 
 impl Staging {
     /// An empty data set of `databases` databases.
     pub fn new(databases: usize) -> Staging {
-        Staging { databases: (0..databases).map(|_| Vec::new()).collect(), keys: 0 }
+        Staging {
+            databases: (0..databases).map(|_| Vec::new()).collect(),
+            expected: vec![0; databases].into(),
+            keys: 0,
+        }
+    }
+
+    /// Says how many keys will come for the database `db`, which must be below `databases()`. It
+    /// is a hint: what comes may be less or more.
+    pub fn expect(&mut self, db: usize, keys: u64) {
+        self.expected[db] = usize::try_from(keys).unwrap_or(usize::MAX) / SHARDS;
     }
 
     /// How many databases there are.
@@ -38,22 +55,38 @@ impl Staging {
         self.keys
     }
 
-    /// Adds an entry to the database `db`, which must be below `databases()`.
+    /// Adds entries to the database `db`, which must be below `databases()`. The places of many
+    /// are looked for at the same time (see `warm`), of [`TOGETHER`] at most.
     ///
     /// # Errors
-    /// When its key is there already.
-    pub fn insert(&mut self, db: usize, entry: Entry, usage: Usage) -> Result<(), Duplicate> {
+    /// When the key of one is there already: those behind it are not added.
+    pub fn insert_all(
+        &mut self,
+        db: usize,
+        entries: impl IntoIterator<Item = (Entry, Usage)>,
+    ) -> Result<(), Duplicate> {
         let shards = &mut self.databases[db];
         if shards.is_empty() {
             shards.extend(std::iter::repeat_with(|| Shard::new(0)).take(SHARDS));
         }
-        let place = Place::of(entry.key());
-        let shard = &mut shards[place.shard];
-        if shard.find(place.hash, entry.key()).is_some() {
-            return Err(Duplicate);
+        let mut entries = entries.into_iter().peekable();
+        let mut placed: SmallVec<[(Place, Entry, Usage); TOGETHER]> = SmallVec::new();
+        while entries.peek().is_some() {
+            let next = entries.by_ref().take(TOGETHER);
+            placed.extend(next.map(|(entry, usage)| (Place::of(entry.key()), entry, usage)));
+            let slots =
+                placed.iter().map(|(place, ..)| shards[place.shard].table().touch(place.hash));
+            black_box(slots.fold(0, |sum, slot| sum ^ slot));
+            for (place, entry, usage) in placed.drain(..) {
+                let shard = &mut shards[place.shard];
+                if shard.find(place.hash, entry.key()).is_some() {
+                    return Err(Duplicate(entry.key().to_vec()));
+                }
+                shard.expect(self.expected[db]);
+                shard.insert(place.hash, entry, usage);
+                self.keys += 1;
+            }
         }
-        shard.insert(place.hash, entry, usage);
-        self.keys += 1;
         Ok(())
     }
 }
@@ -103,9 +136,8 @@ mod tests {
     fn staged(keys: &[(usize, &str, u64)]) -> Staging {
         let mut staging = Staging::new(3);
         for (db, key, at) in keys {
-            staging
-                .insert(*db, Entry::string(key.as_bytes(), b"new", *at), Usage::default())
-                .unwrap();
+            let entry = Entry::string(key.as_bytes(), b"new", *at);
+            staging.insert_all(*db, [(entry, Usage::default())]).unwrap();
         }
         staging
     }
@@ -167,10 +199,17 @@ mod tests {
     #[test]
     fn a_key_comes_once() {
         let mut staging = staged(&[(0, "a", 0)]);
-        assert_eq!(
-            staging.insert(0, Entry::string(b"a", b"", 0), Usage::default()),
-            Err(Duplicate)
-        );
-        assert_eq!(staging.insert(1, Entry::string(b"a", b"", 0), Usage::default()), Ok(()));
+        let entries = |key: u32| {
+            let numbers = (key..key + 3 * TOGETHER as u32).map(|n| n.to_string());
+            numbers.map(|key| (Entry::string(key.as_bytes(), b"", 0), Usage::default()))
+        };
+        staging.insert_all(0, entries(0)).unwrap();
+        // Among those that come together, too.
+        let twice = entries(1000).chain(entries(1000));
+        assert_eq!(staging.insert_all(0, twice), Err(Duplicate(b"1000".to_vec())));
+        let a = Entry::string(b"a", b"", 0);
+        assert_eq!(staging.insert_all(0, [(a, Usage::default())]), Err(Duplicate(b"a".to_vec())));
+        staging.insert_all(1, entries(0)).unwrap();
+        assert_eq!(staging.keys(), 1 + 9 * TOGETHER as u64);
     }
 }

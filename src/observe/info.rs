@@ -15,6 +15,7 @@ use crate::command::{Argv, full_name, numbered};
 use crate::node::Node;
 use crate::pubsub::Topic;
 use crate::replicate;
+use crate::rules::keep;
 
 /// The version of Redis whose commands and words are spoken.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -154,13 +155,19 @@ fn used_memory(node: &Node, lines: &mut Lines) {
     lines.put("allocator_active", print.heap.active);
     lines.put("allocator_resident", print.heap.resident);
     lines.bytes("total_system_memory", memory::machine_bytes());
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.put("used_memory_lua_human", "0B");
-    lines.zeros(&["used_memory_scripts_eval", "number_of_cached_scripts"]);
-    lines.zeros(&["number_of_functions", "number_of_libraries", "used_memory_vm_functions"]);
-    lines.bytes("used_memory_vm_total", 0);
-    lines.put("used_memory_functions", 0);
-    lines.bytes("used_memory_scripts", 0);
+    // A worker has one VM for scripts and functions.
+    lines.put("used_memory_lua", print.vms);
+    lines.put("used_memory_vm_eval", print.vms);
+    lines.put("used_memory_lua_human", human(print.vms));
+    lines.put("used_memory_scripts_eval", print.scripts);
+    lines.put("number_of_cached_scripts", print.script_count);
+    let libraries = node.scripts.libraries.set();
+    lines.put("number_of_functions", libraries.functions());
+    lines.put("number_of_libraries", libraries.libraries.len());
+    lines.put("used_memory_vm_functions", 0);
+    lines.bytes("used_memory_vm_total", print.vms);
+    lines.put("used_memory_functions", print.functions);
+    lines.bytes("used_memory_scripts", print.scripts + print.functions);
     lines.bytes("maxmemory", config.maxmemory);
     lines.put("maxmemory_policy", config.maxmemory_policy.name());
     let names = ["allocator_frag", "allocator_rss", "rss_overhead"];
@@ -182,7 +189,7 @@ fn used_memory(node: &Node, lines: &mut Lines) {
 }
 
 fn persistence(node: &Node, lines: &mut Lines) {
-    // Nothing is persisted yet; tools look for these.
+    // No data is persisted yet; tools look for these.
     lines.put("loading", u8::from(node.replication.is_loading()));
     lines.zeros(&["async_loading", "current_cow_peak", "current_cow_size"]);
     lines.zeros(&["rdb_changes_since_last_save", "rdb_bgsave_in_progress"]);
@@ -196,6 +203,13 @@ fn persistence(node: &Node, lines: &mut Lines) {
     lines.put("aof_current_rewrite_time_sec", -1);
     lines.put("aof_last_bgrewrite_status", "ok");
     lines.put("aof_last_write_status", "ok");
+    let rules = keep::status(node);
+    lines.put("rules_file_enabled", u8::from(rules.enabled));
+    lines.put("rules_changes_since_last_save", rules.unsaved);
+    lines.put("rules_last_save_time", rules.saved_at / 1000);
+    lines.put("rules_last_save_status", if rules.failing { "err" } else { "ok" });
+    lines.put("rules_saves", rules.saves);
+    lines.put("rules_save_failures", rules.failures);
 }
 
 fn stats(node: &Node, lines: &mut Lines) {

@@ -88,6 +88,21 @@ const TABLE: &[Row] = &[
     ("eave_ratelimit_allowed_total", "ratelimit_allowed", 1.0, Counter, "Admitted by limits"),
     ("eave_ratelimit_refused_total", "ratelimit_refused", 1.0, Counter, "Refused by limits"),
     (
+        "eave_rules_unsaved_changes",
+        "rules_changes_since_last_save",
+        1.0,
+        Gauge,
+        "Changes of named rules and lists that rules-file does not have yet",
+    ),
+    ("eave_rules_saves_total", "rules_saves", 1.0, Counter, "Writes of rules-file"),
+    (
+        "eave_rules_save_failures_total",
+        "rules_save_failures",
+        1.0,
+        Counter,
+        "Writes of rules-file that failed",
+    ),
+    (
         "eave_connection_panics_total",
         "connection_panics",
         1.0,

@@ -9,8 +9,10 @@ use crate::archive::{self, Refused};
 use crate::clock;
 use crate::command::limiter_rule;
 use crate::fault::Fault;
+use crate::keyspace::staging::Duplicate;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{NEVER, Staging};
+use crate::keyspace::warm::TOGETHER;
+use crate::keyspace::{Entry, NEVER, Staging};
 use crate::rdb::{self, Item, Key, Limits, Reader, Skipped};
 use crate::rules::{Rules, carry};
 use crate::value::limits::Limits as Encodings;
@@ -55,6 +57,8 @@ pub(super) struct Loaded {
 pub(super) struct Loader {
     reader: Reader,
     staged: Staging,
+    /// Keys of the present database that are put there together.
+    waiting: Vec<(Entry, Usage)>,
     encodings: Encodings,
     db: usize,
     /// Code of function libraries.
@@ -75,6 +79,7 @@ impl Loader {
         Loader {
             reader,
             staged: Staging::new(databases),
+            waiting: Vec::with_capacity(TOGETHER),
             encodings,
             db: 0,
             functions: Vec::new(),
@@ -100,8 +105,9 @@ impl Loader {
     ///
     /// # Errors
     /// When bytes are missing.
-    pub(super) fn finish(self) -> Result<Loaded, LoadError> {
+    pub(super) fn finish(mut self) -> Result<Loaded, LoadError> {
         self.reader.finish()?;
+        self.put_waiting()?;
         let Loader { staged, functions, rules, stream_db, .. } = self;
         Ok(Loaded { staged, functions, rules, stream_db })
     }
@@ -109,8 +115,10 @@ impl Loader {
     fn take(&mut self, item: Item) -> Result<(), LoadError> {
         match item {
             Item::SelectDb(number) => {
+                self.put_waiting()?;
                 self.db = self.database(number)?;
             }
+            Item::ResizeDb { keys, .. } => self.staged.expect(self.db, keys),
             Item::Key(key) => self.put(key)?,
             Item::Skipped { key: Some(key), why: Skipped::Module { name, .. } } => {
                 return Err(LoadError::Module(show(&key), name));
@@ -149,7 +157,13 @@ impl Loader {
             Some(rdb::Usage::Frequency(counter)) => Usage::frequent(self.begun, counter),
             None => Usage::fresh(self.begun),
         };
-        self.staged.insert(self.db, entry, usage).map_err(|_| LoadError::Duplicate(show(&name)))
+        self.waiting.push((entry, usage));
+        if self.waiting.len() == TOGETHER { self.put_waiting() } else { Ok(()) }
+    }
+
+    fn put_waiting(&mut self) -> Result<(), LoadError> {
+        let put = self.staged.insert_all(self.db, self.waiting.drain(..));
+        put.map_err(|Duplicate(name)| LoadError::Duplicate(show(&name)))
     }
 }
 

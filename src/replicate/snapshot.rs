@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::keyspace::cut::Cut;
 use crate::keyspace::usage::{Noted, Tick, Usage};
-use crate::keyspace::{Entry, Kind, NEVER, Shard};
+use crate::keyspace::{Count, Entry, Kind, NEVER, Shard};
 use crate::node::Node;
 use crate::observe::info::REDIS_VERSION;
 use crate::rdb::{
@@ -34,9 +34,6 @@ use crate::script::library::Set;
 
 /// Bytes that are gathered before they are sent on.
 const PART_BYTES: usize = 256 * 1024;
-
-/// Shards that are copied before others may work.
-const STEPS: usize = 4;
 
 /// Time before a shard that somebody holds is tried again.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -180,11 +177,12 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        if step % STEPS == 0 {
-            node.replication.copying.now(cut, step, sender.bytes);
-            sender.take(node, cut).await;
-            tokio::task::yield_now().await;
-        }
+        // A shard of a thousand keys takes some hundred microseconds, sending it some more, and
+        // both in one would be felt by those whose requests wait for this worker.
+        tokio::task::yield_now().await;
+        node.replication.copying.now(cut, step, sender.bytes);
+        sender.take(node, cut).await;
+        tokio::task::yield_now().await;
     }
     sender.take(node, cut).await;
     node.replication.copying.now(cut, step, sender.bytes);
@@ -209,6 +207,14 @@ fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
     }
     for library in libraries.libraries.values() {
         writer.function(&library.code);
+    }
+    for db in node.keyspace.used_databases() {
+        let Count { keys, expiring } = node.keyspace.count(db);
+        if keys == 0 {
+            continue;
+        }
+        writer.select_db(u32::try_from(db).unwrap_or(u32::MAX));
+        writer.resize_db(keys as u64, expiring as u64);
     }
     bytes
 }

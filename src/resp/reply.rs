@@ -107,10 +107,49 @@ pub enum Protocol {
 
 /// The numbers of an array that is written at once, and its first line.
 const FEW: usize = 5;
-const FEW_HEAD: &[u8] = b"*5\r\n";
+const FEW_HEAD: &[u8; 4] = b"*5\r\n";
 
 /// The most bytes of such an array: a line has its kind, a sign, nineteen digits and its end.
 const FEW_BYTES: usize = FEW_HEAD.len() + FEW * 23;
+
+/// Text that is put together from its end.
+struct Backwards {
+    bytes: [u8; FEW_BYTES],
+    /// Where it begins.
+    from: usize,
+}
+
+impl Backwards {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.from -= N;
+        self.bytes[self.from..self.from + N].copy_from_slice(&bytes);
+    }
+
+    /// Puts a number, two digits at a time.
+    #[inline]
+    fn put_digits(&mut self, mut rest: u64) {
+        while rest >= 100 {
+            self.put(PAIRS[(rest % 100) as usize]);
+            rest /= 100;
+        }
+        match rest {
+            0..10 => self.put([b'0' + rest as u8]),
+            _ => self.put(PAIRS[rest as usize]),
+        }
+    }
+}
+
+/// The digits of the numbers below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// Writes replies as RESP2 or RESP3 into a buffer.
 #[derive(Debug)]
@@ -164,26 +203,17 @@ impl<'a> RespReply<'a> {
     /// Whole numbers as an array, put together from its end and appended at once: most answers of rate limits
     /// are this one.
     fn few_integers(&mut self, values: &[i64; FEW]) {
-        let mut lines = [0; FEW_BYTES];
-        let mut free = lines.iter_mut().rev();
-        let mut put = |byte| _ = free.next().map(|to| *to = byte);
+        let mut lines = Backwards { bytes: [0; FEW_BYTES], from: FEW_BYTES };
         for value in values.iter().rev() {
-            put(b'\n');
-            put(b'\r');
-            let mut rest = value.unsigned_abs();
-            while rest >= 10 {
-                put(b'0' + (rest % 10) as u8);
-                rest /= 10;
-            }
-            put(b'0' + rest as u8);
+            lines.put(*b"\r\n");
+            lines.put_digits(value.unsigned_abs());
             if *value < 0 {
-                put(b'-');
+                lines.put(*b"-");
             }
-            put(b':');
+            lines.put(*b":");
         }
-        FEW_HEAD.iter().rev().for_each(|byte| put(*byte));
-        let from = free.len();
-        self.out.extend_from_slice(&lines[from..]);
+        lines.put(*FEW_HEAD);
+        self.out.extend_from_slice(&lines.bytes[lines.from..]);
     }
 
     fn line(&mut self, kind: u8, text: &str) {

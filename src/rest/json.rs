@@ -42,7 +42,7 @@ enum Parsed {
 const NULL: &str = "ERR null args are not supported";
 const ARRAY: &str = "ERR unsupported arg type: \"[\": json.Delim";
 const OBJECT: &str = "ERR unsupported arg type: \"{\": json.Delim";
-const NOT_TEXT: &str = "ERR a string argument is not valid Unicode";
+const NOT_TEXT: &str = "ERR a string argument is no JSON string";
 const TOO_MANY: &str = "ERR max number of arguments exceeded";
 
 impl<'b> Commands<'b> {
@@ -188,14 +188,48 @@ fn argument(text: &str) -> Result<Argument<'_>, &'static str> {
             if memchr::memchr(b'\\', inside).is_none() {
                 return Ok(Cow::Borrowed(inside));
             }
-            let unescaped: String = serde_json::from_str(text).map_err(|_| NOT_TEXT)?;
-            Ok(Cow::Owned(unescaped.into_bytes()))
+            Ok(Cow::Owned(unescaped(text)?))
         }
         [b'n', ..] => Err(NULL),
         [b'[', ..] => Err(ARRAY),
         [b'{', ..] => Err(OBJECT),
         literal => Ok(Cow::Borrowed(literal)),
     }
+}
+
+/// The bytes of a JSON string that has escapes. Half of a surrogate pair becomes U+FFFD, as in
+/// Upstash: JavaScript sends one where it cuts a string within an emoji.
+fn unescaped(text: &str) -> Result<Vec<u8>, &'static str> {
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+
+    let mut json = JsonDeserializer::from_str(text);
+    let mut bytes = json.deserialize_bytes(Bytes).map_err(|_| NOT_TEXT)?;
+    // Such a half is three bytes here, which begin as nothing else in UTF-8 does.
+    let mut from = 0;
+    while let Some(found) = memchr::memchr(0xed, &bytes[from..]) {
+        let at = from + found;
+        if matches!(bytes[at..], [_, 0xa0..=0xbf, _, ..]) {
+            bytes[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+        }
+        from = at + 1;
+    }
+    Ok(bytes)
 }
 
 /// Reads an array of arrays of arguments.

@@ -41,6 +41,8 @@ pub mod reply;
 mod route;
 mod wire;
 
+pub(crate) use refusal::passes;
+
 /// What a connection is told for which there is no room.
 pub const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/json; charset=utf-8\r\ncontent-length: 51\r\nretry-after: 1\r\nconnection: close\r\n\r\n\

@@ -10,6 +10,15 @@ use super::reply::write_error;
 pub(super) const LARGE_HEAD: &str =
     "ERR the head of the request is too large, or has too many headers";
 
+const UNCERTAIN: &str = "UNCERTAIN ";
+
+/// Whether an error says how this node and its leader are at the moment, and nothing of the request.
+pub(crate) fn passes(error: &str) -> bool {
+    const CODES: [&str; 7] =
+        ["MASTERDOWN ", "READONLY ", UNCERTAIN, "NOREPLICAS ", "LOADING ", "BUSY ", "OOM "];
+    CODES.iter().any(|code| error.starts_with(code))
+}
+
 /// A refusal of a whole request. Its text never repeats a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -97,6 +106,20 @@ impl Refusal {
     /// What is wrong with the request.
     pub(super) fn bad_request(text: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { status: StatusCode::BAD_REQUEST, text: text.into(), retry_after: None }
+    }
+
+    /// What a limiter could not decide: a fault of the request, or one of this node and its leader, which
+    /// passes. A proxy lets its client try again then, or another node decide.
+    pub(super) fn of_limiter(text: impl Into<Cow<'static, str>>) -> Refusal {
+        let text = text.into();
+        match passes(&text) {
+            false => Refusal::bad_request(text),
+            // Whether it was run is not known: who repeats it may take twice.
+            true if text.starts_with(UNCERTAIN) => {
+                Refusal { status: StatusCode::SERVICE_UNAVAILABLE, text, retry_after: None }
+            }
+            true => Refusal { status: StatusCode::SERVICE_UNAVAILABLE, text, retry_after: Some(1) },
+        }
     }
 
     /// A body beyond the limit, of which `actual` bytes are announced or have come.

@@ -21,13 +21,14 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// By the path.
+    /// By the path. Slashes around it count for nothing, as they do around a command: a client whose
+    /// base address ends with one asks for `//pipeline`.
     pub(super) fn of(asked: &Asked<'_>) -> Route {
-        match asked.path {
-            "/pipeline" => Route::Pipeline,
-            "/multi-exec" => Route::Transaction,
-            "/metrics" if matches!(asked.method, Method::GET | Method::HEAD) => Route::Metrics,
-            path => limits::verb(path).map_or(Route::Command, Route::Limits),
+        match asked.path.trim_matches('/') {
+            "pipeline" => Route::Pipeline,
+            "multi-exec" => Route::Transaction,
+            "metrics" if matches!(asked.method, Method::GET | Method::HEAD) => Route::Metrics,
+            _ => limits::verb(asked.path).map_or(Route::Command, Route::Limits),
         }
     }
 }
@@ -40,7 +41,7 @@ pub(super) fn arguments<'r>(
     asked: &Asked<'r>,
     body: &'r [u8],
 ) -> Result<SmallVec<[json::Argument<'r>; 8]>, Refusal> {
-    if matches!(asked.path, "/" | "") {
+    if asked.path.bytes().all(|byte| byte == b'/') {
         return Ok(json::command(body)?.into());
     }
     let mut arguments: SmallVec<[_; 8]> = path::segments(asked.path).collect();

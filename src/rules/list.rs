@@ -3,13 +3,13 @@
 //! A value that is an address or a network (`10.0.0.0/8`) holds every address in it; any other holds
 //! itself. A list has two sides, and each side its own values with times of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::FOREVER;
-use super::network::{Network, Networks};
+use super::network::{self, Network, Networks};
+use super::{FOREVER, shown};
 use crate::fault::Fault;
 use crate::limits::{LIST_VALUE_BYTES, LIST_VALUES};
 
@@ -39,27 +39,20 @@ pub struct List {
     allow: RwLock<Values>,
 }
 
+/// Values that are over and that one change of a side frees: they are not seen any more, and freeing many
+/// at once would hold up who asks.
+const FREED: usize = 1024;
+
 /// The values of a side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Values {
     /// By a hash that is the same on every node and in every run, which orders a scan: until when each
     /// is in.
     by_hash: BTreeMap<u64, Vec<Timed>>,
     networks: Networks,
     count: usize,
-    /// No value is due before.
-    soonest: u64,
-}
-
-impl Default for Values {
-    fn default() -> Values {
-        Values {
-            by_hash: BTreeMap::new(),
-            networks: Networks::default(),
-            count: 0,
-            soonest: FOREVER,
-        }
-    }
+    /// When values end, by time, with their hashes.
+    ends: BTreeSet<(u64, u64)>,
 }
 
 /// A value, and until when it is in.
@@ -82,6 +75,17 @@ pub(super) fn check(all: usize, values: &[&[u8]]) -> Result<(), Fault> {
         return Err(Fault::new("ERR too many values in lists"));
     }
     Ok(())
+}
+
+/// Checks that none of these values seems to be a network and is none: it would turn nobody away.
+///
+/// # Errors
+/// The first that is so.
+pub fn check_networks(values: &[&[u8]]) -> Result<(), Fault> {
+    match values.iter().find(|value| network::is_misspelt(value)) {
+        None => Ok(()),
+        Some(value) => Err(Fault::text(format!("ERR invalid network {}", shown(value)))),
+    }
 }
 
 impl List {
@@ -115,17 +119,28 @@ impl List {
 
     pub(super) fn add(&self, side: Side, values: &[&[u8]], until: u64, now: u64) -> usize {
         let mut side = self.side(side).write();
-        side.remove_due(now);
-        values.iter().filter(|value| side.insert(value, until)).count()
+        side.remove_due(now, FREED);
+        values.iter().filter(|value| side.insert(value, until, now)).count()
     }
 
     pub(super) fn remove(&self, side: Side, values: &[&[u8]], now: u64) -> usize {
         let mut side = self.side(side).write();
-        side.remove_due(now);
         if values.is_empty() {
-            return std::mem::take(&mut *side).count;
+            let old = std::mem::take(&mut *side);
+            // Who asks need not wait until they are counted and freed.
+            drop(side);
+            let all = old.by_hash.values().flatten();
+            return all.filter(|(_, until)| *until > now).count();
         }
-        values.iter().filter(|value| side.remove(value)).count()
+        side.remove_due(now, FREED);
+        values.iter().filter(|value| side.remove(value).is_some_and(|until| until > now)).count()
+    }
+
+    /// Frees every value that is over.
+    pub(super) fn remove_due(&self, now: u64) {
+        for side in [&self.deny, &self.allow] {
+            side.write().remove_due(now, usize::MAX);
+        }
     }
 
     /// At least `count` values from `cursor` on, if there are so many. Who is in from the first page to the
@@ -165,50 +180,70 @@ impl Values {
         alike.is_some_and(|alike| alike.iter().any(|(v, until)| **v == *value && *until > now))
     }
 
-    fn insert(&mut self, value: &[u8], until: u64) -> bool {
+    /// Whether it is new: one that is over is not in.
+    fn insert(&mut self, value: &[u8], until: u64, now: u64) -> bool {
         let (value, network) = canonical(value);
         if let Some(network) = network {
             self.networks.insert(network, until);
         }
-        self.soonest = self.soonest.min(until);
-        let alike = self.by_hash.entry(hash(&value)).or_default();
-        if let Some((_, known)) = alike.iter_mut().find(|(known, _)| *known == value) {
-            *known = until;
-            return false;
+        let hash = hash(&value);
+        let alike = self.by_hash.entry(hash).or_default();
+        let before = match alike.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, known)) => Some(std::mem::replace(known, until)),
+            None => {
+                alike.push((value, until));
+                self.count += 1;
+                None
+            }
+        };
+        if let Some(before) = before {
+            self.forget_end(before, hash);
         }
-        alike.push((value, until));
-        self.count += 1;
-        true
+        if until != FOREVER {
+            self.ends.insert((until, hash));
+        }
+        before.is_none_or(|before| before <= now)
     }
 
-    fn remove(&mut self, value: &[u8]) -> bool {
+    /// Answers until when it was in.
+    fn remove(&mut self, value: &[u8]) -> Option<u64> {
         let (value, network) = canonical(value);
         if let Some(network) = network {
             self.networks.remove(network);
         }
         let hash = hash(&value);
-        let Some(alike) = self.by_hash.get_mut(&hash) else { return false };
-        let before = alike.len();
-        alike.retain(|(known, _)| *known != value);
-        let removed = before > alike.len();
+        let alike = self.by_hash.get_mut(&hash)?;
+        let at = alike.iter().position(|(known, _)| *known == value)?;
+        let (_, until) = alike.swap_remove(at);
         if alike.is_empty() {
             self.by_hash.remove(&hash);
         }
-        self.count -= usize::from(removed);
-        removed
+        self.count -= 1;
+        self.forget_end(until, hash);
+        Some(until)
     }
 
-    fn remove_due(&mut self, now: u64) {
-        if self.soonest > now {
-            return;
+    /// Forgets that a value ends then, unless another of the same hash does.
+    fn forget_end(&mut self, until: u64, hash: u64) {
+        let alike = self.by_hash.get(&hash);
+        if !alike.is_some_and(|alike| alike.iter().any(|(_, other)| *other == until)) {
+            self.ends.remove(&(until, hash));
         }
-        let all = self.by_hash.values().flatten();
-        let due: Vec<Box<[u8]>> =
-            all.filter(|(_, until)| *until <= now).map(|(value, _)| value.clone()).collect();
-        for value in due {
-            self.remove(&value);
+    }
+
+    /// Frees values that are over, those of at most so many ends.
+    fn remove_due(&mut self, now: u64, most: usize) {
+        for _ in 0..most {
+            let Some((_, hash)) = self.ends.first().copied().filter(|(until, _)| *until <= now)
+            else {
+                return;
+            };
+            let alike = self.by_hash.get(&hash).into_iter().flatten();
+            let due: Vec<Box<[u8]>> =
+                alike.filter(|(_, until)| *until <= now).map(|(value, _)| value.clone()).collect();
+            due.iter().for_each(|value| {
+                self.remove(value);
+            });
         }
-        let all = self.by_hash.values().flatten();
-        self.soonest = all.map(|(_, until)| *until).min().unwrap_or(FOREVER);
     }
 }

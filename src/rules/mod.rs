@@ -4,15 +4,18 @@
 //! identifiers. The table of names is replaced as a whole when it changes; who takes from a limit keeps
 //! what a name meant and compares one number with the table's, so a named rule costs no lock.
 //! Rules and lists are no keys: FLUSHALL leaves them, as it leaves functions. They are in the log as the
-//! commands that made them, and in full copies as facts about the file (`carry`).
+//! commands that made them, in full copies as facts about the file (`carry`), and with `rules-file` in a
+//! file of these commands (`file`), which is written anew behind every change (`keep`).
 //!
 //! An identifier is what a request says behind FOR, or else its key, or what follows the rule's
 //! name and a colon in its key: under `@pro` both `pro:alice` and `alice` are Alice.
 //!
-//! Left out on purpose: keeping rules on a disk, which Eave does with nothing, and counts over
-//! regions: a rule says only whether they are shared (`crate::regions`).
+//! Left out on purpose: keeping on a disk what was taken and what statistics have counted, and counts
+//! over regions: a rule says only whether they are shared (`crate::regions`).
 
 pub mod carry;
+pub mod file;
+pub mod keep;
 pub mod list;
 mod network;
 pub mod stats;
@@ -21,20 +24,21 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use eave_ratelimit::Rule;
 use eave_ratelimit::regions::Span;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::{SmallVec, smallvec};
+use tokio::sync::watch;
 
 use self::list::{List, Side};
 use self::stats::RuleStats;
 use crate::fault::Fault;
-use crate::hashing::ByBytes;
-use crate::limits::{NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
+use crate::hashing::{ByBytes, hash_bytes};
+use crate::limits::{LIST_VALUES, NAMED_RULES, RULE_LISTS, RULE_NAME_BYTES, RULE_OVERRIDES};
 use crate::regions::Within;
 
 /// The time of what never ends.
@@ -98,8 +102,14 @@ pub type Own = (Rule, u64);
 pub struct Overrides {
     /// How many, so that a rule without any takes no lock.
     count: AtomicUsize,
-    rules: RwLock<HashMap<Box<[u8]>, Own, ByBytes>>,
+    /// In parts, so that telling of all holds nobody up for long; made with the first.
+    stripes: OnceLock<Box<[Stripe; STRIPES]>>,
 }
+
+/// Parts of the identifiers of a rule.
+const STRIPES: usize = 64;
+
+type Stripe = RwLock<HashMap<Box<[u8]>, Own, ByBytes>>;
 
 /// All names and lists at one time.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +126,8 @@ pub struct Rules {
     generation: AtomicU64,
     /// Whether some rule is shared by regions.
     shared: AtomicBool,
+    /// How many changes there were, of what a file would have: rules, those of identifiers, lists.
+    changes: watch::Sender<u64>,
     changing: Mutex<()>,
 }
 
@@ -131,6 +143,7 @@ impl Default for Rules {
             table: ArcSwap::default(),
             generation: AtomicU64::new(next_generation()),
             shared: AtomicBool::new(false),
+            changes: watch::Sender::new(0),
             changing: Mutex::default(),
         }
     }
@@ -253,6 +266,29 @@ impl Rules {
         self.table.load().lists.get(name).cloned()
     }
 
+    /// The names of all lists, in order.
+    pub fn lists(&self) -> Vec<Box<[u8]>> {
+        let mut names: Vec<_> = self.table.load().lists.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// How many changes there were, to look at or to wait for.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Says that something has changed; it is seen already.
+    fn has_changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn has_changed_if(&self, removed: bool) {
+        if removed {
+            self.has_changed();
+        }
+    }
+
     /// Begins a change.
     pub fn change(&self) -> Change<'_> {
         Change { rules: self, _changing: self.changing.lock() }
@@ -262,6 +298,7 @@ impl Rules {
     pub fn replace(&self, other: &Rules) {
         let _changing = self.changing.lock();
         self.publish(Table::clone(&other.table.load()));
+        self.has_changed();
     }
 
     /// Whether there is a rule that nodes share.
@@ -406,38 +443,58 @@ impl Overrides {
         if !self.are_some() {
             return None;
         }
-        let rules = self.rules.read();
-        let mut own = ids.iter().filter_map(|id| rules.get(*id));
-        own.find(|(_, expires_at)| *expires_at > now).copied()
+        let mut own = ids.iter().filter_map(|id| self.stripe(id).read().get(*id).copied());
+        own.find(|(_, expires_at)| *expires_at > now)
+    }
+
+    fn stripes(&self) -> &[Stripe; STRIPES] {
+        self.stripes.get_or_init(|| Box::new(std::array::from_fn(|_| Stripe::default())))
+    }
+
+    fn stripe(&self, id: &[u8]) -> &Stripe {
+        &self.stripes()[(hash_bytes(id) % STRIPES as u64) as usize]
+    }
+
+    /// How many of which the time is not over.
+    pub fn live(&self, now: u64) -> usize {
+        let Some(stripes) = self.stripes.get() else { return 0 };
+        let live = |stripe: &Stripe| {
+            stripe.read().values().filter(|(_, expires_at)| *expires_at > now).count()
+        };
+        stripes.iter().map(live).sum()
     }
 
     /// All of which the time is not over, in order.
     pub fn all(&self, now: u64) -> Vec<(Box<[u8]>, Rule, u64)> {
-        let rules = self.rules.read();
-        let live = rules.iter().filter(|(_, (_, expires_at))| *expires_at > now);
-        let mut all: Vec<_> =
-            live.map(|(id, (rule, expires_at))| (id.clone(), *rule, *expires_at)).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut all = Vec::new();
+        for stripe in self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()) {
+            let rules = stripe.read();
+            let live = rules.iter().filter(|(_, (_, expires_at))| *expires_at > now);
+            all.extend(live.map(|(id, (rule, expires_at))| (id.clone(), *rule, *expires_at)));
+        }
+        all.sort_by(|a: &(Box<[u8]>, Rule, u64), b| a.0.cmp(&b.0));
         all
     }
 
     fn insert(&self, id: &[u8], rule: Rule, expires_at: u64) {
-        let mut rules = self.rules.write();
-        rules.insert(id.into(), (rule, expires_at));
-        self.count.store(rules.len(), Ordering::Relaxed);
+        if self.stripe(id).write().insert(id.into(), (rule, expires_at)).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn remove(&self, id: &[u8], now: u64) -> bool {
-        let mut rules = self.rules.write();
-        let removed = rules.remove(id);
-        self.count.store(rules.len(), Ordering::Relaxed);
-        removed.is_some_and(|(_, expires_at)| expires_at > now)
+        let Some((_, expires_at)) = self.stripe(id).write().remove(id) else { return false };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        expires_at > now
     }
 
     fn remove_due(&self, now: u64) {
-        let mut rules = self.rules.write();
-        rules.retain(|_, (_, expires_at)| *expires_at > now);
-        self.count.store(rules.len(), Ordering::Relaxed);
+        for stripe in self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()) {
+            let mut rules = stripe.write();
+            let before = rules.len();
+            rules.retain(|_, (_, expires_at)| *expires_at > now);
+            self.count.fetch_sub(before - rules.len(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -466,6 +523,7 @@ impl Change<'_> {
         let named = Named { name: name.into(), spec, overrides, stats, within: Arc::default() };
         table.rules.insert(name.into(), Arc::new(named));
         self.rules.publish(table);
+        self.rules.has_changed();
         Ok(())
     }
 
@@ -488,6 +546,7 @@ impl Change<'_> {
             }
         }
         named.overrides.insert(id, rule, expires_at);
+        self.rules.has_changed();
         Ok(())
     }
 
@@ -502,12 +561,16 @@ impl Change<'_> {
         let mut table = Table::clone(&self.rules.table.load());
         let removed = table.rules.remove(name);
         self.rules.publish(table);
-        removed.is_some_and(|named| named.spec.expires_at > now)
+        let removed = removed.is_some_and(|named| named.spec.expires_at > now);
+        self.rules.has_changed_if(removed);
+        removed
     }
 
     /// Forgets what a name means for an identifier; answers whether it was there.
     pub fn remove_for(&self, name: &[u8], id: &[u8], now: u64) -> bool {
-        self.rules.get(name, now).is_ok_and(|named| named.overrides.remove(id, now))
+        let removed = self.rules.get(name, now).is_ok_and(|named| named.overrides.remove(id, now));
+        self.rules.has_changed_if(removed);
+        removed
     }
 
     /// Adds values to a side of a list; answers how many are new.
@@ -523,12 +586,25 @@ impl Change<'_> {
         now: u64,
     ) -> Result<usize, Fault> {
         let table = self.rules.table.load();
-        let all = table.lists.values().map(|list| list.len()).sum::<usize>();
+        let count = || table.lists.values().map(|list| list.len()).sum::<usize>();
+        let mut all = count();
+        if all + values.len() > LIST_VALUES {
+            table.lists.values().for_each(|list| list.remove_due(now));
+            all = count();
+        }
         list::check(all, values)?;
         if let Some(list) = table.lists.get(name) {
-            return Ok(list.add(side, values, expires_at, now));
+            let added = list.add(side, values, expires_at, now);
+            self.rules.has_changed();
+            return Ok(added);
         }
         let mut table = Table::clone(&table);
+        if table.lists.len() >= RULE_LISTS {
+            table.lists.retain(|_, list| {
+                list.remove_due(now);
+                !list.is_empty()
+            });
+        }
         if table.lists.len() >= RULE_LISTS {
             return Err(Fault::new("ERR too many lists"));
         }
@@ -536,6 +612,7 @@ impl Change<'_> {
         let added = list.add(side, values, expires_at, now);
         table.lists.insert(name.into(), list);
         self.rules.publish(table);
+        self.rules.has_changed();
         Ok(added)
     }
 
@@ -549,6 +626,7 @@ impl Change<'_> {
             table.lists.remove(name);
             self.rules.publish(table);
         }
+        self.rules.has_changed_if(removed > 0);
         removed
     }
 }

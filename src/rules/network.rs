@@ -13,6 +13,15 @@ pub(super) struct Network {
     bits: u128,
 }
 
+/// Whether this is an address with something behind a `/` that would be the length of a prefix and is
+/// none of that family.
+pub(super) fn is_misspelt(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let Some((address, prefix)) = text.split_once('/') else { return false };
+    let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && address.parse::<IpAddr>().is_ok() && Network::parse(text.as_bytes()).is_none()
+}
+
 impl Network {
     /// Reads an address, with `/` and the length of a prefix if it is more than one.
     pub(super) fn parse(text: &[u8]) -> Option<Network> {
@@ -152,6 +161,25 @@ mod tests {
         ] {
             assert_eq!(Network::parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    /// What else there may be behind an address is part of a name.
+    #[test]
+    fn a_network_with_a_wrong_length_is_told_from_a_name() {
+        for (text, wrong) in [
+            ("10.0.0.0/33", true),
+            ("10.0.0.0/", true),
+            ("::/129", true),
+            ("10.0.0.0/99999999999999", true),
+            ("10.0.0.0/8", false),
+            ("10.0.0.0", false),
+            ("10.0.0.0/chrome", false),
+            ("10.0.0/8", false),
+            ("a/8", false),
+        ] {
+            assert_eq!(is_misspelt(text.as_bytes()), wrong, "{text}");
+        }
+        assert!(!is_misspelt(b"10.0.0.0/\xff"));
     }
 
     #[test]

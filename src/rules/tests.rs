@@ -3,11 +3,11 @@ use super::stats::{RuleStats, Verdict};
 use super::*;
 use crate::command::limiter_rule::replay;
 
-fn rule(text: &str) -> Rule {
+pub(super) fn rule(text: &str) -> Rule {
     Rule::parse(text.as_bytes()).unwrap()
 }
 
-fn spec(text: &str) -> Spec {
+pub(super) fn spec(text: &str) -> Spec {
     Spec {
         rule: rule(text),
         deny: None,
@@ -17,7 +17,12 @@ fn spec(text: &str) -> Spec {
     }
 }
 
-fn judged(rules: &Rules, key: &str, ids: &[&[u8]], now: u64) -> Result<Judgement, Fault> {
+pub(super) fn judged(
+    rules: &Rules,
+    key: &str,
+    ids: &[&[u8]],
+    now: u64,
+) -> Result<Judgement, Fault> {
     rules.with(b"@pro", now, |known| Ok(known.judge(key.as_bytes(), ids, now)))
 }
 
@@ -115,6 +120,36 @@ fn a_scan_finds_every_value_once() {
     assert_eq!(found.len(), 1000);
 }
 
+/// What is over is not in, whether or not it has been freed, and makes room when that is needed.
+#[test]
+fn values_that_are_over_make_room() {
+    let rules = Rules::default();
+    let values: Vec<String> = (0..LIST_VALUES).map(|n| n.to_string()).collect();
+    let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+    let add = |values: &[&[u8]], until, now| {
+        rules.change().list_add(b"l", Side::Deny, values, until, now)
+    };
+    assert_eq!(add(&values, 100, 0), Ok(LIST_VALUES));
+    assert!(add(&[b"more"], 200, 99).is_err());
+    assert_eq!(add(&[b"more"], 200, 100), Ok(1));
+    assert_eq!(rules.list(b"l").unwrap().len(), 1);
+    assert_eq!(add(&values[..5000], 300, 100), Ok(5000));
+    // Of those that are over not all are freed at once.
+    assert_eq!(rules.change().list_remove(b"l", Side::Deny, &[b"4999", b"more"], 300), 0);
+    let left = rules.list(b"l").unwrap().len();
+    assert!((1..4000).contains(&left), "{left}");
+    assert_eq!(add(&[b"4000"], 400, 300), Ok(1));
+    assert_eq!(rules.change().list_remove(b"l", Side::Deny, &[], 300), 1);
+    // Lists of nothing but such make room for other lists.
+    for n in 0..RULE_LISTS {
+        let name = format!("l{n}");
+        rules.change().list_add(name.as_bytes(), Side::Deny, &[b"a"], 500, 400).unwrap();
+    }
+    assert!(add(&[b"a"], 600, 499).is_err());
+    assert_eq!(add(&[b"a"], 600, 500), Ok(1));
+    assert_eq!(rules.lists().len(), 1);
+}
+
 /// Adding to and removing from lists at random, against the plainest model.
 #[test]
 fn lists_are_sets_with_times() {
@@ -172,6 +207,49 @@ fn a_full_copy_carries_rules_and_lists() {
         let words = carry::decode(broken);
         assert!(words.is_err() || replay(&copy, &words.unwrap(), 10).is_err());
     }
+}
+
+/// What is read from a copy, or a file, at `now`.
+fn copied(rules: &Rules, made: u64, now: u64) -> Rules {
+    let copy = Rules::default();
+    for fact in carry::facts(rules, made) {
+        replay(&copy, &carry::decode(&fact).unwrap(), now).unwrap();
+    }
+    copy
+}
+
+/// `a EX 5` would be one value and a time.
+#[test]
+fn a_full_copy_carries_values_that_are_words_of_the_command() {
+    let rules = Rules::default();
+    // Values are told in the order of their hashes: some of these lists have the word in between.
+    for until in [FOREVER, 5000] {
+        for number in 100..150 {
+            let (name, number) = (format!("l{number}"), number.to_string());
+            let values: [&[u8]; 3] = [b"EX", number.as_bytes(), b"a"];
+            for value in values {
+                rules.change().list_add(name.as_bytes(), Side::Deny, &[value], until, 0).unwrap();
+            }
+        }
+        let copy = copied(&rules, 0, 0);
+        for name in rules.lists() {
+            let page = |rules: &Rules| rules.list(&name).unwrap().scan(Side::Deny, 0, 9, 0);
+            assert_eq!(page(&copy), page(&rules));
+        }
+    }
+}
+
+/// It takes a while, and the clock of a replica may be ahead.
+#[test]
+fn a_rule_that_ends_while_it_is_copied_breaks_no_copy() {
+    let rules = Rules::default();
+    rules.change().set(b"pro", Spec { expires_at: 100, ..spec("5/1s") }, 5).unwrap();
+    rules.change().set_for(b"pro", b"alice", (rule("9/1s"), FOREVER), 5).unwrap();
+    rules.change().list_add(b"l", Side::Deny, &[b"a"], 100, 5).unwrap();
+    let copy = copied(&rules, 99, 100);
+    assert_eq!(judged(&copy, "alice", &[], 100), Err(no_rule(b"pro")));
+    assert_eq!(judged(&copy, "alice", &[], 99), Ok(Judgement::Rule(rule("9/1s"))));
+    assert!(!copy.list(b"l").unwrap().has(Side::Deny, b"a", 100));
 }
 
 const MINUTE: u64 = 60_000;

@@ -38,6 +38,9 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
+/// What is answered for a digest that is not known.
+pub const NO_SCRIPT: Fault = Fault::new("NOSCRIPT No matching script. Please use EVAL.");
+
 /// A digest in 40 lower-case hex digits.
 pub fn hex(sha: &Sha) -> String {
     use std::fmt::Write as _;

@@ -91,9 +91,18 @@ pub(super) fn without_tail_calls(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// What is wrong with a text that LuaJIT would take, and Lua 5.1 does not: it leaves out a first
+/// line that begins with `#`, and knows numbers of its own.
+pub(super) fn foreign(text: &[u8]) -> Option<String> {
+    if text.starts_with(b"#") {
+        return Some("1: unexpected symbol near '#'".into());
+    }
+    foreign_number(text)
+}
+
 /// The first number of a text that is none in Lua 5.1, but an object of LuaJIT's foreign function
 /// interface: `1LL`, `2ULL`, `3i`.
-pub(super) fn foreign_number(text: &[u8]) -> Option<String> {
+fn foreign_number(text: &[u8]) -> Option<String> {
     let is_foreign = |token: &&Token| {
         let word = &text[token.start..token.end];
         let hex = word.get(1).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'x'));

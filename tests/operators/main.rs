@@ -13,6 +13,7 @@ mod kill;
 mod monitor;
 mod pause;
 mod rewrite;
+mod rules;
 mod shutdown;
 mod slowlog;
 mod talk;

@@ -26,6 +26,7 @@ mod histories;
 mod import;
 mod import_refused;
 mod limiter;
+mod limiter_doors;
 mod link;
 mod packing;
 mod pair;

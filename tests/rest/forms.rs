@@ -31,6 +31,9 @@ fn a_path_is_a_command() {
         ("GET", "http://somewhere/echo/x", "", json!("x")),
         ("GET", "/echo/%C3%A9%E2%9C%93", "", json!("é✓")),
         ("GET", "/echo/%ff", "", json!("\u{fffd}")),
+        // A client whose base address ends with a slash.
+        ("POST", "//", r#"["ECHO","x"]"#, json!("x")),
+        ("POST", "/", r#"["ECHO","cut \ud83d"]"#, json!("cut \u{fffd}")),
     ] {
         let response = http.ask(method, path, "", body.as_bytes());
         // The one that ends in a syntax error shows that its query was taken apart.
@@ -40,6 +43,18 @@ fn a_path_is_a_command() {
         };
         assert_eq!(response.json(), wanted, "{method} {path}");
     }
+}
+
+#[test]
+fn slashes_around_a_path_count_for_nothing() {
+    let server = start(&[]);
+    let mut http = Http::open(&server);
+    for path in ["/pipeline", "//pipeline", "/pipeline/", "//multi-exec//", "/multi-exec?a=b"] {
+        let response = http.ask("POST", path, "", br#"[["PING"]]"#);
+        assert_eq!(response.json(), json!([{ "result": "PONG" }]), "{path}");
+    }
+    let metrics = http.ask("GET", "/metrics/", "", b"");
+    assert!(metrics.text().contains("eave_"), "{}", metrics.text());
 }
 
 #[test]

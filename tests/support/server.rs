@@ -131,6 +131,16 @@ impl Server {
         self.signal("-CONT")
     }
 
+    /// Asks the server to end in order.
+    pub(crate) fn ask_to_end(&self) -> Result<(), String> {
+        self.signal("-TERM")
+    }
+
+    /// Ends the server as the kernel does when memory is short.
+    pub(crate) fn cut_down(&self) -> Result<(), String> {
+        self.signal("-KILL")
+    }
+
     fn signal(&self, name: &str) -> Result<(), String> {
         let done = Command::new("kill").args([name, &self.process_id().to_string()]).status();
         if done.is_ok_and(|status| status.success()) { Ok(()) } else { Err(format!("kill {name}")) }

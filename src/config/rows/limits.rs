@@ -50,6 +50,13 @@ pub(in crate::config) const ROWS: &[Directive] = &[
     ),
     row(
         Limits,
+        "rules-file",
+        "File of named rules and lists: read at start, written behind every change",
+    )
+    .at_start()
+    .text(|c| &c.rules_file, |c, v| c.rules_file = v),
+    row(
+        Limits,
         "tracking-table-max-keys",
         "Keys remembered for clients that keep copies; 0 = no bound",
     )

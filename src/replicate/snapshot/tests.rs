@@ -61,7 +61,7 @@ fn keyspace() -> Keyspace {
         Entry::collection(b"list", List::from_texts(elements(3), ListLimits::default()), NEVER),
         Entry::collection(b"chain", List::from_texts(elements(200), ListLimits::default()), NEVER),
     ] {
-        staged.insert(2, entry, Usage::default()).unwrap();
+        staged.insert_all(2, [(entry, Usage::default())]).unwrap();
     }
     keyspace.replace(&mut staged, || {}).unwrap();
     keyspace
@@ -170,7 +170,7 @@ fn the_uses_of_keys_go_with_them() {
             if policy == AllkeysLfu { Usage::frequent(now, 77) } else { Usage::idle(now, 100) };
         let keyspace = Keyspace::new(3);
         let mut staged = Staging::new(3);
-        staged.insert(2, Entry::string(b"k", b"v", NEVER), usage).unwrap();
+        staged.insert_all(2, [(Entry::string(b"k", b"v", NEVER), usage)]).unwrap();
         keyspace.replace(&mut staged, || {}).unwrap();
         let mut loader = Loader::new(3, Encodings::default());
         loader.feed(&stream_for(&keyspace, Form::Plain, &config)).unwrap();
@@ -256,7 +256,7 @@ fn writers_wait_where_enough_is_held_back() {
     let keys: Vec<String> = (0..200).map(|n| format!("key {n}")).collect();
     for key in &keys {
         let entry = Entry::string(key.as_bytes(), &[b'v'; 1000], NEVER);
-        staged.insert(0, entry, Usage::default()).unwrap();
+        staged.insert_all(0, [(entry, Usage::default())]).unwrap();
     }
     keyspace.replace(&mut staged, || {}).unwrap();
     let (cut, ()) = keyspace.begin_cut(serialize_for(&Config::default()), 5_000, || {}).unwrap();

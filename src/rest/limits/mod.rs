@@ -104,12 +104,12 @@ impl Caller {
             let (ran, elsewhere) = self.try_collect(sender, commands, &mut collected);
             match ran {
                 Ok(()) => return Ok(collected),
-                Err(Fault::Text(text)) => return Err(Refusal::bad_request(text)),
+                Err(Fault::Text(text)) => return Err(Refusal::of_limiter(text)),
                 Err(Fault::Contended | Fault::Wait(_) | Fault::Elsewhere) => {}
             }
             if let Some(replies) = self.wait(&mut patience, elsewhere).await {
                 if let (2.., Some(text)) = (commands.len(), error_text(&replies)) {
-                    return Err(Refusal::bad_request(text.into_owned()));
+                    return Err(Refusal::of_limiter(text.into_owned()));
                 }
                 let mut collected = Collected::default();
                 relay(&replies, &mut collected);

@@ -76,7 +76,7 @@ impl Collected {
         count: usize,
     ) -> Result<SmallVec<[Status; 1]>, Refusal> {
         if let Some(text) = &self.error {
-            return Err(Refusal::bad_request(text.clone()));
+            return Err(Refusal::of_limiter(text.clone()));
         }
         let numbers = self.numbers.get(before..).unwrap_or_default();
         let (statuses, rest) = numbers.as_chunks::<NUMBERS>();
@@ -119,7 +119,7 @@ impl Collected {
     /// The one number of an answer.
     pub(super) fn number(&self) -> Result<i64, Refusal> {
         match &self.error {
-            Some(text) => Err(Refusal::bad_request(text.clone())),
+            Some(text) => Err(Refusal::of_limiter(text.clone())),
             None => Ok(self.numbers.first().copied().unwrap_or(0)),
         }
     }

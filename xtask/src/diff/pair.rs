@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::added::Added;
 use super::compare::Past;
 use super::grammar::FAMILIES;
 use super::reply::{self, Reply};
@@ -34,7 +35,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(binary: &Path, log: &Path) -> Result<Self> {
+    fn start(binary: &Path, log: &Path, allocator: &str) -> Result<Self> {
         let port = process::free_port()?;
         let name = binary.file_name().unwrap_or_default().to_string_lossy();
         let redis = name.contains("redis") || name.contains("valkey");
@@ -50,6 +51,7 @@ impl Server {
             .args(own)
             // SORT ALPHA follows the locale.
             .env("LC_ALL", "C")
+            .env("MALLOC_CONF", allocator)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -88,12 +90,14 @@ pub(super) struct Side {
     read: Vec<u8>,
     /// Whether something has come that is no RESP.
     garbled: bool,
+    /// What jemalloc is told where the server uses it.
+    allocator: &'static str,
 }
 
 impl Side {
     fn start(binary: &Path, role: &str) -> Result<Self> {
         let log = process::scratch()?.join(format!("diff.{}.{role}.log", std::process::id()));
-        let server = Server::start(binary, &log)?;
+        let server = Server::start(binary, &log, "")?;
         let stream = connect(server.port)?;
         Ok(Self {
             binary: binary.to_path_buf(),
@@ -102,6 +106,7 @@ impl Side {
             stream,
             read: Vec::new(),
             garbled: false,
+            allocator: "",
         })
     }
 
@@ -112,7 +117,7 @@ impl Side {
         let version = if resp3 { "3" } else { "2" };
         for _ in 0..600 {
             if self.server.child.try_wait()?.is_some() {
-                self.server = Server::start(&self.binary, &self.log)?;
+                self.server = Server::start(&self.binary, &self.log, self.allocator)?;
             }
             self.read.clear();
             if let Ok(stream) = connect(self.server.port) {
@@ -163,9 +168,15 @@ impl Side {
 
     /// Ends the server; [`Side::renew`] starts another.
     pub(super) fn end(&mut self) {
+        self.end_for("");
+    }
+
+    /// Likewise; jemalloc is told this in the next one, which changes what lies beside what.
+    pub(super) fn end_for(&mut self, allocator: &'static str) {
         let _ = self.server.child.kill();
         let _ = self.server.child.wait();
         self.garbled = false;
+        self.allocator = allocator;
     }
 
     /// Sends bytes; a server that has gone is noticed when its reply is read.
@@ -233,6 +244,8 @@ pub(super) struct Pair {
     commands: BTreeSet<String>,
     /// What was sent since the last reset.
     pub(super) past: Past,
+    /// What was added to streams since then.
+    pub(super) added: Added,
 }
 
 impl Pair {
@@ -244,7 +257,8 @@ impl Pair {
         let redis = Side::start(Path::new("redis-server"), "redis")?;
         let eave = Side::start(eave, "eave")?;
         let (defaults, commands) = (BTreeMap::new(), BTreeSet::new());
-        let mut pair = Self { redis, eave, defaults, commands, past: Past::default() };
+        let (past, added) = (Past::default(), Added::default());
+        let mut pair = Self { redis, eave, defaults, commands, past, added };
         pair.commands = &commands_of(&mut pair.redis)? & &commands_of(&mut pair.eave)?;
         let names: BTreeSet<&str> =
             FAMILIES.iter().flat_map(|family| family.directives).map(|(name, _)| *name).collect();
@@ -279,6 +293,7 @@ impl Pair {
     /// When a server does not come back, or refuses.
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
         self.past = Past::default();
+        self.added = Added::default();
         for side in [&mut self.redis, &mut self.eave] {
             side.renew(resp3)?;
         }
