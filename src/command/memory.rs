@@ -86,8 +86,8 @@ fn stats(node: &Node, _: &mut Session, _: Argv<'_>, reply: &mut dyn Reply) -> Ou
         ("clients.normal", print.clients),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
+        ("lua.caches", print.scripts),
+        ("functions.caches", print.functions),
         ("overhead.total", print.overhead()),
     ];
     let databases: Vec<_> = print.databases.iter().filter(|(_, count)| count.keys > 0).collect();

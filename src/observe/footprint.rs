@@ -1,5 +1,7 @@
 //! What takes how much memory, for INFO and MEMORY.
 
+use std::sync::atomic::Ordering;
+
 use super::memory::Heap;
 use crate::clients::Role;
 use crate::keyspace::Count;
@@ -26,6 +28,14 @@ pub struct Footprint {
     pub client_count: u64,
     /// Likewise of replicas.
     pub replicas: u64,
+    /// How many scripts there are.
+    pub script_count: usize,
+    /// Their texts.
+    pub scripts: u64,
+    /// The code of function libraries.
+    pub functions: u64,
+    /// The VMs of both.
+    pub vms: u64,
     /// Used databases.
     pub databases: Vec<(usize, Count)>,
 }
@@ -44,6 +54,7 @@ impl Footprint {
                 client_count += 1;
             }
         }
+        let (script_count, scripts) = node.scripts.registry.size();
         let used = node.keyspace.used_databases().into_iter();
         Footprint {
             used: node.memory.used(),
@@ -55,6 +66,10 @@ impl Footprint {
             clients,
             client_count,
             replicas,
+            script_count,
+            scripts: scripts as u64,
+            functions: node.scripts.libraries.set().bytes() as u64,
+            vms: node.scripts.vm_bytes.load(Ordering::Relaxed),
             databases: used.map(|db| (db, node.keyspace.count(db))).collect(),
         }
     }
@@ -66,7 +81,12 @@ impl Footprint {
 
     /// What is not values: clients, the backlog, the program itself.
     pub fn overhead(&self) -> u64 {
-        let beside = self.startup + self.backlog + self.clients + self.replicas;
+        let beside = self.startup
+            + self.backlog
+            + self.clients
+            + self.replicas
+            + self.scripts
+            + self.functions;
         (beside + self.keys() * 32).min(self.used)
     }
 

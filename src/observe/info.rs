@@ -155,13 +155,19 @@ fn used_memory(node: &Node, lines: &mut Lines) {
     lines.put("allocator_active", print.heap.active);
     lines.put("allocator_resident", print.heap.resident);
     lines.bytes("total_system_memory", memory::machine_bytes());
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.put("used_memory_lua_human", "0B");
-    lines.zeros(&["used_memory_scripts_eval", "number_of_cached_scripts"]);
-    lines.zeros(&["number_of_functions", "number_of_libraries", "used_memory_vm_functions"]);
-    lines.bytes("used_memory_vm_total", 0);
-    lines.put("used_memory_functions", 0);
-    lines.bytes("used_memory_scripts", 0);
+    // A worker has one VM for scripts and functions.
+    lines.put("used_memory_lua", print.vms);
+    lines.put("used_memory_vm_eval", print.vms);
+    lines.put("used_memory_lua_human", human(print.vms));
+    lines.put("used_memory_scripts_eval", print.scripts);
+    lines.put("number_of_cached_scripts", print.script_count);
+    let libraries = node.scripts.libraries.set();
+    lines.put("number_of_functions", libraries.functions());
+    lines.put("number_of_libraries", libraries.libraries.len());
+    lines.put("used_memory_vm_functions", 0);
+    lines.bytes("used_memory_vm_total", print.vms);
+    lines.put("used_memory_functions", print.functions);
+    lines.bytes("used_memory_scripts", print.scripts + print.functions);
     lines.bytes("maxmemory", config.maxmemory);
     lines.put("maxmemory_policy", config.maxmemory_policy.name());
     let names = ["allocator_frag", "allocator_rss", "rss_overhead"];

@@ -14,7 +14,7 @@ use super::library::{self, Described};
 use super::reply::{LuaReply, failure};
 use super::shebang::{self, ScriptFlags};
 use super::vm::{Registered, Shared, is_prelude, shortly, unbounded};
-use super::{answer, cjson, cmsgpack, packed, registry, source};
+use super::{answer, cjson, cmsgpack, packed, pattern, registry, source};
 use crate::fault::Fault;
 use crate::resp::reply::Protocol;
 use crate::value::number::format_double;
@@ -55,6 +55,7 @@ pub(super) fn functions(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     raw.set("cjson", cjson::functions(lua, shared)?)?;
     raw.set("cmsgpack", cmsgpack::functions(lua)?)?;
     raw.set("struct", packed::functions(lua)?)?;
+    raw.set("search", pattern::function(lua, shared)?)?;
     Ok(raw)
 }
 

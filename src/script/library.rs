@@ -57,6 +57,11 @@ impl Set {
         self.functions.len()
     }
 
+    /// Bytes of their code.
+    pub fn bytes(&self) -> usize {
+        self.libraries.values().map(|library| library.code.len()).sum()
+    }
+
     /// Adds a library, in the place of the one of its name if `replace` says so.
     ///
     /// # Errors

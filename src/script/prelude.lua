@@ -191,7 +191,191 @@ end
 -- Libraries.
 
 local strings = copy(string, "byte char dump find format gmatch gsub len lower match rep reverse sub upper")
-strings.gfind = string.gmatch
+
+-- Patterns. Lua matches within one instruction, where nobody could end a script: what may take
+-- more than so many steps is searched by Rust, which looks whether the script was ended.
+local MOST_STEPS = 5e7
+local find, match, gmatch, gsub = string.find, string.match, string.gmatch, string.gsub
+local sub, byte, search = string.sub, string.byte, raw.search
+
+-- For each pattern: how often its steps are as many as the subject is long, and by how much more
+-- they are multiplied.
+local powers, factors, known = {}, {}, 0
+
+local function weigh(pattern)
+  if known >= 1000 then
+    powers, factors, known = {}, {}, 0
+  end
+  local power, factor = byte(pattern) == 94 and 0 or 1, #pattern
+  for at = 1, #pattern do
+    local char = byte(pattern, at)
+    if char == 42 or char == 43 or char == 45 or char == 37 and find("b123456789", sub(pattern, at + 1, at + 1), 1, true) then
+      power = power + 1
+    elseif char == 63 then
+      factor = factor * 2
+    end
+  end
+  -- Long ones are not kept.
+  if #pattern <= 200 then
+    powers[pattern], factors[pattern], known = power, factor, known + 1
+  end
+  return power, factor
+end
+
+-- Whether to search by Rust.
+local function is_long(subject, pattern)
+  -- Most are far from it.
+  if type(subject) ~= "string" or type(pattern) ~= "string" or #pattern == 0 then
+    return false
+  end
+  local power, factor = powers[pattern], factors[pattern]
+  if not power then
+    power, factor = weigh(pattern)
+  end
+  return (#subject) ^ power * factor > MOST_STEPS
+end
+
+-- The place at which a search begins, counted from 0.
+local function from(subject, init)
+  init = init == nil and 1 or tonumber(init) or error("bad argument #3 (number expected)", 3)
+  init = init < 0 and init + #subject + 1 or init
+  return init < 1 and 0 or math.min(floor(init) - 1, #subject)
+end
+
+local function pass_on(...)
+  return ...
+end
+
+local function found(why, first, last, ...)
+  if why then
+    error(why, 3)
+  elseif first then
+    return first + 1, last, ...
+  end
+end
+
+local function matched(subject, why, first, last, ...)
+  if why then
+    error(why, 3)
+  elseif first and select("#", ...) == 0 then
+    return sub(subject, first + 1, last)
+  end
+  return ...
+end
+
+function strings.find(...)
+  local subject, pattern, init, plain = ...
+  if plain then
+    plain = type(subject) == "string" and type(pattern) == "string"
+    if not plain or #subject * #pattern <= MOST_STEPS then
+      return find(...)
+    end
+  elseif not is_long(subject, pattern) then
+    return find(...)
+  end
+  return pass_on(found(search(subject, pattern, from(subject, init), plain or false, true)))
+end
+
+function strings.match(...)
+  local subject, pattern, init = ...
+  if not is_long(subject, pattern) then
+    return match(...)
+  end
+  return pass_on(matched(subject, search(subject, pattern, from(subject, init), false, true)))
+end
+
+function strings.gmatch(...)
+  local subject, pattern = ...
+  if not is_long(subject, pattern) then
+    return gmatch(...)
+  end
+  local at = 0
+  local function step(why, first, last, ...)
+    if why then
+      error(why, 3)
+    elseif not first then
+      at = #subject + 1
+      return nil
+    end
+    at = last == first and last + 1 or last
+    if select("#", ...) == 0 then
+      return sub(subject, first + 1, last)
+    end
+    return ...
+  end
+  return function()
+    return pass_on(step(search(subject, pattern, at, false, false)))
+  end
+end
+strings.gfind = strings.gmatch
+
+-- What stands in the place of a match.
+local function replaced(whole, with, ...)
+  local first = select("#", ...) == 0 and whole or (...)
+  local value
+  if type(with) == "table" then
+    value = with[first]
+  elseif type(with) == "function" then
+    if select("#", ...) == 0 then
+      value = with(whole)
+    else
+      value = with(...)
+    end
+  else
+    local captures, count = { ... }, select("#", ...)
+    return (gsub(tostring(with), "%%(.?)", function(char)
+      local digit = tonumber(char)
+      if not digit then
+        return char
+      elseif digit == 0 or digit == 1 and count == 0 then
+        return whole
+      end
+      return captures[digit] or error("invalid capture index", 6)
+    end))
+  end
+  if not value then
+    return whole
+  elseif type(value) ~= "string" and type(value) ~= "number" then
+    error("invalid replacement value (a " .. type(value) .. ")", 4)
+  end
+  return value
+end
+
+function strings.gsub(...)
+  local subject, pattern, with, most = ...
+  local kind = type(with)
+  if not is_long(subject, pattern) or (kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "function") then
+    return gsub(...)
+  end
+  most = most == nil and #subject + 1 or tonumber(most) or error("bad argument #4 to 'gsub' (number expected)", 2)
+  local parts, length, at, count = {}, 0, 0, 0
+  local anchored = byte(pattern) == 94
+  local function take(why, first, last, ...)
+    if why then
+      error(why, 3)
+    elseif not first then
+      return false
+    end
+    count = count + 1
+    length = length + 1
+    parts[length] = sub(subject, at + 1, first)
+    length = length + 1
+    parts[length] = replaced(sub(subject, first + 1, last), with, ...)
+    at = last
+    if first == last then
+      length = length + 1
+      parts[length] = sub(subject, at + 1, at + 1)
+      at = at + 1
+    end
+    return at <= #subject and not anchored
+  end
+  while count < most and take(search(subject, pattern, at, false, true)) do
+  end
+  length = length + 1
+  parts[length] = sub(subject, at + 1)
+  return concat(parts), count
+end
+
 globals.string = shown(strings)
 for name in pairs(string) do
   string[name] = strings[name]

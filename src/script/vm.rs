@@ -23,7 +23,7 @@ use super::library::{self, Described, Library};
 use super::native::{self, Native};
 use super::registry::{self, Origin, Script, Sha};
 use super::shebang::ScriptFlags;
-use super::{Scripts, answer, api, source};
+use super::{Scripts, Share, answer, api, source};
 use crate::clock;
 use crate::command::Argv;
 use crate::fault::Fault;
@@ -170,6 +170,8 @@ pub struct Vm {
     loaded: RefCell<HashMap<String, Loaded, RandomState>>,
     /// What the node's libraries were called when `loaded` was looked through.
     libraries: Cell<u64>,
+    /// What it says of its memory.
+    share: Share,
 }
 
 thread_local! {
@@ -192,13 +194,13 @@ impl Vm {
             {
                 return Ok(Rc::clone(vm));
             }
-            let vm = Rc::new(Vm::new(generation).map_err(|error| broken(&error))?);
+            let vm = Rc::new(Vm::new(scripts, generation).map_err(|error| broken(&error))?);
             *mine = Some(Rc::clone(&vm));
             Ok(vm)
         })
     }
 
-    fn new(generation: u64) -> mlua::Result<Vm> {
+    fn new(scripts: &Scripts, generation: u64) -> mlua::Result<Vm> {
         let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::BIT;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let shared = Rc::new(Shared {
@@ -216,6 +218,8 @@ impl Vm {
             .call::<(Function, Function, Function, Function)>(raw)?;
         look_every(&lua, &shared, SCRIPT_STEPS)?;
         lua.set_memory_limit(SCRIPT_MEMORY)?;
+        let share = Share::of(&scripts.vm_bytes);
+        share.set(lua.used_memory());
         Ok(Vm {
             lua,
             shared,
@@ -228,6 +232,7 @@ impl Vm {
             load_library,
             loaded: RefCell::default(),
             libraries: Cell::new(0),
+            share,
         })
     }
 
@@ -321,6 +326,7 @@ impl Vm {
         });
         let loaded = Loaded { library: Arc::clone(library), functions: functions.collect() };
         self.loaded.borrow_mut().insert(library.name.clone(), loaded);
+        self.share.set(self.lua.used_memory());
     }
 
     /// The script of a text, which from now on the node knows.
@@ -393,6 +399,7 @@ impl Vm {
         // The key as well as the value is the new one: it may be that of another registration.
         by_text.remove(&*script.text);
         by_text.insert(ByText(script), Rc::clone(&compiled));
+        self.share.set(self.lua.used_memory());
         Ok(compiled)
     }
 

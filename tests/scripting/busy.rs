@@ -97,6 +97,29 @@ fn an_endless_script_is_ended_by_redis() {
     an_endless_script_is_ended(Program::Redis, "");
 }
 
+/// Lua's own matcher would not come back from these within one instruction.
+#[test]
+fn a_pattern_that_takes_years_is_ended() {
+    let server = start(Program::Eave, "--busy-reply-threshold 100 --io-threads 1");
+    let patterns = [
+        "s:find('(.-)(.-)(.-)b')",
+        "s:match('.*.*.*.*b')",
+        "s:gsub('(.-)(.-)(.-)b', '')",
+        "(function() for a in s:gmatch('(.-)(.-)(.-)b') do end end)()",
+        "s:find(s:rep(20) .. 'b', 1, true) while true do end",
+        "s:sub(1, 60):find(('a?'):rep(60) .. ('a'):rep(60) .. 'b')",
+    ];
+    for pattern in patterns {
+        let script =
+            format!("local s = string.rep('a', 1000000) pcall(function() local x = {pattern} end)");
+        let script = format!("{script} while true do pcall(error) end");
+        let (mut runs, mut asks) = occupy(&server, &script);
+        let why = kill(&mut asks, &mut runs);
+        assert!(why.starts_with("ERR Script killed by user"), "{pattern}: {why}");
+        assert_eq!(call(&mut asks, &["SET", "held", "v"]).to_string(), "OK", "{pattern}");
+    }
+}
+
 #[test]
 fn others_go_on_beside_an_endless_script() {
     let server = start(Program::Eave, "--busy-reply-threshold 100 --io-threads 1");

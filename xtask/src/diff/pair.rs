@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::added::Added;
 use super::compare::Past;
 use super::grammar::FAMILIES;
 use super::reply::{self, Reply};
@@ -243,6 +244,8 @@ pub(super) struct Pair {
     commands: BTreeSet<String>,
     /// What was sent since the last reset.
     pub(super) past: Past,
+    /// What was added to streams since then.
+    pub(super) added: Added,
 }
 
 impl Pair {
@@ -254,7 +257,8 @@ impl Pair {
         let redis = Side::start(Path::new("redis-server"), "redis")?;
         let eave = Side::start(eave, "eave")?;
         let (defaults, commands) = (BTreeMap::new(), BTreeSet::new());
-        let mut pair = Self { redis, eave, defaults, commands, past: Past::default() };
+        let (past, added) = (Past::default(), Added::default());
+        let mut pair = Self { redis, eave, defaults, commands, past, added };
         pair.commands = &commands_of(&mut pair.redis)? & &commands_of(&mut pair.eave)?;
         let names: BTreeSet<&str> =
             FAMILIES.iter().flat_map(|family| family.directives).map(|(name, _)| *name).collect();
@@ -289,6 +293,7 @@ impl Pair {
     /// When a server does not come back, or refuses.
     pub(super) fn reset(&mut self, resp3: bool) -> Result<()> {
         self.past = Past::default();
+        self.added = Added::default();
         for side in [&mut self.redis, &mut self.eave] {
             side.renew(resp3)?;
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::compare;
+use super::compare::{self, Past};
 use super::grammar::{How, Line, Step};
 use super::pair::{Answer, Pair};
 use super::reply;
@@ -127,12 +127,16 @@ fn answers_so_now(
     let mut request = Vec::new();
     last.lines.iter().for_each(|line| reply::encode(&line.arguments, &mut request));
     pair.send(&request);
-    let mut so = false;
+    let mut replies = Vec::with_capacity(last.lines.len());
     for line in &last.lines {
-        let (Some(now), Some(_)) = pair.receive()? else { return Ok(false) };
-        so |= line.arguments == asked.arguments && now == said;
+        let (redis, eave) = pair.receive()?;
+        if redis.is_none() || eave.is_none() {
+            return Ok(false);
+        }
+        let again = line.arguments == asked.arguments;
+        replies.push((redis, if again { Some(said.to_vec()) } else { eave }));
     }
-    Ok(so)
+    Ok((0..replies.len()).all(|at| are_alike(last, at, &replies, pair.past)))
 }
 
 /// Reads the replies to one step and compares them.
@@ -152,33 +156,30 @@ fn judge(
             break;
         }
     }
-    let transaction = step.is_transaction();
-    for (at, (redis, eave)) in replies.iter().enumerate() {
-        let line = &step.lines[at];
-        let alike = match (redis, eave) {
-            (Some(redis), Some(eave)) if line.how == How::Exec => {
-                let inner = step.lines.get(1..step.lines.len() - 1).unwrap_or_default();
-                compare::same_transaction(inner, redis, eave, pair.past)
-            }
-            // Inside of a transaction commands are only queued, which is exact.
-            (Some(redis), Some(eave)) if transaction => compare::same(
-                &Line { how: How::Exact, ..line.clone() },
-                redis,
-                eave,
-                None,
-                pair.past,
-            ),
-            (Some(redis), Some(eave)) => {
-                let probe = step.lines.get(at + 1).filter(|next| compare::is_probe(line, next));
-                let next = probe.and(replies.get(at + 1)).and_then(|next| next.0.as_deref());
-                compare::same(line, redis, eave, next, pair.past)
-            }
-            _ => false,
-        };
-        if !alike {
-            let (redis, eave) = (redis.clone(), eave.clone());
+    pair.added.note(step, &replies);
+    for (at, line) in step.lines.iter().enumerate().take(replies.len()) {
+        if !are_alike(step, at, &replies, pair.past) {
+            let (redis, eave) = replies.swap_remove(at);
             return Ok(Some(Difference { steps, line: line.clone(), redis, eave }));
         }
     }
     Ok(None)
+}
+
+/// Whether the replies to a line of a step are as good as equal.
+fn are_alike(step: &Step, at: usize, replies: &[(Answer, Answer)], past: Past) -> bool {
+    let line = &step.lines[at];
+    let (Some(redis), Some(eave)) = &replies[at] else { return false };
+    if line.how == How::Exec {
+        let inner = step.lines.get(1..step.lines.len() - 1).unwrap_or_default();
+        return compare::same_transaction(inner, redis, eave, past);
+    }
+    if step.is_transaction() {
+        // Inside of a transaction commands are only queued, which is exact.
+        let exactly = Line { how: How::Exact, ..line.clone() };
+        return compare::same(&exactly, redis, eave, None, past);
+    }
+    let probe = step.lines.get(at + 1).filter(|next| compare::is_probe(line, next));
+    let next = probe.and(replies.get(at + 1)).and_then(|next| next.0.as_deref());
+    compare::same(line, redis, eave, next, past)
 }
