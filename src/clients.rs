@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 
 use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpStream;
 
 use crate::access::user::DEFAULT;
 use crate::command::Argv;
 use crate::config::OutputLimit;
 use crate::net::connection::Connection;
+use crate::net::socket::TcpStream;
 use crate::pubsub::{Subscriptions, Topic};
 use crate::session::Session;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};

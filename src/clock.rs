@@ -4,17 +4,26 @@
 //! with the time and the luck of the test's choosing; `clippy.toml` forbids the standard
 //! clocks elsewhere. What is left out on purpose: a monotonic base for wall time. Expiry
 //! times are wall times by Redis' contract (EXPIREAT), and the limiter guards itself against
-//! a clock that steps back.
+//! a clock that steps back. With the feature `simulation` time and luck are a simulation's.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
 
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "simulation")]
+pub mod simulated;
+#[cfg(not(feature = "simulation"))]
+mod system;
+
+#[cfg(feature = "simulation")]
+use simulated as source;
+#[cfg(not(feature = "simulation"))]
+use system as source;
 
 /// Microseconds since the Unix epoch.
 pub fn unix_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(source::since_epoch().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds since the Unix epoch: the unit of every expiry time.
@@ -29,8 +38,12 @@ pub fn instant() -> Instant {
 
 /// Milliseconds on a clock that never goes back; it starts near 0 with the process.
 pub fn monotonic_ms() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(source::since_start().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long something has worked that must not work for long.
+pub fn elapsed(since: Instant) -> Duration {
+    source::elapsed(since)
 }
 
 /// Measures how long things take by the processor's own counter, which costs a few nanoseconds
@@ -60,9 +73,10 @@ impl Stopwatch {
     }
 }
 
+thread_local!(static STATE: Cell<u64> = Cell::new(seed()));
+
 /// A random number, uniform over all 64 bits, not for secrets.
 pub fn random() -> u64 {
-    thread_local!(static STATE: Cell<u64> = Cell::new(seed()));
     STATE.with(|state| {
         // splitmix64: passes BigCrush, one multiplication chain, any seed is good.
         let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -85,7 +99,7 @@ pub fn random_below(bound: u64) -> u64 {
 /// # Panics
 /// When the operating system has no randomness to give, since no secret could be made then.
 pub fn secret_bytes(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the operating system gives random bytes");
+    source::fill(bytes);
 }
 
 /// `bytes` random bytes in lower-case hex: tokens, replication ids.

@@ -42,8 +42,8 @@ pub fn salt() -> u32 {
 }
 
 fn seed() -> u64 {
-    // A schedule is only repeated when keys lie in the same shards again.
-    if cfg!(feature = "schedules") {
+    // A schedule or a simulation is only repeated when keys lie in the same shards again.
+    if cfg!(any(feature = "schedules", feature = "simulation")) {
         return 1;
     }
     let mut bytes = [0; 8];

@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         eprintln!("built for tests of schedules: its locks work nowhere else");
         return ExitCode::FAILURE;
     }
+    if cfg!(feature = "simulation") {
+        eprintln!("built for simulations: its sockets lead nowhere else");
+        return ExitCode::FAILURE;
+    }
     let mut args: Vec<_> = std::env::args_os().collect();
     // A configuration file of that name is `./import`.
     if args.get(1).is_some_and(|first| first == "import") {

@@ -32,7 +32,7 @@ use crate::pubsub::Hub;
 use crate::rare::RareCell;
 use crate::replicate::forward::{Forwarding, Lag};
 use crate::replicate::regions::Exchanges;
-use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Term};
+use crate::replicate::{Acknowledgements, Alone, Copying, Outlets, Packed, Target, Term};
 use crate::rest::load::Load;
 use crate::rules::keep::Kept;
 use crate::script::Scripts;
@@ -124,7 +124,7 @@ pub struct Replication {
     /// Who waits for them.
     pub acknowledgements: Acknowledgements,
     /// Whom to follow; the task that does so watches it.
-    pub target: watch::Sender<Option<config::Leader>>,
+    pub target: Target,
     /// What that task has applied, and whether it still may.
     pub term: Mutex<Term>,
     /// What links have packed.
@@ -194,7 +194,7 @@ impl Replication {
         } else {
             self.limits.fetch_and(!FOLLOWS, Ordering::SeqCst);
         }
-        self.target.send_replace(target);
+        self.target.set(target);
     }
 }
 
@@ -210,13 +210,12 @@ impl Node {
         clock::secret_bytes(&mut id);
         let position = Position { id: ReplicationId::from_random(id), offset: 0 };
         let history = backlog_config(&config);
-        let (target, _) = watch::channel(None);
         let replication = Replication {
             leader: Mutex::new(Leader::new(leader_config(&config))),
             outlets: Outlets::default(),
             failover: Mutex::default(),
             acknowledgements: Acknowledgements::default(),
-            target,
+            target: Target::default(),
             term: Mutex::default(),
             packed: Packed::default(),
             copying: Copying::default(),

@@ -107,6 +107,7 @@ pub async fn run(node: Arc<Node>) {
             end => Duration::from_millis(end.saturating_sub(clock::unix_ms())),
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return Pause::end(&node),
             () = node.pause.changed.notified() => {}
             () = tokio::time::sleep(left) => Pause::end_if_over(&node),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::task::TaskTracker;
 
 use crate::access;
@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::{BindAddress, Config};
 use crate::envoy;
 use crate::net::connection::{Connection, End};
+use crate::net::socket::{TcpListener, TcpStream};
 use crate::net::stream::Stream;
 use crate::net::tls::{self, TlsDoor};
 use crate::net::{listener, unix};

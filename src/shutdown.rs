@@ -72,6 +72,7 @@ fn is_behind(node: &Node) -> bool {
 pub async fn run(node: Arc<Node>) {
     loop {
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             () = tokio::time::sleep(LOOK) => Shutting::look(&node),
         }

@@ -116,7 +116,7 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
     let mut bulky = Vec::new();
     let start = clock::instant();
     let swept = sweep_until_late(node, sweep, &mut bulky);
-    let took = start.elapsed();
+    let took = clock::elapsed(start);
     stats::add(&node.stats.sweep_us, u64::try_from(took.as_micros()).unwrap_or(0));
     node.observer.happened(Happening::ExpireCycle, took);
     engine::free(Vec::new(), bulky);
@@ -127,7 +127,7 @@ fn sweep_slice(node: &Node, sweep: &mut Sweep) -> Swept {
 fn sweep_until_late(node: &Node, sweep: &mut Sweep, bulky: &mut Vec<Entry>) -> Swept {
     let start = clock::instant();
     let now = clock::unix_ms();
-    while start.elapsed() < SLICE {
+    while clock::elapsed(start) < SLICE {
         let step = sweep.step(
             &node.keyspace,
             now,

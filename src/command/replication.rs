@@ -119,7 +119,7 @@ fn replicaof(node: &Node, _: &mut Session, argv: Argv<'_>, reply: &mut dyn Reply
     if replicate::failover::state(node) != State::None {
         return Err(Fault::new("ERR REPLICAOF not allowed while failing over."));
     }
-    if leader.is_some() && *node.replication.target.borrow() == leader {
+    if leader.is_some() && node.replication.target.get() == leader {
         reply.status("OK Already connected to specified master");
         return Ok(());
     }

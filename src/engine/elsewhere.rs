@@ -379,3 +379,35 @@ pub fn behind(session: &mut Session, offset: u64) {
 pub fn only_leader_knows(session: &mut Session) {
     session.rare.insert(Rare::BEHIND | Rare::MARK_UNKNOWN);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Leader};
+    use crate::engine::execute;
+    use crate::resp::RespReply;
+
+    #[test]
+    fn an_exec_that_cannot_be_asked_of_the_leader_ends_its_transaction() {
+        let leader = Leader { host: "127.0.0.1".into(), port: 1 };
+        let mut config = Config::default();
+        config.replicaof = Some(leader);
+        let node = Node::new(config);
+        let client = node.clients.add("here".into(), String::new(), 0);
+        let mut session = Session::new(client, Door::Resp, &node);
+        let ask = |session: &mut Session, line: &str| {
+            let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let mut out = Vec::new();
+            let mut reply = RespReply::new(&mut out, session.protocol);
+            execute(&node, session, &argv, &mut reply).expect("nobody else is here");
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(ask(&mut session, "MULTI"), "+OK\r\n");
+        assert_eq!(ask(&mut session, "GET a"), "+QUEUED\r\n");
+        // A link broke over which the session may have written.
+        only_leader_knows(&mut session);
+        let refused = ask(&mut session, "EXEC");
+        assert!(refused.starts_with("-EXECABORT"), "{refused}");
+        assert_eq!(ask(&mut session, "PING"), "+PONG\r\n");
+    }
+}

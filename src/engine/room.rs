@@ -51,7 +51,7 @@ pub fn make(node: &Node, config: &Config) -> Room {
     }
     let start = clock::instant();
     let (room, evicted) = evict(node, config);
-    node.observer.happened(Happening::EvictionCycle, start.elapsed());
+    node.observer.happened(Happening::EvictionCycle, clock::elapsed(start));
     stats::add(&node.stats.evicted, evicted);
     room
 }
@@ -81,7 +81,7 @@ fn evict(node: &Node, config: &Config) -> (Room, u64) {
         if node.memory.counted() <= config.maxmemory {
             break;
         }
-        if step % UNASKED == 0 && start.elapsed() >= TURN {
+        if step % UNASKED == 0 && clock::elapsed(start) >= TURN {
             return (Room::Soon, evicted);
         }
     }

@@ -26,7 +26,11 @@ pub(super) fn run(
     reply: &mut dyn Reply,
 ) -> Outcome {
     if session.rare.intersects(Rare::APART) {
-        elsewhere::before(node, session, command)?;
+        elsewhere::before(node, session, command).map_err(|fault| match fault {
+            // An EXEC that is refused ends its transaction.
+            Fault::Text(_) => transaction::refused(node, session, argv, fault),
+            fault => fault,
+        })?;
     }
     if session.door != Door::Leader && is_write(session, command) {
         enough::admit(node).map_err(|few| transaction::refused(node, session, argv, few))?;

@@ -24,13 +24,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 use self::wire::{Code, RateLimitRequest, RateLimitResponse};
 use crate::clients::Client;
 use crate::engine::{self, Elsewhere};
 use crate::fault::Fault;
 use crate::limits::{REST_HEAD_BYTES, REST_STREAMS, RLS_BODY_BYTES};
+use crate::net::socket::TcpStream;
 use crate::node::Node;
 use crate::patience::Patience;
 use crate::resp::answer::relay;
@@ -60,11 +60,11 @@ struct Desk {
 }
 
 /// Serves a client until it goes or the node stops.
-pub async fn serve(node: Arc<Node>, stream: TcpStream, client: Arc<Client>) {
+pub async fn serve(node: Arc<Node>, mut stream: TcpStream, client: Arc<Client>) {
     let mut session = Session::new(Arc::clone(&client), Door::Rest, &node);
     session.become_user(Arc::clone(node.access.users().default()));
     let desk = Arc::new(Desk { node: Arc::clone(&node), session: Mutex::new(session) });
-    let Some(is_http2) = begins_with_preface(&stream).await else { return };
+    let Some(is_http2) = begins_with_preface(&mut stream).await else { return };
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
         async move { Ok::<_, Infallible>(desk.answer(request).await) }
@@ -93,7 +93,7 @@ pub async fn serve(node: Arc<Node>, stream: TcpStream, client: Arc<Client>) {
 }
 
 /// Whether a connection speaks HTTP/2; nothing if it says nothing.
-async fn begins_with_preface(stream: &TcpStream) -> Option<bool> {
+async fn begins_with_preface(stream: &mut TcpStream) -> Option<bool> {
     let look = async {
         let mut first = [0; PREFACE.len()];
         loop {

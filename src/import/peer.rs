@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::net::socket::TcpStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 
 use super::ImportError;
 use super::address::Address;

@@ -1,13 +1,12 @@
 //! Sockets that accept, and the loop that does.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::socket::{self, TcpListener, TcpStream};
 use crate::config::BindAddress;
 
 /// Opens the listeners of one door.
@@ -19,7 +18,7 @@ pub fn open(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Ve
     let mut listeners = Vec::new();
     let mut last = None;
     for address in addresses {
-        match open_one(address.ip, port, backlog) {
+        match socket::listen(SocketAddr::new(address.ip, port), backlog) {
             Ok(listener) => listeners.push(listener),
             Err(error) if address.optional => last = Some(error),
             Err(error) => {
@@ -34,20 +33,6 @@ pub fn open(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Ve
         (true, Some(error)) => Err(error),
         _ => Ok(listeners),
     }
-}
-
-fn open_one(ip: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
-    let address = SocketAddr::new(ip, port);
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // 0.0.0.0 and :: are two addresses, and each is bound when it is named.
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(511))?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// Accepts until the node stops; `serve` gets each connection, configured. `keepalive_seconds`
@@ -86,7 +71,6 @@ fn prepare(stream: &TcpStream, keepalive_seconds: u32) {
     let _ = stream.set_nodelay(true);
     if keepalive_seconds > 0 {
         let idle = Duration::from_secs(u64::from(keepalive_seconds));
-        let probes = TcpKeepalive::new().with_time(idle).with_interval(idle / 3).with_retries(3);
-        let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+        socket::keep_alive(stream, idle, idle / 3);
     }
 }

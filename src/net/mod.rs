@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod listener;
 pub mod output;
+pub mod socket;
 pub mod stream;
 pub mod tls;
 pub mod unix;

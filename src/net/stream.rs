@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
+
+use super::socket::TcpStream;
 
 /// The name of HTTP/2 in the handshake of TLS.
 pub const HTTP_2: &[u8] = b"h2";

@@ -18,10 +18,10 @@ use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiCli
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connection::Connection;
+use super::socket::TcpStream;
 use super::stream::{HTTP_2, Stream};
 use crate::config::{ClientAuth, TlsSettings};
 

@@ -69,15 +69,14 @@ pub(super) async fn keep(node: &Node, leader: Option<&Greeting>) {
     let path = PathBuf::from(node.config.load().dir.clone()).join(name);
     let saved = text.len() as u64;
     let (writing, target) = (text, path.clone());
-    let written = tokio::task::spawn_blocking(move || write(&target, &writing)).await;
+    let written = in_background(move || write(&target, &writing)).await;
     let file = match written {
         _ if saved == 0 => None,
-        Ok(Ok(())) => Some(path),
-        Ok(Err(error)) => {
+        Ok(()) => Some(path),
+        Err(error) => {
             tracing::error!("{} cannot be written: {error}", path.display());
             None
         }
-        Err(_) => None,
     };
     tracing::error!(
         "{commands} commands ({bytes} bytes of the log, from offset {} on) were written here after \
@@ -119,6 +118,15 @@ fn count(text: &[u8]) -> (u64, usize) {
         at += length;
     }
     (commands, at)
+}
+
+/// Does what takes long where it keeps nobody waiting; in a simulation there and then, since when
+/// a thread comes to its end is nobody's to choose.
+async fn in_background(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    if cfg!(feature = "simulation") {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 fn write(path: &std::path::Path, text: &[u8]) -> io::Result<()> {

@@ -62,7 +62,7 @@ pub fn answer(node: &Node, heard: &Greeting) -> Greeting {
 pub(super) fn promoted(node: &Node, id: ReplicationId, position: Option<Position>) {
     let orphaned = !node.replication.is_connected();
     let old = node.log.lock().backlog().position();
-    let leader = node.replication.target.borrow().clone();
+    let leader = node.replication.target.get();
     let mut reign = node.replication.reign.lock();
     // Without a history of the leader's there is nothing to have taken over.
     reign.promoted(old, id, orphaned && position.is_some_and(|at| at.id == old.id));
@@ -124,6 +124,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             changed = owed.changed() => if changed.is_err() { return },
             () = telling => {}

@@ -74,9 +74,10 @@ pub async fn serve(node: Arc<Node>, stream: Stream, mut session: Session, rest: 
     let (reader, writer) = tokio::io::split(stream);
     let writer = Writer { node: &node, writer, packer: None };
     let why = tokio::select! {
+        biased;
+        reason = cut => reason.map_or_else(|_| "closed".into(), |reason| reason.to_string()),
         why = listen(&node, id, reader, rest) => why,
         why = feed(&node, id, writer, &mut orders) => why,
-        reason = cut => reason.map_or_else(|_| "closed".into(), |reason| reason.to_string()),
         () = closing(&node, &session.client) => "closed by this node".into(),
     };
     tracing::info!("replica {peer} does not follow any longer: {why}");
@@ -247,6 +248,7 @@ async fn stream(node: &Node, id: FollowerId, mut writer: Writer<'_>) -> String {
             Poll::CaughtUp if complete => return "this node stops".into(),
             Poll::CaughtUp => {
                 tokio::select! {
+                    biased;
                     () = node.log.appended_since(end) => {}
                     () = written_out(node) => complete = true,
                 }
@@ -332,11 +334,12 @@ async fn gather(
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     loop {
         tokio::select! {
+            biased;
+            _ = heartbeat.tick() => writer.send(wire::HEARTBEAT).await?,
             part = next_part(&mut parts) => match part {
                 Some(bytes) => whole.push(bytes),
                 None => return Ok(whole),
             },
-            _ = heartbeat.tick() => writer.send(wire::HEARTBEAT).await?,
         }
         outlet::step(node, Event::SnapshotProgress(id));
     }

@@ -17,7 +17,6 @@ use eave_replication::replica::{
 };
 use eave_replication::{Position, payload::Framing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::apply::{Applier, Stop, Superseded};
@@ -29,6 +28,7 @@ use crate::config::{self, Config};
 use crate::engine;
 use crate::keyspace::Staging;
 use crate::limits::READ_BYTES;
+use crate::net::socket::TcpStream;
 use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::patience::Patience;
@@ -48,17 +48,18 @@ const BROKEN_PAUSE_MS: u64 = 5000;
 
 /// Follows whomever the node is told to follow, until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
-    let mut target = node.replication.target.subscribe();
+    let mut target = node.replication.target.watch();
     let mut applier = Applier::new(&node);
     loop {
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
             () = settle(&node) => {}
         }
         let link = {
             // Target and term change together, under this lock.
             let term = node.replication.term.lock();
-            let leader = target.borrow_and_update().clone();
+            let leader = target.look();
             leader.map(|leader| (leader, term.number, term.position))
         };
         let following = async {
@@ -74,8 +75,9 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
-            changed = target.changed() => if changed.is_err() { return },
+            () = target.changed() => {}
             // The change that ended it may have been seen already.
             () = following => {}
         }
@@ -182,6 +184,7 @@ impl<'a> Link<'a> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let done = tokio::select! {
+                biased;
                 _ = tick.tick() => self.tell(Event::Tick).await,
                 read = read(self.stream.as_mut(), &mut buffer) => match read {
                     Ok(1..) if self.stream.is_none() => Ok(()),

@@ -36,6 +36,7 @@ mod packing;
 pub mod regions;
 mod snapshot;
 pub mod status;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub use alone::Alone;
 pub use copying::Copying;
 pub use outlet::Outlets;
 pub use packing::Packed;
+pub use target::Target;
 
 /// Time between two looks at the clocks of the protocol.
 const TICK: Duration = Duration::from_millis(100);

@@ -77,9 +77,9 @@ pub(super) async fn keep(node: Arc<Node>) {
 
 /// Exchanges with whomever this node follows, until it stops.
 pub(super) async fn run(node: Arc<Node>) {
-    let mut target = node.replication.target.subscribe();
+    let mut target = node.replication.target.watch();
     loop {
-        let leader = target.borrow_and_update().clone();
+        let leader = target.look();
         let exchanging = async {
             match leader {
                 Some(leader) => exchange_with(&node, &leader).await,
@@ -87,8 +87,9 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return,
-            changed = target.changed() => if changed.is_err() { return },
+            () = target.changed() => {}
             () = exchanging => {}
         }
     }

@@ -77,6 +77,7 @@ pub(super) async fn run(node: Arc<Node>) {
         let made = tokio::spawn(make(Arc::clone(&node), id));
         let stop = made.abort_handle();
         let made = tokio::select! {
+            biased;
             made = made => made,
             () = node.shutdown.cancelled() => return stop.abort(),
         };

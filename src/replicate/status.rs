@@ -15,7 +15,7 @@ const NO_ID: &str = "0000000000000000000000000000000000000000";
 /// The lines of INFO's replication section, names and values, in Redis' order.
 pub fn info_lines(node: &Node) -> Vec<(String, String)> {
     let mut lines = Lines(Vec::new());
-    let leader = node.replication.target.borrow().clone();
+    let leader = node.replication.target.get();
     lines.put("role", if leader.is_some() { "slave" } else { "master" });
     if let Some(leader) = leader {
         let status = node.replication.status.lock().clone();
@@ -143,7 +143,7 @@ fn or_minus_one(number: Option<u64>) -> String {
 
 /// Answers ROLE.
 pub fn answer_role(node: &Node, reply: &mut dyn Reply) {
-    let leader = node.replication.target.borrow().clone();
+    let leader = node.replication.target.get();
     match leader {
         Some(leader) => answer_replica(node, &leader, reply),
         None => answer_leader(&leader_status(node), reply),

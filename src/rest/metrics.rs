@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::answer::{self, Answer, METRICS};
 use crate::limits::{METRICS_CONNECTIONS, METRICS_HEAD_BYTES};
 use crate::net::listener;
+use crate::net::socket::{TcpListener, TcpStream};
 use crate::node::Node;
 use crate::observe::metrics;
 

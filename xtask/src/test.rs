@@ -34,6 +34,8 @@ enum Part {
     Rust,
     /// Schedules of threads, explored by shuttle
     Schedules,
+    /// Whole nodes in turmoil's network
+    Simulated,
     /// Examples in the documentation of the Rust code
     Docs,
     /// Random commands, the same to Eave and to redis-server
@@ -65,6 +67,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.wants(Part::Schedules) {
         counts += schedules()?;
+    }
+    if options.wants(Part::Simulated) {
+        counts += simulated()?;
     }
     if options.wants(Part::Docs) {
         counts += doc_tests()?;
@@ -143,6 +148,14 @@ fn schedules() -> Result<Counts> {
     let _stage = Stage::begin("schedules of threads");
     let mut command = process::cargo();
     command.args(["test", "--features", "schedules", "--test", "schedules"]);
+    run_and_count(command, counts::of_libtest)
+}
+
+/// Some dozen runs of whole nodes; tests/README.md has the command for more.
+fn simulated() -> Result<Counts> {
+    let _stage = Stage::begin("whole nodes in a simulated network");
+    let mut command = process::cargo();
+    command.args(["test", "--features", "simulation", "--test", "simulated"]);
     run_and_count(command, counts::of_libtest)
 }
 

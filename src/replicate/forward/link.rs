@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -18,6 +17,7 @@ use super::errand::{Answer, POSITION};
 use crate::clock;
 use crate::config::{Config, Leader};
 use crate::limits::{FORWARD_PIPELINE, FORWARD_REPLY_BYTES, FORWARD_SEND_BYTES, READ_BYTES};
+use crate::net::socket::{TcpStream, keep_alive};
 use crate::net::stream::Stream;
 use crate::node::Node;
 use crate::resp::answer::{self, Measure};
@@ -49,7 +49,8 @@ pub(super) async fn open(node: &Node, leader: &Leader) -> Result<Stream, NoLink>
     let opened = tokio::time::timeout(patience, async {
         let stream = TcpStream::connect((leader.host.as_str(), leader.port)).await?;
         let _ = stream.set_nodelay(true);
-        keep_alive(&stream);
+        // A leader that is gone without a word is found out by the kernel.
+        keep_alive(&stream, Duration::from_secs(10), Duration::from_secs(5));
         let mut stream = match config.tls.replication {
             true => node.tls.connect(&leader.host, stream).await?,
             false => Stream::Tcp(stream),
@@ -58,15 +59,6 @@ pub(super) async fn open(node: &Node, leader: &Leader) -> Result<Stream, NoLink>
         Ok(stream)
     });
     opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-/// A leader that is gone without a word is found out by the kernel.
-fn keep_alive(stream: &TcpStream) {
-    let probes = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(10))
-        .with_interval(Duration::from_secs(5))
-        .with_retries(3);
-    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
 }
 
 fn patience(config: &Config) -> Duration {
@@ -217,18 +209,21 @@ impl<'a> SharedLink<'a> {
             self.outgoing.len() < FORWARD_SEND_BYTES && self.awaited.len() < FORWARD_PIPELINE;
         let unsent = self.sent < self.outgoing.len();
         tokio::select! {
-            parcel = self.parcels.recv(), if may_take => match parcel {
-                Some(parcel) => self.take_all(parcel),
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-            },
-            written = push(writer, &self.outgoing[self.sent..]), if unsent || !self.flushed => {
-                self.wrote(written?);
-            }
+            // What comes is bounded by what was asked, and what is taken by what may wait, so
+            // nobody is kept waiting by who stands before.
+            biased;
+            _ = tick.tick() => self.look_at_clock()?,
             read = reader.read_buf(&mut self.incoming) => match read? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => self.take_replies()?,
             },
-            _ = tick.tick() => self.look_at_clock()?,
+            written = push(writer, &self.outgoing[self.sent..]), if unsent || !self.flushed => {
+                self.wrote(written?);
+            }
+            parcel = self.parcels.recv(), if may_take => match parcel {
+                Some(parcel) => self.take_all(parcel),
+                None => return Err(io::ErrorKind::ConnectionAborted.into()),
+            },
         }
         Ok(())
     }

@@ -147,9 +147,9 @@ impl Forwarding {
 
 /// Keeps links to whomever this node follows, until it stops.
 pub(super) async fn run(node: Arc<Node>) {
-    let mut target = node.replication.target.subscribe();
+    let mut target = node.replication.target.watch();
     loop {
-        let leader = target.borrow_and_update().clone();
+        let leader = target.look();
         node.replication.forwarding.forget();
         node.replication.lag.forget();
         let mut links = JoinSet::new();
@@ -159,8 +159,9 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         }
         tokio::select! {
+            biased;
             () = node.shutdown.cancelled() => return answered(&node).await,
-            changed = target.changed() => if changed.is_err() { return },
+            () = target.changed() => {}
         }
     }
 }
@@ -265,16 +266,16 @@ async fn carry_shared(forwarding: &Forwarding, mut errand: Errand) -> Carried {
 async fn carry_alone(node: &Node, mut errand: Errand) -> Carried {
     let forwarding = &node.replication.forwarding;
     // Before the link is looked for: of a change since then this future is told.
-    let mut target = node.replication.target.subscribe();
-    target.mark_unchanged();
+    let mut target = node.replication.target.watch();
     let mut link = match own_link(node, errand.own.take()).await {
         Ok(link) => link,
         Err(why) => return errand.fail_all(why),
     };
     let mut answer = Answer::default();
     let asked = tokio::select! {
+        biased;
         asked = link.ask(&errand.bytes, errand.replies, &mut answer) => asked.is_ok(),
-        _ = target.changed() => false,
+        () = target.changed() => false,
         () = node.shutdown.cancelled() => false,
     };
     let mut carried = errand.settle(&answer, UNCERTAIN);
@@ -296,7 +297,7 @@ async fn own_link(node: &Node, kept: Option<Box<OwnLink>>) -> Result<Box<OwnLink
     if let Some(link) = forwarding.idle.lock().pop() {
         return Ok(Box::new(link));
     }
-    let Some(leader) = node.replication.target.borrow().clone() else { return Err(UNREACHABLE) };
+    let Some(leader) = node.replication.target.get() else { return Err(UNREACHABLE) };
     let place = Arc::clone(&forwarding.own).try_acquire_owned().map_err(|_| TOO_MANY)?;
     match link::open(node, &leader).await {
         Ok(stream) => Ok(Box::new(OwnLink::new(stream, place, term))),
