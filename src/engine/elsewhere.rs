@@ -395,7 +395,7 @@ mod tests {
         let node = Node::new(config);
         let client = node.clients.add("here".into(), String::new(), 0);
         let mut session = Session::new(client, Door::Resp, &node);
-        let mut ask = |session: &mut Session, line: &str| {
+        let ask = |session: &mut Session, line: &str| {
             let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
             let mut out = Vec::new();
             let mut reply = RespReply::new(&mut out, session.protocol);
