@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
-use atomic_waker::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::user::DEFAULT;
@@ -71,7 +71,8 @@ pub struct Client {
     /// Whether there are such messages.
     mail: AtomicBool,
     closing: AtomicBool,
-    waker: AtomicWaker,
+    /// The task that `wake` wakes. It stays: whoever is woken need not say again whom to wake.
+    waker: Mutex<Option<Waker>>,
 }
 
 /// Messages on their way to a client.
@@ -97,12 +98,14 @@ impl Client {
     /// Asks the client's task to end, and wakes it.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.waker.wake();
+        self.wake();
     }
 
     /// Wakes the client's task, which then looks what there is to do.
     pub fn wake(&self) {
-        self.waker.wake();
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
     }
 
     /// Shows others what it waits for.
@@ -138,7 +141,7 @@ impl Client {
             self.close();
         } else if !waiting {
             drop(outbox);
-            self.waker.wake();
+            self.wake();
         }
     }
 
@@ -184,9 +187,15 @@ impl Client {
         }
     }
 
-    /// Has the present task woken by `close` or by a message.
-    pub fn register(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
+    /// Has the present task woken by `close`, by a message or by the end of a wait, from now on.
+    pub fn register(&self, waker: &Waker) {
+        let mut mine = self.waker.lock();
+        if !mine.as_ref().is_some_and(|mine| mine.will_wake(waker)) {
+            let before = mine.replace(waker.clone());
+            drop(mine);
+            // What the last task leaves is not ended under the lock.
+            drop(before);
+        }
     }
 
     /// The name of the user as which it is logged in.
@@ -352,7 +361,7 @@ impl Clients {
             waiter: Mutex::default(),
             mail: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
+            waker: Mutex::default(),
         });
         self.all.write().insert(id, Arc::clone(&client));
         client

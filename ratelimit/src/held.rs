@@ -115,22 +115,31 @@ impl<'a> Book<'a> {
     }
 
     /// Between the ends of two holds what is reserved stays the same, so the rest of the state
-    /// knows when the cost fits with that; if it is not before the next end, less is reserved.
+    /// knows when the cost fits with that; if it is not before the next end, less is reserved. The
+    /// less is reserved the sooner it fits, so the first such time is found by halving: a long
+    /// `log` is not walked for each of a thousand holds.
     fn retry_after(&self, cost: u64) -> Result<Option<u64>, StateError> {
-        let (mut reserved, mut from) = (self.reserved(), self.now);
-        for end in self.holds.iter().map(Some).chain([None]) {
-            let asked = self.ask(cost.saturating_add(reserved))?;
-            let until = end.map_or(u64::MAX, |held| held.expires_at_ms);
-            if let Ok(wait) = u64::try_from(asked.retry_after_ms) {
-                let at = self.now.saturating_add(wait).max(from);
-                if at < until {
-                    return Ok(Some(at - self.now));
-                }
-            }
-            from = until;
-            reserved = reserved.saturating_sub(end.map_or(0, |held| held.amount));
+        let end = |at: usize| self.holds.get(at).map_or(u64::MAX, |held| held.expires_at_ms);
+        // What is reserved once so many holds are over.
+        let mut reserved = vec![0; self.holds.len() + 1];
+        for (at, held) in self.holds.iter().enumerate().rev() {
+            reserved[at] = held.amount.saturating_add(reserved[at + 1]);
         }
-        Ok(None)
+        let fits_at = |at: usize| -> Result<Option<u64>, StateError> {
+            let asked = self.ask(cost.saturating_add(reserved[at]))?;
+            let wait = u64::try_from(asked.retry_after_ms).ok();
+            Ok(wait.map(|wait| self.now.saturating_add(wait)).filter(|time| *time < end(at)))
+        };
+        let (mut low, mut high) = (0, self.holds.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match fits_at(middle)? {
+                Some(_) => high = middle,
+                None => low = middle + 1,
+            }
+        }
+        let from = low.checked_sub(1).map_or(self.now, end);
+        Ok(fits_at(low)?.map(|time| time.max(from) - self.now))
     }
 
     /// Takes a hold out of the book.

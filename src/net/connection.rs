@@ -75,8 +75,7 @@ pub struct Connection<S> {
     held: bool,
     /// Whether a reply was larger than the client may leave unread: it is cut, not answered.
     overflown: bool,
-    /// What wakes this connection from outside, as last registered. A wake takes it off the
-    /// client, which is enough for `close`; with messages it is registered anew.
+    /// What wakes this connection from outside, as last registered with the client.
     waker: Option<Waker>,
     /// The end of the present wait, if it has one.
     timer: Option<Pin<Box<Sleep>>>,
@@ -213,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.waker = Some(context.waker().clone());
         }
         loop {
-            self.take_messages(context);
+            self.take_messages();
             match self.poll_flush(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Io(error)),
@@ -241,10 +240,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             }
             if self.more {
-                if self.held {
-                    // Before the command is tried again, or a wake in between would be lost.
-                    self.session.client.register(context.waker());
-                }
                 ready!(self.patience.poll(context));
                 let input = std::mem::take(&mut self.input);
                 let stop = self.execute_from(&input, self.taken);
@@ -261,10 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Takes what has been published to the client, behind its replies.
-    fn take_messages(&mut self, context: &mut Context<'_>) {
+    fn take_messages(&mut self) {
         if self.session.client.has_messages() {
-            // A wake takes the registration off: it is made anew before the outbox is looked at.
-            self.session.client.register(context.waker());
             self.session.client.take_messages(&mut self.output);
         }
     }
@@ -274,8 +267,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn take_invalidations(&mut self, output: &mut Vec<u8>) {
         self.session.forget_caching();
         if self.session.client.has_messages() {
-            // The wake that came with them has taken the registration off.
-            self.waker = None;
             self.session.client.take_messages(output);
         }
     }
@@ -301,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.patience.disappoint(context);
                 Poll::Pending
             }
-            // The first time, the command is tried once more with the waker registered.
+            // The first time, the command is tried once more: the pause may just have ended.
             Stop::Held if again && self.output.is_empty() => Poll::Pending,
             _ => {
                 self.patience.renew();
@@ -313,8 +304,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ends when what the client waits for has come, or has not come in time: then its answer
     /// is among the replies. Ends with the connection if that ends before.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
-        // A wake takes the registration off: it is made anew before the wait is looked at.
-        self.session.client.register(context.waker());
         self.poll_timer(context);
         if engine::resume(&self.node, &mut self.session, &mut self.output) {
             self.timer = None;
@@ -340,8 +329,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Ends with the connection if that ends before.
     #[cold]
     fn poll_elsewhere(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
-        // A wake takes the registration off.
-        self.session.client.register(context.waker());
         if self.visit.is_none() {
             let Some(elsewhere) = engine::elsewhere::take(&mut self.session) else {
                 return Poll::Ready(None);
@@ -452,9 +439,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// came. Replies gather in the worker's buffer and are written at the end, once.
     fn execute_from(&mut self, input: &[u8], from: usize) -> Stop {
         if self.session.client.has_messages() {
-            // What was sent before these requests came is heard before their replies. The wake
-            // that came with it has taken the registration off.
-            self.waker = None;
+            // What was sent before these requests came is heard before their replies.
             self.session.client.take_messages(&mut self.output);
         }
         OUTPUT.with_borrow_mut(|output| {

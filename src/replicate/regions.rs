@@ -305,7 +305,8 @@ pub fn info_lines(node: &Node, mut put: impl FnMut(&str, String)) {
         let (region, age) = (&peer.region, or_minus_one(peer.staleness_ms(now_ms)));
         put(
             &format!("region_peer{at}"),
-            format!("region={region},id={id:016x},staleness_ms={age}"),
+            // The id last, by which metrics name it.
+            format!("region={region},staleness_ms={age},id={id:016x}"),
         );
     }
     let (nodes, unheard) = (peers.nodes(), peers.staleness_ms(now_ms).is_none());

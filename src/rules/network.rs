@@ -26,7 +26,10 @@ impl Network {
     /// Reads an address, with `/` and the length of a prefix if it is more than one.
     pub(super) fn parse(text: &[u8]) -> Option<Network> {
         // Behind a first group of at most four digits, which most identifiers have not.
-        text.iter().take(5).find(|byte| matches!(byte, b'.' | b':'))?;
+        let group = text.iter().take(5).position(|byte| matches!(byte, b'.' | b':'))?;
+        if !text[..group].iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
         // The longest that is one is an IPv6 address with an IPv4 tail and a length.
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 49)?;
         let (address, prefix) = match text.split_once('/') {

@@ -63,6 +63,31 @@ fn sigterm_under_load_ends_in_order() -> Outcome {
     Err(Failure(format!("still runs:\n{}", server.log_tail())))
 }
 
+/// Whoever says nothing is told at once, and need not be cut.
+#[test]
+fn idle_clients_do_not_hold_a_stop_up() -> Outcome {
+    let mut server = start()?;
+    let mut asked = server.connect()?;
+    asked.call(&["PING"])?;
+    let _silent = server.connect()?;
+    pause(Duration::from_millis(200));
+    let killed = Command::new("kill").args(["-TERM", &server.process_id().to_string()]).status();
+    if !killed.map_err(|e| e.to_string())?.success() {
+        return Err(Failure("no SIGTERM was sent".to_owned()));
+    }
+    for _ in 0..ATTEMPTS {
+        if !server.is_running() {
+            let log = server.log_tail();
+            if log.contains("did not end in time") {
+                return Err(Failure(format!("idle clients were cut:\n{log}")));
+            }
+            return ended_well(&server.exit_code(), &log);
+        }
+        pause(Duration::from_millis(100));
+    }
+    Err(Failure(format!("still runs:\n{}", server.log_tail())))
+}
+
 fn ended_well(code: &Option<i32>, log: &str) -> Outcome {
     if *code == Some(0) && log.contains("stopped") && !log.contains("panicked") {
         return Ok(());

@@ -101,3 +101,34 @@ fn a_transaction_that_pauses_ends_first() {
         assert_eq!(talk.hear(1), ok());
     }
 }
+
+/// The end of a pause wakes everybody; who had nothing to do then is reached later all the same.
+#[test]
+fn who_was_idle_in_a_pause_is_reached_after_it() {
+    for (program, mut talk) in Talk::both(&[]) {
+        talk.ask(1, "SUBSCRIBE a");
+        talk.ask(2, "PING");
+        let id = talk.id(2);
+        talk.ask(0, "CLIENT PAUSE 60000 WRITE");
+        talk.ask(0, "CLIENT UNPAUSE");
+        // What was woken has gone back to sleep.
+        pause(Duration::from_millis(200));
+        assert_eq!(talk.ask(0, "PUBLISH a b"), Reply::Integer(1), "{program:?}");
+        let message = ["message", "a", "b"].map(|word| Reply::Bulk(word.into()));
+        assert_eq!(talk.hear(1), Reply::Array(message.to_vec()), "{program:?}");
+        assert_eq!(talk.ask(0, &format!("CLIENT KILL ID {id}")), Reply::Integer(1));
+        assert!(talk.is_closed(2), "{program:?}");
+    }
+}
+
+#[test]
+fn who_has_waited_in_vain_is_reached_after_it() {
+    for (program, mut talk) in Talk::both(&[]) {
+        let id = talk.id(1);
+        talk.send(1, "BLPOP nothing 0.05");
+        assert_eq!(talk.hear(1), Reply::NilArray, "{program:?}");
+        pause(Duration::from_millis(200));
+        assert_eq!(talk.ask(0, &format!("CLIENT KILL ID {id}")), Reply::Integer(1));
+        assert!(talk.is_closed(1), "{program:?}");
+    }
+}

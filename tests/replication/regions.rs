@@ -1,11 +1,13 @@
 //! Limits that regions share: each decides on the spot, and their counts meet.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::Outcome;
 use crate::pair::Node;
 use crate::support::resp::encode;
-use crate::support::server::{Program, pause};
+use crate::support::server::{Program, REST_TOKEN, pause};
 
 /// How often something that must come true is asked for, with a pause of 10 ms each time.
 const PATIENCE: usize = 3000;
@@ -219,6 +221,106 @@ fn without_the_leader_each_goes_on_and_they_meet_again() -> Outcome {
     meet(&mut nodes, "k", "@pro", 0)?;
     for node in &mut nodes {
         assert!(!allowed(node, "RL.TAKE k @pro")?);
+    }
+    Ok(())
+}
+
+/// A page over HTTP, without its head.
+fn page(node: &Node, path: &str) -> Result<String, String> {
+    let say = |error: std::io::Error| error.to_string();
+    let address = node.server.rest.ok_or("no REST door")?;
+    let mut stream = TcpStream::connect(address).map_err(say)?;
+    let head = format!("Host: x\r\nAuthorization: Bearer {REST_TOKEN}\r\nConnection: close");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes()).map_err(say)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map_err(say)?;
+    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).ok_or("half".to_owned())
+}
+
+/// How late counts are, of each node, and the bound that follows: in INFO and for Prometheus, on all three.
+#[test]
+fn what_is_known_of_others_is_told_by_every_node() -> Outcome {
+    let mut nodes = three()?;
+    rule(&mut nodes, "pro 20/100d")?;
+    for node in &mut nodes {
+        node.wait_for("region_nodes", "3")?;
+    }
+    for node in &mut nodes {
+        assert!(allowed(node, "RL.TAKE k @pro")?);
+    }
+    meet(&mut nodes, "k", "@pro", 17)?;
+    for node in &mut nodes {
+        for peer in ["region_peer0", "region_peer1"] {
+            let line = node.info(peer)?;
+            let staleness = line.split_once("staleness_ms=").map_or("", |(_, rest)| rest);
+            assert!(staleness.starts_with(|first: char| first.is_ascii_digit()), "{line}");
+        }
+        let line = node.info("region_rule0")?;
+        let bound = line.split(',').find_map(|part| part.strip_prefix("bound="));
+        let bound =
+            bound.and_then(|bound| bound.parse::<u64>().ok()).ok_or_else(|| line.clone())?;
+        assert!((21..=60).contains(&bound), "it has admitted something: {line}");
+        let metrics = page(node, "/metrics")?;
+        let values = |name: &str| -> Vec<f64> {
+            let lines = metrics.lines().filter(|line| line.starts_with(name));
+            lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect()
+        };
+        assert_eq!(values("eave_region_nodes "), [3.0], "{metrics}");
+        assert!(values("eave_region_staleness_seconds ").iter().any(|value| *value >= 0.0));
+        assert!(values("eave_region_staleness_peak_seconds ").iter().any(|value| *value > 0.0));
+        let peers = values("eave_region_peer_staleness_seconds{node=\"");
+        assert!(peers.len() == 2 && peers.iter().all(|age| *age >= 0.0), "{metrics}");
+        let bounds = values("eave_region_rule_bound{rule=\"pro\"}");
+        assert!(bounds.iter().all(|bound| (21.0..=60.0).contains(bound)), "{metrics}");
+        assert_eq!((bounds.len(), values("eave_region_rule_limit{rule=\"pro\"}")), (1, vec![20.0]));
+    }
+    Ok(())
+}
+
+/// What was counted in a window goes with it, on all nodes.
+#[test]
+fn what_is_over_is_forgotten_and_its_memory_comes_back() -> Outcome {
+    const KEYS: usize = 3000;
+    let mut nodes = three()?;
+    rule(&mut nodes, "pro 20/10s")?;
+    let used = |node: &mut Node| -> Result<u64, String> {
+        node.info("used_memory")?.parse().map_err(|_| "no number".to_owned())
+    };
+    let before = nodes.iter_mut().map(used).collect::<Result<Vec<_>, _>>()?;
+    let mut connection = nodes[1].connect()?;
+    let takes: Vec<Vec<u8>> =
+        (0..KEYS).map(|n| encode(&["RL.TAKE", &format!("some-key:{n}"), "@pro"])).collect();
+    connection.send_raw(&takes.concat()).map_err(|error| error.to_string())?;
+    for _ in 0..KEYS {
+        assert!(connection.receive()?.to_string().starts_with("[1 20 19 "));
+    }
+    for node in &mut nodes {
+        // Some may be over by then, if all of this is slow.
+        node.wait_for_count("region_limits", 1)?;
+    }
+    // What is in use is looked at ten times a second.
+    let much = before[1] + KEYS as u64 * 300;
+    let mut full = 0;
+    for _ in 0..PATIENCE {
+        full = full.max(used(&mut nodes[1])?);
+        if full > much {
+            break;
+        }
+        pause(Duration::from_millis(10));
+    }
+    assert!(full > much, "{full} bytes, before {}", before[1]);
+    for (node, before) in nodes.iter_mut().zip(before) {
+        node.wait_for("region_limits", "0")?;
+        let enough = before + (full - before) / 2;
+        let mut last = u64::MAX;
+        for _ in 0..PATIENCE {
+            last = used(node)?;
+            if last < enough {
+                break;
+            }
+            pause(Duration::from_millis(10));
+        }
+        assert!(last < enough, "{last} bytes, before {before}, full {full}");
     }
     Ok(())
 }
