@@ -23,6 +23,9 @@ enum End {
     Start { node: usize, alone: bool },
     /// Somebody notices that nobody leads.
     Replace,
+    /// Nobody waits any longer for a node to hand over: who has lost all of its replicas meanwhile
+    /// lets none back in, as in Redis.
+    GiveUp(usize),
 }
 
 impl World<'_> {
@@ -54,6 +57,7 @@ impl World<'_> {
             End::Losses => self.sim.set_fail_rate(0.0),
             End::Start { node, alone } => self.start(node, alone),
             End::Replace => self.replace(),
+            End::GiveUp(node) => self.give_up(node),
         }
     }
 
@@ -226,6 +230,14 @@ impl World<'_> {
         let answer = self.order(leader, &words);
         if !answer.is_error() {
             self.shared.count("failover asked for");
+            self.later(2000..12_000, End::GiveUp(leader));
+        }
+    }
+
+    fn give_up(&mut self, node: usize) {
+        let info = self.shared.hosts[node].borrow().info();
+        if field(&info, "master_failover_state") == "waiting-for-sync" {
+            self.order(node, &["FAILOVER", "ABORT"].map(str::to_owned));
         }
     }
 

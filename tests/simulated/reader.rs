@@ -41,9 +41,7 @@ async fn look(shared: &Shared, connection: &mut Connection, node: usize) -> Opti
         match seen {
             Ok(()) => return Some(look.len),
             Err(Odd::Gap) => {
-                shared.count(
-                    "a read did not find all of the list it had seen before, and asked for more",
-                );
+                shared.count("look that had to be taken again, at all of the list");
                 tail = 1_000_000;
             }
             Err(Odd::Broken(why)) => panic!("node {node}: {why}"),

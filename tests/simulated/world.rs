@@ -66,6 +66,8 @@ pub(crate) struct World<'a> {
     /// All hosts by name, nodes first.
     pub(crate) names: Vec<String>,
     pub(crate) pending: Vec<Pending>,
+    /// Who led when that was looked at last.
+    led: usize,
     total: &'a mut Tally,
     aloud: bool,
     /// What was done, folded into a number.
@@ -97,8 +99,18 @@ impl<'a> World<'a> {
             may_lose: seed % 3 == 2,
         });
         let pending = Vec::new();
-        let mut world =
-            World { random, sim, shared, names, pending, total, aloud, trace: seed, folder };
+        let mut world = World {
+            random,
+            sim,
+            shared,
+            names,
+            pending,
+            led: 0,
+            total,
+            aloud,
+            trace: seed,
+            folder,
+        };
         world.begin(seed);
         world
     }
@@ -207,6 +219,14 @@ impl<'a> World<'a> {
 
     /// Notes what some nodes have come to.
     fn look_around(&mut self) {
+        if let [leader] = self.leaders()[..]
+            && leader != self.led
+        {
+            self.led = leader;
+            if !self.shared.may_lose {
+                self.shared.count("failover done");
+            }
+        }
         for node in 0..NODES {
             let info = self.shared.hosts[node].borrow().info();
             if !matches!(field(&info, "eave_fenced_by_epoch"), "" | "0") {

@@ -81,18 +81,7 @@ async fn write(
         Ok(Reply::Integer(_) | Reply::Array(_)) => Outcome::Done,
         Ok(_) => panic!("node {node}: {transaction:?} was answered {replies:?}"),
     };
-    let mut histories = shared.histories.borrow_mut();
-    match outcome {
-        Outcome::Done => histories.answered(number),
-        Outcome::Refused => histories.refused(number),
-        Outcome::Uncertain => {}
-    }
-    drop(histories);
-    shared.count(match outcome {
-        Outcome::Done => "write acknowledged",
-        Outcome::Refused => "write refused",
-        Outcome::Uncertain => "write uncertain",
-    });
+    note(shared, number, outcome);
     if replies.is_err() {
         return None;
     }
@@ -100,6 +89,21 @@ async fn write(
         read_own(shared, connection, node, &text).await?;
     }
     Some(outcome)
+}
+
+/// Notes what has come of a write.
+fn note(shared: &Shared, number: u64, outcome: Outcome) {
+    let mut histories = shared.histories.borrow_mut();
+    match outcome {
+        Outcome::Done => histories.answered(number),
+        Outcome::Refused => histories.refused(number),
+        Outcome::Uncertain => {}
+    }
+    shared.count(match outcome {
+        Outcome::Done => "write acknowledged",
+        Outcome::Refused => "write refused",
+        Outcome::Uncertain => "write uncertain",
+    });
 }
 
 /// A client that was answered finds what it has written, on the same connection.

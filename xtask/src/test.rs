@@ -151,7 +151,7 @@ fn schedules() -> Result<Counts> {
     run_and_count(command, counts::of_libtest)
 }
 
-/// Some dozen runs of whole nodes; tests/README.md has the command for more.
+/// Some runs of whole nodes; tests/README.md has the command for more.
 fn simulated() -> Result<Counts> {
     let _stage = Stage::begin("whole nodes in a simulated network");
     let mut command = process::cargo();
