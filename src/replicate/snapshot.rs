@@ -104,7 +104,14 @@ async fn make(node: Arc<Node>, id: SnapshotId) {
         position.offset,
         sender.receivers.len()
     );
-    sender.begin(&preamble(&node, &instant));
+    sender.add(&preamble(&node, &instant));
+    for fact in rules(&node).await {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes, Compression::None).aux(carry::FACT, &fact);
+        sender.add(&bytes);
+        sender.flush(PART_BYTES, &node, &cut.cut).await;
+    }
+    sender.add(&contents(&node, &instant));
     copy(&node, &cut.cut, &mut sender).await;
     sender.end(&node, &cut.cut).await;
     let (_, peak) = cut.cut.held();
@@ -121,8 +128,6 @@ struct Instant {
     /// The database that the stream's next command is about, unless it names one.
     db: usize,
     libraries: Arc<Set>,
-    /// Named rules of rate limits, and their lists.
-    rules: Vec<Vec<u8>>,
 }
 
 /// Cuts the keyspace, as soon as nobody holds a shard of it.
@@ -140,7 +145,6 @@ async fn begin(node: &Node) -> (Arc<Cut>, Instant) {
                     position: node.log.lock().backlog().position(),
                     db: term.db,
                     libraries: node.scripts.libraries.set(),
-                    rules: carry::facts(&node.keyspace.rules, clock::unix_ms()),
                 }
             })
         };
@@ -188,24 +192,42 @@ async fn copy(node: &Node, cut: &Cut, sender: &mut Sender) {
     node.replication.copying.now(cut, step, sender.bytes);
 }
 
+/// Named rules of rate limits, and their lists, as facts. There may be millions, so they are read on
+/// a thread of their own, and after the instant of the cut, with which nobody waits for them: what has
+/// changed since is in the log too, and doing it again comes to the same.
+async fn rules(node: &Arc<Node>) -> Vec<Vec<u8>> {
+    let now = clock::unix_ms();
+    if cfg!(feature = "simulation") {
+        return carry::facts(&node.keyspace.rules, now);
+    }
+    let of = Arc::clone(node);
+    let facts = tokio::task::spawn_blocking(move || carry::facts(&of.keyspace.rules, now));
+    // A panic there is one here.
+    facts.await.expect("the rules are told")
+}
+
+/// What stands first: facts about the file.
 fn preamble(node: &Node, instant: &Instant) -> Vec<u8> {
-    let Instant { position, db, libraries, rules } = instant;
+    let Instant { position, db, .. } = instant;
     let id = position.id.to_string();
     // `databases` is a directive of 32 bits.
     let database = u32::try_from(*db).unwrap_or(u32::MAX);
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, Compression::None);
-    writer.preamble(&Preamble {
+    Writer::new(&mut bytes, Compression::None).preamble(&Preamble {
         redis_version: REDIS_VERSION,
         created_at_s: clock::unix_ms() / 1000,
         used_memory_bytes: node.memory.used(),
         position: Some(StreamPosition { database, replication_id: &id, offset: position.offset }),
         purpose: Purpose::Snapshot,
     });
-    for rule in rules {
-        writer.aux(carry::FACT, rule);
-    }
-    for library in libraries.libraries.values() {
+    bytes
+}
+
+/// What stands before the keys: the libraries, and how many keys will come.
+fn contents(node: &Node, instant: &Instant) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, Compression::None);
+    for library in instant.libraries.libraries.values() {
         writer.function(&library.code);
     }
     for db in node.keyspace.used_databases() {
@@ -254,9 +276,10 @@ impl Sender {
         Sender { receivers, streams, bytes: 0, patience: Patience::default() }
     }
 
-    fn begin(&mut self, preamble: &[u8]) {
+    /// Adds what all forms have alike.
+    fn add(&mut self, bytes: &[u8]) {
         for stream in &mut self.streams {
-            stream.add(preamble);
+            stream.add(bytes);
         }
     }
 

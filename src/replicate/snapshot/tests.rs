@@ -79,7 +79,7 @@ fn stream_for(keyspace: &Keyspace, form: Form, config: &Config) -> Vec<u8> {
     let mut sender = Sender::new(vec![Receiver { follower: FollowerId(1), form, parts }]);
     let mut preamble = Vec::new();
     Writer::new(&mut preamble, Compression::None).header();
-    sender.begin(&preamble);
+    sender.add(&preamble);
     let mut step = 0;
     while keyspace.copy_step(&cut, step).unwrap() {
         step += 1;
