@@ -69,7 +69,7 @@ fn rows() -> Vec<Row> {
         post("[\"GET\", null]", &[400]),
         post("[\"GET\", [\"k\"]]", &[400]),
         post("[\"GET\", {}]", &[400]),
-        post("[\"ECHO\", \"\\ud800\"]", &[400]),
+        post("[\"ECHO\", \"\\ud80\"]", &[400]),
         post(b"[\"ECHO\", \"\xff\xfe\"]", &[400]),
         post(b"\xff\xfe\x00", &[400]),
         post("[".repeat(100_000), &[400]),
