@@ -264,7 +264,11 @@ function suite(protocol) {
   });
 
   test("a monitor sees what is asked, and no secrets", async () => {
-    const monitor = await connect().monitor();
+    const asker = connect();
+    // What it asks on its way in must not be seen yet: ioredis takes a line that comes together
+    // with the answer to MONITOR for the answer to another command.
+    await asker.ping();
+    const monitor = await asker.monitor();
     const seen = [];
     monitor.on("monitor", (time, argv, source, database) => seen.push({ argv, database }));
     await redis.set("k", "v w");
